@@ -1,0 +1,108 @@
+import type { HandlerDefinition, StateSchemas } from '../bus/definitions.ts'
+import { MillraceError } from '../core/errors.ts'
+import type { AnyEventType } from '../core/event.ts'
+import { checkTopicName } from '../core/event.ts'
+import type { Retention } from '../log/port.ts'
+import type { RouteDefinition } from './http.ts'
+
+/** A handler of any state, as an application lists it. */
+export type AnyHandlerDefinition = Omit<HandlerDefinition<StateSchemas>, 'options'> & {
+  readonly options: HandlerDefinition['options']
+}
+
+/** Options of a topic of the application. */
+export interface AppTopicOptions {
+  /** How long its records are kept: for ever unless given, and never less than the slowest handler needs. */
+  readonly retention?: Retention
+}
+
+/** What {@link app} takes. */
+export interface AppOptions {
+  /** Names the application, its group of handlers and its own topic: dot-separated words. */
+  readonly name: string
+  readonly handlers?: readonly AnyHandlerDefinition[]
+  readonly routes?: readonly RouteDefinition[]
+  /** Event types that are published from outside or by programs and that no handler of the application names. */
+  readonly events?: readonly AnyEventType[]
+  readonly topics?: Readonly<Record<string, AppTopicOptions>>
+  /** The most handlers that a chain of events may pass through; 64 unless given. Beyond it: `LOOP_SUSPECTED`. */
+  readonly hopLimit?: number
+  /** The most bytes of one stored event; 512 KiB unless given. */
+  readonly maxEventBytes?: number
+}
+
+/** An application: handlers, routes and topics, as {@link app} checked them. It does nothing until it is started. */
+export interface App {
+  readonly name: string
+  readonly handlers: readonly HandlerDefinition[]
+  readonly routes: readonly RouteDefinition[]
+  /** Every event type of the application, by its name. */
+  readonly events: ReadonlyMap<string, AnyEventType>
+  readonly topics: Readonly<Record<string, AppTopicOptions>>
+  readonly hopLimit: number | undefined
+  readonly maxEventBytes: number | undefined
+}
+
+const apps = new WeakSet<object>()
+
+/** Whether `value` was made by {@link app}. */
+export function isApp(value: unknown): value is App {
+  return typeof value === 'object' && value !== null && apps.has(value)
+}
+
+/**
+ * Puts an application together. Throws `HANDLER_NAME_TAKEN` when two handlers share a name, and `APP_INVALID` when two
+ * different event types do.
+ */
+export function app(options: AppOptions): App {
+  checkTopicName(options.name)
+  const handlers = (options.handlers ?? []) as readonly HandlerDefinition[]
+  checkHandlers(options.name, handlers)
+  for (const topic of Object.keys(options.topics ?? {})) checkTopicName(topic)
+  const made: App = Object.freeze({
+    name: options.name,
+    handlers: Object.freeze([...handlers]),
+    routes: Object.freeze([...(options.routes ?? [])]),
+    events: collectEvents(options.name, handlers, options.events ?? []),
+    topics: options.topics ?? {},
+    hopLimit: options.hopLimit,
+    maxEventBytes: options.maxEventBytes,
+  })
+  apps.add(made)
+  return made
+}
+
+function checkHandlers(name: string, handlers: readonly HandlerDefinition[]): void {
+  const seen = new Set<string>()
+  for (const handler of handlers) {
+    if (typeof handler?.run !== 'function') {
+      throw new TypeError(`app '${name}': every handler must be made by on() or every()`)
+    }
+    if (seen.has(handler.name)) {
+      throw new MillraceError('HANDLER_NAME_TAKEN', `Two handlers are named '${handler.name}'.`, {
+        where: `app '${name}'`,
+        fix: 'Give each handler a name of its own: it is where its place in the log is kept.',
+      })
+    }
+    seen.add(handler.name)
+  }
+}
+
+function collectEvents(
+  name: string,
+  handlers: readonly HandlerDefinition[],
+  listed: readonly AnyEventType[],
+): ReadonlyMap<string, AnyEventType> {
+  const events = new Map<string, AnyEventType>()
+  for (const type of [...handlers.flatMap((handler) => handler.events), ...listed]) {
+    const known = events.get(type.type)
+    if (known !== undefined && known !== type) {
+      throw new MillraceError('APP_INVALID', `Two event types are named '${type.type}'.`, {
+        where: `app '${name}'`,
+        fix: 'Declare each event type once and import it where it is used.',
+      })
+    }
+    events.set(type.type, type)
+  }
+  return events
+}

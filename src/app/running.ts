@@ -1,0 +1,56 @@
+import type { HandlerDefinition, StateSchemas, StateSnapshot } from '../bus/definitions.ts'
+import type { IncomingEvent, Published, PublishOptions } from '../bus/publisher.ts'
+import type { HandlerStatus } from '../bus/status.ts'
+import type { AnyEventType, DataInputOf } from '../core/event.ts'
+import type { Logger, Runtime } from '../core/runtime.ts'
+import type { LogEngine } from '../log/port.ts'
+import type { App } from './app.ts'
+
+/** Options of `start`. */
+export interface StartOptions {
+  /** Names the engine: `lmdb:FOLDER` (the default, in `.millrace`) or `memory:`. Or an engine that is open already. */
+  readonly log?: string | LogEngine
+  /** Takes log lines, with the shape of a `pino` logger; nothing is logged unless given. */
+  readonly logger?: Logger
+  /** Time and chance; the system's unless given. */
+  readonly runtime?: Runtime
+  /** How long stopping waits for running handlers before it aborts them; 10 s unless given. */
+  readonly drainMs?: number
+  /** The partition count of a log that this start creates; 16 unless given. */
+  readonly partitions?: number
+}
+
+/** An application that is running in this process. */
+export interface RunningApp {
+  readonly app: App
+  /** The engine under it: for readers such as the platform's port. Closed by {@link RunningApp.stop}. */
+  readonly engine: LogEngine
+  readonly runtime: Runtime
+  readonly logger: Logger
+  /** Validates, then appends an event. Resolves once it is durable. */
+  publish<T extends AnyEventType>(type: T, data: DataInputOf<T>, options?: PublishOptions): Promise<Published>
+  /**
+   * Takes events from outside, such as CloudEvents of an HTTP request: each must be of a type that the application
+   * knows, and is validated like any other. All of them are appended in one step, or none.
+   */
+  accept(
+    events: readonly IncomingEvent[],
+    options?: { readonly topic?: string },
+  ): Promise<readonly Published[]>
+  /** The state that a handler keeps for a key, as it was last committed. `NOT_OWNER` where another process owns the key. */
+  read<States extends StateSchemas>(
+    handler: HandlerDefinition<States>,
+    key: string,
+  ): Promise<StateSnapshot<States>>
+  /** What every handler is doing here: lag, in flight, parked, attempts. */
+  status(): Promise<readonly HandlerStatus[]>
+  /** Whether it takes work: true from the moment `start` resolves until stopping begins. */
+  readonly ready: boolean
+  /** Resolves once every record that is in the log now is handled, dead-lettered or parked, by every handler owned here. */
+  settled(signal?: AbortSignal): Promise<void>
+  /**
+   * Stops: takes nothing new, lets running handlers finish or aborts them at `drainMs`, commits, closes. What was aborted
+   * is handled again at the next start. Stopping twice is fine; `now: true` does not wait.
+   */
+  stop(options?: { readonly now?: boolean }): Promise<void>
+}

@@ -1,0 +1,288 @@
+import { Cron } from 'croner'
+import { MillraceError } from '../core/errors.ts'
+import type { AnyEventType, DataInputOf, Event, EventOf } from '../core/event.ts'
+import type { Logger } from '../core/runtime.ts'
+import type { InputOf, OutputOf, Schema } from '../core/schema.ts'
+
+/** Named values of a handler's state, each with its schema: kept for every key, missing until set or by a default. */
+export type StateSchemas = Readonly<Record<string, Schema>>
+
+type StateValue<S extends Schema> = undefined extends InputOf<S> ? OutputOf<S> : OutputOf<S> | undefined
+
+/** One value of the state of the event's key. */
+export interface StateCell<S extends Schema> {
+  /** The value, with this attempt's own writes; the schema's default, or undefined, while nothing is set. */
+  get(): Promise<StateValue<S>>
+  /** Sets the value; committed with the event's being done, or not at all. `STATE_INVALID` unless it matches its schema. */
+  set(value: InputOf<S>): void
+  /** Removes the value, as `set` would. */
+  delete(): void
+}
+
+/** Access to the state of the event's key, by name. */
+export type StateAccess<States extends StateSchemas> = {
+  readonly [Name in keyof States]: StateCell<States[Name]>
+}
+
+/** All values of one key's state, as {@link StateCell.get} gives them. */
+export type StateSnapshot<States extends StateSchemas> = {
+  readonly [Name in keyof States]: StateValue<States[Name]>
+}
+
+/** When an emitted or published event is to be appended: `delay` in milliseconds from now, or `at` a time. */
+export type Due =
+  | { readonly delay: number; readonly at?: never }
+  | { readonly at: Date; readonly delay?: never }
+
+/** Options of `ctx.emit`. */
+export interface EmitOptions {
+  readonly subject?: string
+  readonly delay?: number
+  readonly at?: Date
+}
+
+/** Options of `ctx.once`. */
+export interface OnceOptions<Result> {
+  /** What `once` gives, without running anything, while the subscription catches up silently. */
+  readonly whenSilent?: Result
+}
+
+/** What a handler has besides its event. It is revoked when its attempt ends or times out. */
+export interface HandlerContext<States extends StateSchemas = StateSchemas> {
+  /**
+   * Appends an event when this attempt succeeds, together with its state and with this event's being done, or not at all.
+   * Ordered as called. Refused data makes the attempt fail.
+   */
+  emit<T extends AnyEventType>(type: T, data: DataInputOf<T>, options?: EmitOptions): void
+  /** The state of this event's key. */
+  readonly state: StateAccess<States>
+  /**
+   * Runs an effect on the outside world and remembers its result durably before it resolves, so that later attempts get
+   * that result without running it again. If the process dies in between it runs again: pass the idempotency key on.
+   * A name used twice in one attempt is `NAME_REPEATED`. The result must be JSON.
+   */
+  once<Result>(
+    name: string,
+    run: (idempotencyKey: string, signal: AbortSignal) => Promise<Result> | Result,
+    options?: OnceOptions<Result>,
+  ): Promise<Result>
+  /** Aborted when the attempt times out, the claim is lost or the process stops. */
+  readonly signal: AbortSignal
+  readonly log: Logger
+  /** 1 for the first attempt. */
+  readonly attempt: number
+  /** True while the subscription catches up silently: emits are dropped and `once` gives its `whenSilent`. */
+  readonly silent: boolean
+  /** True when the event was handed back from the dead letters: later events of its key may have been handled already. */
+  readonly redriven: boolean
+  /** The time, in milliseconds since 1970 UTC. */
+  now(): number
+}
+
+/** How failed attempts are repeated: exponential backoff with full jitter, then the dead letters. */
+export interface RetryOptions {
+  /** How many attempts in all; 5 unless given. */
+  readonly attempts?: number
+  /** The bound of the first delay, doubled for each further one; 100 ms unless given. */
+  readonly baseMs?: number
+  /** The bound of every delay; 60 s unless given. */
+  readonly maxMs?: number
+}
+
+/** Where a new subscription begins. */
+export type From = 'start' | 'now' | Date
+
+/** Options of {@link on}. */
+export interface OnOptions<States extends StateSchemas = StateSchemas> {
+  /** The subscription's durable name: unique in the application, letters, digits, `-`, `_` and `.`. */
+  readonly name: string
+  /** Owned and scaled with the handlers of this group; the application's name unless given. */
+  readonly group?: string
+  /** Where the subscription begins when it is new; required on a topic that has records. */
+  readonly from?: From
+  /** `silent`: what was there when the subscription was created is read without emits and `once`. */
+  readonly catchUp?: 'silent' | 'live'
+  readonly state?: States
+  readonly retry?: RetryOptions
+  /** How long one attempt may take; 30 s unless given. */
+  readonly timeoutMs?: number
+  /** After exhausted attempts: `skip` goes on with the key, `park` holds the key until it is redriven. */
+  readonly whenExhausted?: 'skip' | 'park'
+  /** How many events of one partition are handled at once; 256 unless given. */
+  readonly concurrency?: number
+}
+
+/** What a handler may return; the value itself is not used. */
+export type HandlerResult = unknown
+
+/** A handler as a function. */
+export type HandlerFunction<E, States extends StateSchemas> = (
+  event: E,
+  ctx: HandlerContext<States>,
+) => HandlerResult | Promise<HandlerResult>
+
+/** A handler as an object or the instance of a class. */
+export interface HandlerObject<E, States extends StateSchemas> {
+  handle(event: E, ctx: HandlerContext<States>): HandlerResult | Promise<HandlerResult>
+}
+
+/** A handler as a module: its default export is a function or an object with `handle`. */
+export interface HandlerModule<E, States extends StateSchemas> {
+  readonly default: HandlerFunction<E, States> | HandlerObject<E, States>
+}
+
+/** The four forms of a handler; all behave alike. */
+export type Handler<E, States extends StateSchemas = StateSchemas> =
+  | HandlerFunction<E, States>
+  | HandlerObject<E, States>
+  | HandlerModule<E, States>
+
+/** The event that fires a schedule. */
+export interface Tick {
+  /** The schedule's name. */
+  readonly name: string
+  /** The time it was due at, in RFC 3339. */
+  readonly scheduled: string
+}
+
+/** Options of {@link every}. */
+export interface EveryOptions<States extends StateSchemas = StateSchemas>
+  extends Pick<OnOptions<States>, 'name' | 'group' | 'state' | 'retry' | 'timeoutMs' | 'whenExhausted'> {
+  /** The IANA time zone of the pattern; UTC unless given. */
+  readonly timezone?: string
+}
+
+/** A handler of an application, as {@link on} or {@link every} made it. */
+export interface HandlerDefinition<States extends StateSchemas = StateSchemas> {
+  readonly name: string
+  readonly kind: 'on' | 'every'
+  /** What it reacts to; empty for a schedule. */
+  readonly events: readonly AnyEventType[]
+  readonly schedule: Schedule | undefined
+  readonly options: OnOptions<States>
+  readonly run: HandlerFunction<Event, StateSchemas>
+}
+
+/** A cron pattern in a time zone. */
+export interface Schedule {
+  readonly pattern: string
+  readonly timezone: string
+}
+
+type EventOfAny<T> = T extends readonly (infer Member)[] ? EventOf<Member> : EventOf<T>
+
+/**
+ * Declares a handler that reacts to events. Events of one key of a topic arrive one at a time and in order, through
+ * retries and dead letters; what the handler emits and sets is committed together with the event's being done.
+ * Throws `TypeError` for options that cannot work.
+ */
+export function on<
+  const T extends AnyEventType | readonly AnyEventType[],
+  States extends StateSchemas = Record<never, never>,
+>(events: T, options: OnOptions<States>, handler: Handler<EventOfAny<T>, States>): HandlerDefinition<States> {
+  const listed = (Array.isArray(events) ? events : [events]) as readonly AnyEventType[]
+  const name = checkHandlerName(options?.name)
+  if (listed.length === 0 || listed.some((type) => typeof type?.type !== 'string')) {
+    throw new TypeError(`on '${name}': the first argument must be one or more event types made by event()`)
+  }
+  checkOptions(name, options)
+  const run = handlerFunction(name, handler as unknown as Handler<Event>)
+  return Object.freeze({ name, kind: 'on' as const, events: listed, schedule: undefined, options, run })
+}
+
+/**
+ * Declares a handler that a schedule fires: a cron pattern of five or six fields, in UTC unless `timezone` says otherwise.
+ * Firing and the next due time commit together; what was missed while nothing ran fires once. The event's id is
+ * `name@scheduled`. Throws `CRON_INVALID` for a pattern that is none.
+ */
+export function every<States extends StateSchemas = Record<never, never>>(
+  pattern: string,
+  options: EveryOptions<States>,
+  handler: Handler<Event<Tick>, States>,
+): HandlerDefinition<States> {
+  const name = checkHandlerName(options?.name)
+  checkOptions(name, options)
+  const schedule = { pattern, timezone: options.timezone ?? 'UTC' }
+  nextFiring(schedule, 0, name)
+  const run = handlerFunction(name, handler as unknown as Handler<Event>)
+  return Object.freeze({
+    name,
+    kind: 'every' as const,
+    events: [],
+    schedule,
+    options: { ...options, from: 'start' as const },
+    run,
+  })
+}
+
+/**
+ * The first time after `afterMs` at which a schedule fires, in milliseconds since 1970 UTC; undefined when it never does
+ * again. Throws `CRON_INVALID` for a pattern or a time zone that is none.
+ */
+export function nextFiring(schedule: Schedule, afterMs: number, name: string): number | undefined {
+  try {
+    return new Cron(schedule.pattern, { timezone: schedule.timezone, paused: true })
+      .nextRun(new Date(afterMs))
+      ?.getTime()
+  } catch (cause) {
+    throw new MillraceError(
+      'CRON_INVALID',
+      `'${schedule.pattern}' in '${schedule.timezone}' is no schedule.`,
+      {
+        where: `every '${name}'`,
+        fix: "Use five fields (minute hour day month weekday), such as '0 3 * * *', and an IANA time zone.",
+        cause,
+      },
+    )
+  }
+}
+
+const namePattern = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/
+
+function checkHandlerName(name: unknown): string {
+  if (typeof name === 'string' && name.length <= 128 && namePattern.test(name)) return name
+  throw new TypeError(
+    `'${String(name)}' is no handler name; give 'name' as words of letters, digits, '-' and '_'`,
+  )
+}
+
+function checkOptions(name: string, options: OnOptions<StateSchemas>): void {
+  const positive: readonly (readonly [string, number | undefined])[] = [
+    ['retry.attempts', options.retry?.attempts],
+    ['retry.baseMs', options.retry?.baseMs],
+    ['retry.maxMs', options.retry?.maxMs],
+    ['timeoutMs', options.timeoutMs],
+    ['concurrency', options.concurrency],
+  ]
+  for (const [option, value] of positive) {
+    if (value !== undefined && !(value >= 1))
+      throw new TypeError(`handler '${name}': '${option}' must be at least 1`)
+  }
+  if (
+    options.from instanceof Date
+      ? Number.isNaN(options.from.getTime())
+      : ![undefined, 'start', 'now'].includes(options.from)
+  ) {
+    throw new TypeError(`handler '${name}': 'from' must be 'start', 'now' or a valid Date`)
+  }
+  for (const [state, schema] of Object.entries(options.state ?? {})) {
+    if (!namePattern.test(state) || typeof schema?.['~standard']?.validate !== 'function') {
+      throw new TypeError(
+        `handler '${name}': state '${state}' must be a Standard Schema validator under a plain name`,
+      )
+    }
+  }
+}
+
+function handlerFunction(
+  name: string,
+  handler: Handler<Event, StateSchemas>,
+): HandlerFunction<Event, StateSchemas> {
+  const form =
+    typeof handler === 'object' && handler !== null && 'default' in handler ? handler.default : handler
+  if (typeof form === 'function') return form
+  if (typeof form?.handle === 'function') return (event, ctx) => form.handle(event, ctx)
+  throw new TypeError(
+    `handler '${name}' must be a function, an object with handle(), or a module exporting one as default`,
+  )
+}

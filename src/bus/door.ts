@@ -1,0 +1,118 @@
+import { MillraceError } from '../core/errors.ts'
+import { type AnyEventType, checkKey, defaultMaxEventBytes, type Event, keyOf } from '../core/event.ts'
+import { encodeEvent } from '../core/event-codec.ts'
+import type { Runtime } from '../core/runtime.ts'
+import { validate } from '../core/schema.ts'
+import { partitionOf } from '../log/partition.ts'
+import type { Entry } from '../log/port.ts'
+
+/** The attributes that a publisher may set itself. */
+export interface EventAttributes {
+  readonly id?: string | undefined
+  readonly source?: string | undefined
+  readonly time?: string | undefined
+  readonly subject?: string | undefined
+  readonly datacontenttype?: string | undefined
+  readonly partitionkey?: string | undefined
+  readonly correlationid?: string | undefined
+  readonly causationid?: string | undefined
+  readonly traceparent?: string | undefined
+  readonly hops?: number | undefined
+}
+
+/** What a door needs to know. */
+export interface DoorOptions {
+  readonly runtime: Pick<Runtime, 'now' | 'id'>
+  readonly partitions: number
+  /** The `source` of events whose publisher gives none. */
+  readonly source: string
+  /** The topic of event types that name none. */
+  readonly topic: string
+  readonly maxEventBytes?: number | undefined
+}
+
+/** An event that has passed the door: valid, encoded, and with its place. */
+export interface Admitted {
+  readonly event: Event
+  readonly entry: Entry
+}
+
+/**
+ * The one way into the log: every event, published or emitted, is validated, completed, keyed, encoded and measured here,
+ * once. What does not fit is refused with a code and changes nothing.
+ */
+export class Door {
+  readonly #options: DoorOptions
+  readonly #maxEventBytes: number
+
+  constructor(options: DoorOptions) {
+    this.#options = options
+    this.#maxEventBytes = options.maxEventBytes ?? defaultMaxEventBytes
+  }
+
+  /** The topic that events of a type are kept in. */
+  topicOf(type: AnyEventType): string {
+    return type.topic ?? this.#options.topic
+  }
+
+  /** Admits data of a declared type. Asynchronous only when its schema is. */
+  admit(
+    type: AnyEventType,
+    data: unknown,
+    attributes: EventAttributes,
+    topic?: string,
+  ): Admitted | Promise<Admitted> {
+    const output = validate(type.schema, data, { code: 'DATA_INVALID', what: `Data of '${type.type}'` })
+    if (output instanceof Promise)
+      return output.then((settled) => this.#complete(type, settled, attributes, topic))
+    return this.#complete(type, output, attributes, topic)
+  }
+
+  /** Admits an event that is complete already, of a type that need not be declared. */
+  admitEvent(event: Event, topic: string, deduplicate: boolean): Admitted {
+    const value = encodeEvent(event)
+    if (value.length > this.#maxEventBytes) {
+      throw new MillraceError(
+        'EVENT_TOO_LARGE',
+        `An event has at most ${this.#maxEventBytes} bytes; this one has ${value.length}.`,
+        {
+          where: `event '${event.type}'`,
+          fix: 'Keep the large part elsewhere and publish a reference to it, or raise maxEventBytes.',
+        },
+      )
+    }
+    const partition = partitionOf(checkKey(keyOf(event), 'partitionkey'), this.#options.partitions)
+    const timeMs = this.#options.runtime.now()
+    const entry: Entry = { topic, partition, value, timeMs }
+    if (!deduplicate) return { event, entry }
+    return { event, entry: { ...entry, deduplicationId: `${event.source} ${event.id}` } }
+  }
+
+  #complete(
+    type: AnyEventType,
+    data: unknown,
+    attributes: EventAttributes,
+    topic: string | undefined,
+  ): Admitted {
+    const { runtime, source } = this.#options
+    const partitionkey =
+      type.key === undefined
+        ? attributes.partitionkey
+        : checkKey(type.key(data as never), `key of event type '${type.type}'`)
+    const event = {
+      specversion: '1.0',
+      ...defined(attributes),
+      id: attributes.id ?? runtime.id(),
+      source: attributes.source ?? source,
+      type: type.type,
+      time: attributes.time ?? new Date(runtime.now()).toISOString(),
+      ...(partitionkey === undefined ? {} : { partitionkey }),
+      data,
+    } as Event
+    return this.admitEvent(event, topic ?? this.topicOf(type), attributes.id !== undefined)
+  }
+}
+
+function defined(attributes: EventAttributes): EventAttributes {
+  return Object.fromEntries(Object.entries(attributes).filter(([, value]) => value !== undefined))
+}

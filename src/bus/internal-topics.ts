@@ -1,0 +1,26 @@
+/** The internal topics of one group; users cannot name topics under `millrace.`. */
+export interface InternalTopics {
+  /** Events published with a delay, until their owner has set the timer. */
+  readonly delayed: string
+  /** The events that schedules fire. */
+  readonly ticks: string
+  /** Records whose handler gave up, each with its error and its attempts. */
+  readonly deadLetters: string
+  /** Requests to hand dead letters back. */
+  readonly redrives: string
+}
+
+/** The names of a group's internal topics. */
+export function internalTopics(group: string): InternalTopics {
+  return {
+    delayed: `millrace.${group}.delayed`,
+    ticks: `millrace.${group}.ticks`,
+    deadLetters: `millrace.${group}.dead-letters`,
+    redrives: `millrace.${group}.redrives`,
+  }
+}
+
+/** Whether a topic is internal. */
+export function isInternalTopic(name: string): boolean {
+  return name.startsWith('millrace.')
+}

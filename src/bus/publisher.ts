@@ -1,0 +1,222 @@
+import { MillraceError } from '../core/errors.ts'
+import type { AnyEventType, Event } from '../core/event.ts'
+import type { Runtime } from '../core/runtime.ts'
+import type { Appended, LogEngine } from '../log/port.ts'
+import type { Admitted, Door, EventAttributes } from './door.ts'
+import type { RecordCache } from './record-cache.ts'
+
+/** Options of `publish`. */
+export interface PublishOptions {
+  /** Makes publishing idempotent: the same `source` and `id` again, within the deduplication window, is handled once. */
+  readonly id?: string
+  readonly source?: string
+  readonly time?: Date
+  readonly subject?: string
+  readonly correlationid?: string
+  readonly traceparent?: string
+  /** A topic other than the event type's. */
+  readonly topic?: string
+  /** Appended to its topic only after this many milliseconds. */
+  readonly delay?: number
+  /** Appended to its topic only at this time. */
+  readonly at?: Date
+  /** Gives up waiting for room; an append that has begun is not taken back. */
+  readonly signal?: AbortSignal
+}
+
+/** A published event's place. */
+export interface Published extends Appended {
+  readonly id: string
+}
+
+/** An event from outside: a CloudEvent whose data has not been validated. */
+export type IncomingEvent = Event
+
+/** What a publisher works with. */
+export interface PublisherOptions {
+  readonly engine: LogEngine
+  readonly runtime: Runtime
+  readonly door: Door
+  readonly cache: RecordCache
+  readonly events: ReadonlyMap<string, AnyEventType>
+  /** The topic that delayed events wait in. */
+  readonly delayedTopic: string
+}
+
+/** How many events may be on their way to the log at once, and how many may wait behind them. */
+export const publishBounds = { inFlight: 16_384, waiting: 16_384 } as const
+
+/** Puts events into the log through the door. Bounded: beyond {@link publishBounds} publishing is `OVERLOADED`. */
+export class Publisher {
+  readonly #options: PublisherOptions
+  readonly #room: Room = new Room()
+
+  constructor(options: PublisherOptions) {
+    this.#options = options
+  }
+
+  /** Validates and appends one event; resolves once it is durable. */
+  async publish(type: AnyEventType, data: unknown, options: PublishOptions = {}): Promise<Published> {
+    const { delay, at, topic, signal, time, ...rest } = options
+    if (topic !== undefined) await this.#checkTopic(topic)
+    const attributes: EventAttributes = time === undefined ? rest : { ...rest, time: time.toISOString() }
+    const admitted = this.#options.door.admit(type, data, attributes, topic)
+    const ready = admitted instanceof Promise ? await admitted : admitted
+    const dueMs = dueTime(options, this.#options.runtime.now())
+    return first(await this.#append([dueMs === undefined ? ready : this.#delayed(ready, dueMs)], signal))
+  }
+
+  /** Validates and appends events from outside, all in one step or none. */
+  async accept(events: readonly IncomingEvent[], topic?: string): Promise<readonly Published[]> {
+    if (topic !== undefined) await this.#checkTopic(topic)
+    const admitted: Admitted[] = []
+    for (const [index, event] of events.entries()) {
+      try {
+        admitted.push(await this.#admitIncoming(event, topic))
+      } catch (error) {
+        throw atIndex(error, index, events.length)
+      }
+    }
+    return this.#append(admitted, undefined)
+  }
+
+  async #admitIncoming(event: IncomingEvent, topic: string | undefined): Promise<Admitted> {
+    const type = this.#options.events.get(event.type)
+    if (type === undefined) {
+      throw new MillraceError(
+        'EVENT_TYPE_UNKNOWN',
+        `No event type '${event.type}' is declared by this application.`,
+        {
+          where: 'type',
+          fix: 'Declare it with event() and use it in a handler, or list it under `events` of the application.',
+        },
+      )
+    }
+    const { data, type: _type, specversion: _specversion, ...attributes } = event
+    return this.#options.door.admit(type, data, attributes, topic)
+  }
+
+  /** A delayed event is a record of its own: the owner of its partition sets the timer and forwards it when due. */
+  #delayed(admitted: Admitted, dueMs: number): Admitted {
+    const { door, delayedTopic } = this.#options
+    const { event, entry } = admitted
+    const wrapped: Event = {
+      ...event,
+      type: 'millrace.delayed',
+      data: { dueMs, topic: entry.topic, event: encodeWithin(entry.value) },
+    }
+    return door.admitEvent(wrapped, delayedTopic, entry.deduplicationId !== undefined)
+  }
+
+  async #append(
+    admitted: readonly Admitted[],
+    signal: AbortSignal | undefined,
+  ): Promise<readonly Published[]> {
+    if (admitted.length === 0) return []
+    await this.#room.enter(admitted.length, signal)
+    try {
+      const entries = admitted.map(({ entry }) => entry)
+      const appended = await this.#options.engine.append(entries, signal)
+      this.#options.cache.remember(entries, appended)
+      return appended.map((place, index) => ({ ...place, id: admitted[index]?.event.id ?? '' }))
+    } finally {
+      this.#room.leave(admitted.length)
+    }
+  }
+
+  async #checkTopic(topic: string): Promise<void> {
+    const topics = await this.#options.engine.listTopics()
+    if (topics.some(({ name }) => name === topic)) return
+    throw new MillraceError('TOPIC_UNKNOWN', `There is no topic '${topic}'.`, {
+      where: 'topic',
+      fix: `Use one of: ${topics.map(({ name }) => name).join(', ')}.`,
+    })
+  }
+}
+
+/** When an event with these options is due; undefined when it is not delayed. */
+export function dueTime(
+  options: { readonly delay?: number; readonly at?: Date },
+  nowMs: number,
+): number | undefined {
+  if (options.at !== undefined) return options.at.getTime()
+  return options.delay === undefined ? undefined : nowMs + options.delay
+}
+
+/** Stored bytes as text, so that one event can travel in the data of another; see `decodeWithin`. */
+function encodeWithin(value: Uint8Array): string {
+  return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('utf8')
+}
+
+function first(published: readonly Published[]): Published {
+  const [only] = published
+  if (only === undefined)
+    throw new MillraceError('STORAGE_FAILED', 'The engine gave no place for an appended event.')
+  return only
+}
+
+function atIndex(error: unknown, index: number, count: number): unknown {
+  if (count === 1 || !(error instanceof MillraceError)) return error
+  const where = error.where === undefined ? `[${index}]` : `[${index}].${error.where}`
+  return new MillraceError(error.code, error.message, {
+    where,
+    fix: error.fix,
+    cause: error,
+    facts: { ...error.facts, index },
+  })
+}
+
+/** Counts what is on its way; the rest waits in line, up to a bound. */
+class Room {
+  #inFlight = 0
+  readonly #line: { count: number; enter: () => void }[] = []
+  #waiting = 0
+
+  async enter(count: number, signal: AbortSignal | undefined): Promise<void> {
+    if (this.#line.length === 0 && this.#fits(count)) {
+      this.#inFlight += count
+      return
+    }
+    if (this.#waiting + count > publishBounds.waiting && this.#waiting > 0) {
+      throw new MillraceError('OVERLOADED', 'Too many events are on their way to the log.', {
+        fix: 'Publish again after a moment, or wait for earlier publishes to resolve first.',
+      })
+    }
+    await this.#waitInLine(count, signal)
+  }
+
+  leave(count: number): void {
+    this.#inFlight -= count
+    for (let next = this.#line[0]; next !== undefined && this.#fits(next.count); next = this.#line[0]) {
+      this.#line.shift()
+      this.#waiting -= next.count
+      this.#inFlight += next.count
+      next.enter()
+    }
+  }
+
+  #fits(count: number): boolean {
+    return this.#inFlight === 0 || this.#inFlight + count <= publishBounds.inFlight
+  }
+
+  #waitInLine(count: number, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const waiter = {
+        count,
+        enter: () => {
+          signal?.removeEventListener('abort', onAbort)
+          resolve()
+        },
+      }
+      const onAbort = () => {
+        this.#line.splice(this.#line.indexOf(waiter), 1)
+        this.#waiting -= count
+        reject(signal?.reason)
+      }
+      if (signal?.aborted) return reject(signal.reason)
+      signal?.addEventListener('abort', onAbort, { once: true })
+      this.#line.push(waiter)
+      this.#waiting += count
+    })
+  }
+}

@@ -1,0 +1,105 @@
+import type { Event } from '../core/event.ts'
+import { decodeEvent } from '../core/event-codec.ts'
+import type { Appended, Entry, Offset, Place } from '../log/port.ts'
+
+/** A record as the processor sees it: parsed at most once, however many handlers look at it. */
+export class LogRecord {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: Offset
+  readonly bytes: number
+  #value: Uint8Array | undefined
+  #event: Event | undefined
+
+  constructor(place: Place, offset: Offset, value: Uint8Array) {
+    this.topic = place.topic
+    this.partition = place.partition
+    this.offset = offset
+    this.bytes = value.length
+    this.#value = value
+  }
+
+  /** The event; frozen, and the same object for every handler. Throws `EVENT_INVALID` when the stored bytes are none. */
+  get event(): Event {
+    if (this.#event === undefined) {
+      this.#event = decodeEvent(this.#value ?? new Uint8Array())
+      this.#value = undefined
+    }
+    return this.#event
+  }
+}
+
+const defaultCacheBytes = 16 * 1024 * 1024
+
+/**
+ * The tail cache: what was just appended by this process, so that its own handlers need not read it back. Bounded by
+ * bytes over all places, the oldest going first. Only acknowledged records come in, so nothing is seen before it is durable.
+ */
+export class RecordCache {
+  readonly #places = new Map<string, Map<Offset, LogRecord>>()
+  readonly #order: LogRecord[] = []
+  readonly #maxBytes: number
+  #bytes = 0
+  #head = 0
+
+  constructor(maxBytes = defaultCacheBytes) {
+    this.#maxBytes = maxBytes
+  }
+
+  /** Keeps entries that were acknowledged. */
+  remember(entries: readonly Entry[], appended: readonly Appended[]): void {
+    for (const [index, entry] of entries.entries()) {
+      const place = appended[index]
+      if (place === undefined || place.duplicate) continue
+      const record = new LogRecord(place, place.offset, entry.value)
+      this.#of(place).set(place.offset, record)
+      this.#order.push(record)
+      this.#bytes += record.bytes
+    }
+    this.#evict()
+  }
+
+  /**
+   * The records from exactly `from` on for as long as their offsets follow one another; empty when `from` is not here.
+   * A record at `from` itself is the next one by definition, whatever the engine skips elsewhere.
+   */
+  read(at: Place, from: Offset, maxRecords: number): readonly LogRecord[] {
+    const place = this.#places.get(placeName(at))
+    if (place === undefined) return []
+    const records: LogRecord[] = []
+    for (let offset = from; records.length < maxRecords; offset += 1) {
+      const record = place.get(offset)
+      if (record === undefined) break
+      records.push(record)
+    }
+    return records
+  }
+
+  #of(at: Place): Map<Offset, LogRecord> {
+    const name = placeName(at)
+    let place = this.#places.get(name)
+    if (place === undefined) {
+      place = new Map()
+      this.#places.set(name, place)
+    }
+    return place
+  }
+
+  #evict(): void {
+    while (this.#bytes > this.#maxBytes && this.#head < this.#order.length) {
+      const oldest = this.#order[this.#head] as LogRecord
+      this.#head += 1
+      this.#bytes -= oldest.bytes
+      this.#places.get(placeName(oldest))?.delete(oldest.offset)
+    }
+    if (this.#head > 1024 && this.#head * 2 > this.#order.length) {
+      this.#order.splice(0, this.#head)
+      this.#head = 0
+    }
+  }
+}
+
+/** A place as a map key. */
+export function placeName(at: Place): string {
+  return `${at.partition}/${at.topic}`
+}

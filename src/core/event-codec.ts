@@ -1,0 +1,114 @@
+import { MillraceError, messageOf } from './errors.ts'
+import type { Event } from './event.ts'
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder('utf-8', { fatal: true })
+
+/**
+ * An event as it is stored: UTF-8 of the CloudEvents JSON format, bytes as `data_base64`.
+ * Throws `DATA_NOT_STORABLE` with the path of the first part of `data` that JSON cannot carry.
+ */
+export function encodeEvent(event: Event): Uint8Array {
+  return encoder.encode(eventToJson(event))
+}
+
+/** The CloudEvents JSON format of an event, as text. */
+export function eventToJson(event: Event): string {
+  const { data, ...attributes } = event
+  if (data === undefined) return JSON.stringify(attributes)
+  if (data instanceof Uint8Array) {
+    return JSON.stringify({
+      ...attributes,
+      data_base64: Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64'),
+    })
+  }
+  const hasNegativeZero = checkStorable(data, 'data', 0)
+  return hasNegativeZero ? JSON.stringify(event, keepNegativeZero) : JSON.stringify(event)
+}
+
+/**
+ * The event that {@link encodeEvent} made these bytes from, frozen through and through.
+ * Throws `EVENT_INVALID` when they are not one.
+ */
+export function decodeEvent(stored: Uint8Array): Event {
+  let parsed: Record<string, unknown>
+  try {
+    parsed = JSON.parse(decoder.decode(stored)) as Record<string, unknown>
+  } catch (error) {
+    throw new MillraceError('EVENT_INVALID', `A stored event is not JSON: ${messageOf(error)}`, {
+      cause: error,
+    })
+  }
+  if (
+    typeof parsed !== 'object' ||
+    parsed === null ||
+    typeof parsed.id !== 'string' ||
+    typeof parsed.type !== 'string'
+  ) {
+    throw new MillraceError('EVENT_INVALID', 'A stored event has no id or no type.')
+  }
+  if (typeof parsed.data_base64 === 'string') {
+    const { data_base64, ...attributes } = parsed
+    return Object.freeze({
+      ...attributes,
+      data: new Uint8Array(Buffer.from(data_base64 as string, 'base64')),
+    }) as unknown as Event
+  }
+  return deepFreeze(parsed) as unknown as Event
+}
+
+const maxDepth = 512
+
+/** Throws unless JSON carries `value` unchanged; returns whether it holds a negative zero, which needs care. */
+function checkStorable(value: unknown, path: string, depth: number): boolean {
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return false
+  if (typeof value === 'number') {
+    if (Number.isFinite(value)) return Object.is(value, -0)
+    throw notStorable(String(value), path)
+  }
+  if (typeof value !== 'object')
+    throw notStorable(value === undefined ? 'undefined' : `a ${typeof value}`, path)
+  if (depth >= maxDepth) throw notStorable(`nested deeper than ${maxDepth} levels`, path)
+  let negativeZero = false
+  if (Array.isArray(value)) {
+    for (let index = 0; index < value.length; index += 1) {
+      if (checkStorable(value[index], `${path}[${index}]`, depth + 1)) negativeZero = true
+    }
+    return negativeZero
+  }
+  checkPlain(value, path)
+  for (const [name, member] of Object.entries(value)) {
+    if (member === undefined) continue
+    if (checkStorable(member, `${path}.${name}`, depth + 1)) negativeZero = true
+  }
+  return negativeZero
+}
+
+function checkPlain(value: object, path: string): void {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  const plain =
+    prototype === null || prototype === Object.prototype || Object.getPrototypeOf(prototype) === null
+  if (!plain || typeof (value as { toJSON?: unknown }).toJSON === 'function') {
+    throw notStorable(`a ${value.constructor?.name ?? 'class instance'}`, path)
+  }
+}
+
+function notStorable(what: string, path: string): MillraceError {
+  return new MillraceError('DATA_NOT_STORABLE', `Event data must be JSON, text or bytes; found ${what}.`, {
+    where: path,
+    fix: 'Let the schema turn it into a string or a number, for example a Date into its ISO text.',
+  })
+}
+
+const rawJson = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON
+
+function keepNegativeZero(_name: string, value: unknown): unknown {
+  return Object.is(value, -0) ? rawJson('-0') : value
+}
+
+function deepFreeze(value: object): object {
+  for (const member of Object.values(value)) {
+    if (typeof member === 'object' && member !== null) deepFreeze(member)
+  }
+  return Object.freeze(value)
+}
