@@ -1,6 +1,6 @@
 import type { HandlerDefinition, StateSchemas, StateSnapshot } from '../bus/definitions.ts'
 import type { Published, PublishOptions } from '../bus/publisher.ts'
-import type { DataInputOf, EventType } from '../core/event.ts'
+import type { AnyEventType, DataInputOf } from '../core/event.ts'
 import type { Logger } from '../core/runtime.ts'
 import type { OutputOf, Schema } from '../core/schema.ts'
 
@@ -29,11 +29,7 @@ export interface RouteRequest<Path extends string = string, Body = unknown> {
 /** What a route has besides its request. */
 export interface RouteContext {
   /** Publishes an event; resolves once it is durable. */
-  publish<T extends EventType<string, never, never>>(
-    type: T,
-    data: DataInputOf<T>,
-    options?: PublishOptions,
-  ): Promise<Published>
+  publish<T extends AnyEventType>(type: T, data: DataInputOf<T>, options?: PublishOptions): Promise<Published>
   /** The state that a handler keeps for a key, as it was last committed. */
   read<States extends StateSchemas>(
     handler: HandlerDefinition<States>,

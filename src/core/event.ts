@@ -31,6 +31,9 @@ export interface Event<Data = unknown, Type extends string = string> {
   readonly data: Data
 }
 
+/** An event from outside: a checked CloudEvent whose data has not been validated and whose time may be missing. */
+export type IncomingEvent = Omit<Event, 'time'> & { readonly time?: string }
+
 /** The most bytes of UTF-8 that a key may have. */
 export const maxKeyBytes = 512
 /** The most bytes that a stored event may have, unless set otherwise. */

@@ -13,6 +13,10 @@ export interface ValidationSubject {
   readonly code: ErrorCode
   /** What is being validated, such as `data of shop.order.placed`. */
   readonly what: string
+  /** What every path begins with; `data` unless given. */
+  readonly root?: string
+  /** What to do about it; names the schema of the event type unless given. */
+  readonly fix?: string
 }
 
 type Issues = readonly StandardSchemaV1.Issue[]
@@ -39,22 +43,25 @@ function outputOf(result: StandardSchemaV1.Result<unknown>, subject: ValidationS
 }
 
 function validationError(issues: Issues, subject: ValidationSubject): MillraceError {
-  const listed = issues.map((issue) => ({ path: pathOf(issue), message: issue.message }))
+  const listed = issues.map((issue) => ({
+    path: pathOf(issue, subject.root ?? 'data'),
+    message: issue.message,
+  }))
   const first = listed[0]
   return new MillraceError(
     subject.code,
     `${subject.what} does not match its schema: ${first?.message ?? 'invalid'}`,
     {
       where: first?.path,
-      fix: 'Send data that matches the schema of this event type.',
+      fix: subject.fix ?? 'Send data that matches the schema of this event type.',
       facts: { issues: listed },
     },
   )
 }
 
-function pathOf(issue: StandardSchemaV1.Issue): string {
+function pathOf(issue: StandardSchemaV1.Issue, root: string): string {
   const segments = (issue.path ?? []).map((segment) =>
     String(typeof segment === 'object' ? segment.key : segment),
   )
-  return ['data', ...segments].join('.')
+  return [root, ...segments].join('.')
 }
