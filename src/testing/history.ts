@@ -1,0 +1,169 @@
+import type { Event } from '../core/event.ts'
+import type { Offset } from '../log/port.ts'
+import { type Witness, witnessOf, witnessTopic } from './witness.ts'
+
+/** A record of the log, in the order in which records became visible over all topics and partitions. */
+export interface LoggedRecord {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: Offset
+  readonly event: Event
+  /** Records of one number became visible in the same step: nothing is known about their order across topics. */
+  readonly step: number
+}
+
+/** A publish that was acknowledged. */
+export interface AcknowledgedEvent {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: Offset
+  readonly id: string
+  readonly source: string
+  /** When it is due, for one published with a delay. */
+  readonly dueMs: number | undefined
+}
+
+/** What `once` gave to an attempt. */
+export interface OnceObservation {
+  readonly name: string
+  /** Names the run whose result it was. */
+  readonly run: string
+}
+
+/** What an attempt emitted. */
+export interface EmitObservation {
+  readonly type: string
+  /** When it is due, for one emitted with a delay. */
+  readonly dueMs?: number
+}
+
+/** One run of a handler. */
+export interface Attempt {
+  /** Unique in the history. */
+  readonly nonce: string
+  readonly handler: string
+  /** The process, with how often it had been started. */
+  readonly process: string
+  /** How many claims that process had been given on the key's partition. */
+  readonly claim: number
+  readonly source: string
+  readonly id: string
+  readonly type: string
+  readonly key: string
+  readonly silent: boolean
+  readonly redriven: boolean
+  /** Places in the order of everything that attempts did; `endedAt` is absent while it runs, or for ever after a crash. */
+  readonly beganAt: number
+  endedAt?: number
+  outcome?: 'returned' | 'threw'
+  readonly emits: EmitObservation[]
+  readonly once: OnceObservation[]
+}
+
+/** A record that a handler gave up on. */
+export interface DeadLetter {
+  readonly handler: string
+  readonly source: string
+  readonly id: string
+  readonly attempts: number
+  /** Its index in {@link History.log}. */
+  readonly index: number
+}
+
+/** A key that is parked at the end. */
+export interface ParkedKey {
+  readonly handler: string
+  readonly topic: string
+  readonly key: string
+  readonly first: Offset
+  readonly last: Offset
+  readonly dueMs: number | undefined
+}
+
+/** The state that the simulation keeps for each handler and key, as it is read at the end. */
+export interface KeyLedger {
+  readonly handler: string
+  readonly key: string
+  readonly last: string | undefined
+  readonly count: number
+}
+
+/** A handler, as far as the invariants need it. */
+export interface Subscription {
+  readonly handler: string
+  readonly kind: 'on' | 'every'
+  readonly types: readonly string[]
+  readonly fromStart: boolean
+  readonly silent: boolean
+  readonly whenExhausted: 'skip' | 'park'
+}
+
+/** Everything that a simulation saw: what the invariants judge. */
+export interface History {
+  readonly subscriptions: readonly Subscription[]
+  readonly acknowledged: readonly AcknowledgedEvent[]
+  readonly attempts: readonly Attempt[]
+  readonly log: readonly LoggedRecord[]
+  readonly deadLetters: readonly DeadLetter[]
+  readonly parked: readonly ParkedKey[]
+  readonly ledgers: readonly KeyLedger[]
+  /** The last time of the simulation by the slowest clock, in milliseconds since 1970 UTC. */
+  readonly endedMs: number
+}
+
+/** What an invariant found: one sentence for each breach. None when it holds. */
+export type Invariant = (history: History) => readonly string[]
+
+/** A witness at its place in {@link History.log}. */
+export interface PlacedWitness extends Witness {
+  readonly index: number
+}
+
+/** The witnesses of one phase in the log, in order. */
+export function witnessesOf(history: History, phase: Witness['phase']): readonly PlacedWitness[] {
+  const found: PlacedWitness[] = []
+  for (const [index, record] of history.log.entries()) {
+    if (record.topic !== witnessTopic) continue
+    const witness = witnessOf(record.event)
+    if (witness?.phase === phase) found.push({ ...witness, index })
+  }
+  return found
+}
+
+/** Names an event within a history. */
+export function eventName(event: Pick<Event, 'source' | 'id'>): string {
+  return `${event.source} ${event.id}`
+}
+
+/** Names what one handler makes of one event. */
+export function deliveryName(handler: string, event: Pick<Event, 'source' | 'id'>): string {
+  return `${handler} of ${event.source} ${event.id}`
+}
+
+/** The records that a handler is to be given, in the order of the log. */
+export function deliveriesTo(history: History, subscription: Subscription): readonly LoggedRecord[] {
+  if (subscription.kind === 'every') {
+    return history.log.filter(
+      ({ topic, event }) =>
+        topic.startsWith('millrace.') &&
+        topic.endsWith('.ticks') &&
+        event.id.startsWith(`${subscription.handler}@`),
+    )
+  }
+  return history.log.filter(
+    ({ topic, event }) =>
+      !topic.startsWith('millrace.') && topic !== witnessTopic && subscription.types.includes(event.type),
+  )
+}
+
+/** Groups items by a name, keeping their order. */
+export function groupBy<T>(items: readonly T[], nameOf: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>()
+  for (const item of items) {
+    const name = nameOf(item)
+    const group = groups.get(name)
+    if (group === undefined) groups.set(name, [item])
+    else group.push(item)
+  }
+  return groups
+}

@@ -1,0 +1,23 @@
+import { type Invariant, witnessesOf } from '../history.ts'
+
+/** What is in the log comes from attempts that returned, and from all of such an attempt. */
+export const failedAttemptsLeaveNothing: Invariant = (history) => {
+  const breaches: string[] = []
+  const outcomes = new Map(history.attempts.map(({ nonce, outcome }) => [nonce, outcome ?? 'did not end']))
+  const begun = witnessesOf(history, 'begun')
+  const done = witnessesOf(history, 'done')
+  const doneNonces = new Set(done.map(({ nonce }) => nonce))
+  const begunNonces = new Set(begun.map(({ nonce }) => nonce))
+  for (const { nonce, handler, id } of begun) {
+    if (!doneNonces.has(nonce)) {
+      breaches.push(`${nonce} of '${handler}' on '${id}' ${outcomes.get(nonce)}, and left its first effect`)
+    }
+  }
+  for (const { nonce, handler, id } of done) {
+    if (!begunNonces.has(nonce)) breaches.push(`${nonce} of '${handler}' on '${id}' lost its first effect`)
+    if (outcomes.get(nonce) !== 'returned') {
+      breaches.push(`${nonce} of '${handler}' on '${id}' ${outcomes.get(nonce)}, and left its effects`)
+    }
+  }
+  return breaches
+}

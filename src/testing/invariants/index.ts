@@ -1,0 +1,25 @@
+import type { Invariant } from '../history.ts'
+import { acknowledgedEventsKept } from './acknowledged-events-kept.ts'
+import { effectsOnce } from './effects-once.ts'
+import { everyRecordDone } from './every-record-done.ts'
+import { failedAttemptsLeaveNothing } from './failed-attempts-leave-nothing.ts'
+import { handledOnce } from './handled-once.ts'
+import { keyOrder } from './key-order.ts'
+import { onceStable } from './once-stable.ts'
+import { oneAtATime } from './one-at-a-time.ts'
+import { parkedKeysDrained } from './parked-keys-drained.ts'
+import { stateFollowsEffects } from './state-follows-effects.ts'
+
+/** What must hold for every history, by the rule's name. */
+export const invariants: Readonly<Record<string, Invariant>> = {
+  'acknowledged events are kept': acknowledgedEventsKept,
+  'every record is done': everyRecordDone,
+  'nothing is handled twice': handledOnce,
+  'keys keep their order': keyOrder,
+  'keys are handled one at a time': oneAtATime,
+  'failed attempts leave nothing': failedAttemptsLeaveNothing,
+  'effects happen once': effectsOnce,
+  'state follows effects': stateFollowsEffects,
+  'once is stable': onceStable,
+  'parked keys are drained': parkedKeysDrained,
+}

@@ -1,0 +1,73 @@
+import { keyOf } from '../../core/event.ts'
+import {
+  deliveriesTo,
+  deliveryName,
+  groupBy,
+  type History,
+  type Invariant,
+  type LoggedRecord,
+  type Subscription,
+  witnessesOf,
+} from '../history.ts'
+
+/**
+ * For every handler and key of a topic, events are finished in the order of the log, without inversion and without gap:
+ * what is finished, by completion or dead letter, is at every moment the first part of what there is.
+ */
+export const keyOrder: Invariant = (history) => {
+  const breaches: string[] = []
+  const finishes = finishSteps(history)
+  for (const subscription of history.subscriptions) {
+    if (!subscription.fromStart || subscription.silent) continue
+    const deliveries = deliveriesTo(history, subscription)
+    for (const [key, records] of groupBy(deliveries, ({ topic, event }) => `${topic} '${keyOf(event)}'`)) {
+      const breach = firstBreach(subscription, records, finishes)
+      if (breach !== undefined) breaches.push(`'${subscription.handler}', key ${key}: ${breach}`)
+    }
+  }
+  return breaches
+}
+
+interface Finish {
+  readonly step: number
+  /** The place among the witnesses; undefined for a dead letter. */
+  readonly index: number | undefined
+}
+
+/** When each delivery was finished for the first time. */
+function finishSteps(history: History): ReadonlyMap<string, Finish> {
+  const finishes = new Map<string, Finish>()
+  const add = (name: string, finish: Finish) => {
+    if (!finishes.has(name)) finishes.set(name, finish)
+  }
+  const stepOf = (index: number) => history.log[index]?.step ?? 0
+  for (const witness of witnessesOf(history, 'done')) {
+    add(deliveryName(witness.handler, witness), { step: stepOf(witness.index), index: witness.index })
+  }
+  for (const letter of history.deadLetters) {
+    add(deliveryName(letter.handler, letter), { step: stepOf(letter.index), index: undefined })
+  }
+  return finishes
+}
+
+function firstBreach(
+  subscription: Subscription,
+  records: readonly LoggedRecord[],
+  finishes: ReadonlyMap<string, Finish>,
+): string | undefined {
+  let before: { readonly id: string; readonly finish: Finish | undefined } | undefined
+  for (const { event } of records) {
+    const finish = finishes.get(deliveryName(subscription.handler, event))
+    if (finish !== undefined && before !== undefined) {
+      if (before.finish === undefined) return `'${event.id}' was finished, '${before.id}' before it never was`
+      if (isInverted(before.finish, finish)) return `'${event.id}' was finished before '${before.id}'`
+    }
+    before = { id: event.id, finish }
+  }
+  return undefined
+}
+
+function isInverted(first: Finish, second: Finish): boolean {
+  if (first.index !== undefined && second.index !== undefined) return second.index < first.index
+  return second.step < first.step
+}
