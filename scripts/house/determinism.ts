@@ -93,5 +93,6 @@ function bannedGlobal(node: SyntaxNode, parent: SyntaxNode | undefined): BannedU
   if (!bannedGlobals.test(name)) return undefined
   const isMember = parent?.type === 'MemberExpression' && parent.property === node
   const isKey = parent?.key === node
-  return isMember || isKey ? undefined : { name, what: name }
+  const isImport = parent?.type === 'ImportSpecifier'
+  return isMember || isKey || isImport ? undefined : { name, what: name }
 }

@@ -122,7 +122,7 @@ export function resolveReference(file: SourceFile, specifier: string | undefined
 function referencesOf(program: SyntaxNode): ModuleReference[] {
   const references: ModuleReference[] = []
   walk(program, (node) => {
-    const source = nameOf(node.source)
+    const source = isNode(node.source) && node.source.type === 'Literal' ? nameOf(node.source) : undefined
     if (node.type === 'ImportExpression') {
       references.push({ kind: 'dynamic', specifier: source, names: ['*'], start: node.start })
     } else if (node.type === 'TSImportType') {
