@@ -1,0 +1,3 @@
+export { MemoryEngine, type MemoryOptions, openMemory } from './memory-engine.ts'
+export { MemoryLog } from './memory-log.ts'
+export { immediateSteps, type StepScheduler } from './steps.ts'

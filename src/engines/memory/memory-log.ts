@@ -1,0 +1,214 @@
+import { isDeepStrictEqual } from 'node:util'
+import { MillraceError } from '../../core/errors.ts'
+import {
+  type Appended,
+  type Change,
+  defaultPartitions,
+  type Entry,
+  maxStateKeyBytes,
+  type Offset,
+  type Place,
+  type Topic,
+  type TopicOptions,
+  type TrimLimits,
+} from '../../log/port.ts'
+import { compareEvents } from '../../log/same-event.ts'
+import { Group, type Ownership, type PartitionState } from './group.ts'
+import { compareUtf8 } from './key-values.ts'
+import type { PlaceLog } from './place-log.ts'
+import { type AppendBounds, TopicLog } from './topic-log.ts'
+
+/**
+ * What the memory engines of several processes share: the stored log. Every method is one indivisible step; one that
+ * throws has changed nothing.
+ */
+export class MemoryLog {
+  readonly #topics = new Map<string, TopicLog>()
+  readonly #groups = new Map<string, Group>()
+  #partitions: number | undefined
+  #bytes = 0
+
+  /** The partition count: that of the first opening. */
+  open(partitions: number = defaultPartitions): number {
+    if (!Number.isInteger(partitions) || partitions < 1) {
+      throw new TypeError(`partitions must be a whole number from 1 on, not ${partitions}`)
+    }
+    this.#partitions ??= partitions
+    return this.#partitions
+  }
+
+  createTopic(name: string, options: TopicOptions): void {
+    const topic = this.#topics.get(name)
+    if (topic === undefined) this.#topics.set(name, new TopicLog(name, options, this.open()))
+    else if (!isDeepStrictEqual(topic.options, options)) {
+      throw new MillraceError('TOPIC_CONFLICT', `Topic '${name}' exists with other options.`, {
+        where: name,
+        fix: 'Use the options that it was created with, or another name.',
+        facts: { topic: name },
+      })
+    }
+  }
+
+  listTopics(): Topic[] {
+    const topics = [...this.#topics.values()].map((topic) => topic.description)
+    return topics.sort((left, right) => compareUtf8(left.name, right.name))
+  }
+
+  deleteTopic(name: string): void {
+    const { places } = this.#topic(name)
+    this.#topics.delete(name)
+    for (const place of places) {
+      this.#bytes -= place.bounds.bytes
+      place.wake()
+    }
+    for (const group of this.#groups.values()) {
+      for (const partition of places.keys()) group.state(partition).needs.delete(name)
+    }
+  }
+
+  place(at: Place): PlaceLog {
+    return this.#topic(at.topic).place(at.partition)
+  }
+
+  /** Throws what {@link append} would throw. */
+  check(entries: readonly Entry[], bounds: AppendBounds): void {
+    this.#plan(entries, bounds)
+  }
+
+  append(entries: readonly Entry[], bounds: AppendBounds): Appended[] {
+    return this.#plan(entries, bounds).map((planned) => this.#store(planned, bounds))
+  }
+
+  trim(at: Place, limits: TrimLimits): Offset {
+    const place = this.place(at)
+    const needs = [...this.#groups.values()].map((group) => group.state(at.partition).needs.get(at.topic))
+    const needed = Math.min(...needs.map((offset) => offset ?? Number.POSITIVE_INFINITY))
+    const before = place.bounds.bytes
+    const start = place.trim(limits, needed)
+    this.#bytes -= before - place.bounds.bytes
+    return start
+  }
+
+  group(name: string): Group {
+    let group = this.#groups.get(name)
+    if (group === undefined) {
+      group = new Group(name, this.open())
+      this.#groups.set(name, group)
+    }
+    return group
+  }
+
+  /** The state that an ownership gives access to; throws `NOT_OWNER` unless it is the current one of its partition. */
+  stateOf(ownership: Ownership): PartitionState {
+    const group = this.group(ownership.group)
+    if (!group.holds(ownership)) throw notOwner(ownership)
+    return group.state(ownership.partition)
+  }
+
+  commit(ownership: Ownership, change: Change, bounds: AppendBounds): Appended[] {
+    const { values, needs } = this.stateOf(ownership)
+    for (const { key } of change.puts) checkStateKey(key)
+    const planned = this.#plan(change.appends, bounds)
+    for (const key of change.deletes) values.delete(key)
+    for (const { key, value } of change.puts) values.put(key, value)
+    for (const [topic, offset] of Object.entries(change.needs ?? {})) {
+      if (this.#topics.has(topic)) needs.set(topic, offset)
+    }
+    return planned.map((entry) => this.#store(entry, bounds))
+  }
+
+  /** What would become of each entry; throws when one of them stops them all. */
+  #plan(entries: readonly Entry[], bounds: AppendBounds): Planned[] {
+    const planned: Planned[] = []
+    const within = new Map<string, Planned>()
+    let bytes = this.#bytes
+    for (const entry of entries) {
+      const topic = this.#topic(entry.topic)
+      const place = topic.place(entry.partition)
+      const id = bounds.deduplication && entry.deduplicationId
+      const sameCall = id === undefined ? undefined : within.get(`${entry.topic}/${id}`)
+      const first =
+        id === undefined || sameCall !== undefined
+          ? undefined
+          : topic.firstSeen(id, place.timeOf(entry), bounds.deduplication?.windowMs ?? 0)
+      const plan: Planned = { entry, topic, sameCall, first, stored: undefined }
+      const earlier = sameCall?.entry.value ?? (first && topic.place(first.partition).valueAt(first.offset))
+      if (earlier !== undefined && compareEvents(earlier, entry.value) !== 'same') throw idReused(entry)
+      if (sameCall === undefined && first === undefined) bytes += entry.value.length
+      if (id !== undefined && sameCall === undefined) within.set(`${entry.topic}/${id}`, plan)
+      planned.push(plan)
+    }
+    if (bytes > bounds.maxBytes && bytes > this.#bytes) throw full(bounds.maxBytes)
+    return planned
+  }
+
+  #store(planned: Planned, bounds: AppendBounds): Appended {
+    const { entry, topic, sameCall, first } = planned
+    const earlier = sameCall?.stored ?? first
+    if (earlier !== undefined) {
+      planned.stored = earlier
+      return { topic: topic.name, partition: earlier.partition, offset: earlier.offset, duplicate: true }
+    }
+    const offset = topic.append(entry, bounds)
+    this.#bytes += entry.value.length
+    planned.stored = { partition: entry.partition, offset }
+    return { topic: topic.name, partition: entry.partition, offset, duplicate: false }
+  }
+
+  #topic(name: string): TopicLog {
+    const topic = this.#topics.get(name)
+    if (topic !== undefined) return topic
+    throw new MillraceError('TOPIC_UNKNOWN', `There is no topic '${name}'.`, {
+      where: name,
+      fix: 'Create it first, or use the name of one that `listTopics` gives.',
+      facts: { topic: name },
+    })
+  }
+}
+
+/** An entry and, where it repeats an earlier one, which. */
+interface Planned {
+  readonly entry: Entry
+  readonly topic: TopicLog
+  readonly sameCall: Planned | undefined
+  readonly first: { readonly partition: number; readonly offset: Offset } | undefined
+  stored: { readonly partition: number; readonly offset: Offset } | undefined
+}
+
+/** The error of everything that is asked of an ownership that is not the current one. */
+export function notOwner(
+  { group, partition, epoch }: { group: string; partition: number; epoch: number },
+  cause?: unknown,
+): MillraceError {
+  return new MillraceError(
+    'NOT_OWNER',
+    `Epoch ${epoch} of partition ${partition} no longer belongs to this member of group '${group}'.`,
+    {
+      where: `${group}/${partition}`,
+      fix: 'Go on with the next claim that the listener is given; its owner sees all that was committed.',
+      facts: { group, partition, epoch },
+      cause,
+    },
+  )
+}
+
+function checkStateKey(key: string): void {
+  if (!key.isWellFormed()) throw new TypeError('a key of the state must be a string of valid Unicode')
+  if (key.length * 3 <= maxStateKeyBytes || Buffer.byteLength(key) <= maxStateKeyBytes) return
+  throw new TypeError(`a key of the state has at most ${maxStateKeyBytes} bytes of UTF-8`)
+}
+
+function idReused(entry: Entry): MillraceError {
+  return new MillraceError('ID_REUSED', 'An event of the same source and id was stored with other content.', {
+    where: `${entry.topic}/${entry.partition}`,
+    fix: 'Give every event its own id; publish again only what is the same.',
+    facts: { topic: entry.topic, deduplicationId: entry.deduplicationId },
+  })
+}
+
+function full(maxBytes: number): MillraceError {
+  return new MillraceError('LOG_FULL', `The log has reached its bound of ${maxBytes} bytes.`, {
+    fix: 'Raise `maxBytes`, shorten the retention of topics, or let slow handlers catch up.',
+    facts: { maxBytes },
+  })
+}

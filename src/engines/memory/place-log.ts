@@ -1,0 +1,113 @@
+import { MillraceError } from '../../core/errors.ts'
+import type {
+  Batch,
+  Bounds,
+  Entry,
+  Offset,
+  Place,
+  ReadLimits,
+  StoredRecord,
+  TrimLimits,
+} from '../../log/port.ts'
+
+/** The records of one place. */
+export class PlaceLog {
+  readonly #at: Place
+  readonly #records: StoredRecord[] = []
+  readonly #watchers = new Set<() => void>()
+  #start: Offset = 0
+  #end: Offset = 0
+  #bytes = 0
+  #lastTimeMs = Number.NEGATIVE_INFINITY
+
+  constructor(at: Place) {
+    this.#at = at
+  }
+
+  get bounds(): Bounds {
+    return { start: this.#start, end: this.#end, bytes: this.#bytes }
+  }
+
+  /** The time that an entry gets when it is appended now. */
+  timeOf(entry: Entry): number {
+    return Math.max(entry.timeMs, this.#lastTimeMs)
+  }
+
+  append(entry: Entry): Offset {
+    const offset = this.#end
+    const timeMs = this.timeOf(entry)
+    this.#records.push({ offset, timeMs, value: new Uint8Array(entry.value) })
+    this.#end += 1
+    this.#bytes += entry.value.length
+    this.#lastTimeMs = timeMs
+    this.wake()
+    return offset
+  }
+
+  /** The stored bytes at an offset, not to be changed; undefined when they were trimmed. */
+  valueAt(offset: Offset): Uint8Array | undefined {
+    return this.#records[offset - this.#start]?.value
+  }
+
+  read(from: Offset, limits: ReadLimits): Batch {
+    if (from < this.#start) throw trimmed(this.#at, from, this.#start)
+    const records: StoredRecord[] = []
+    let bytes = 0
+    for (let index = from - this.#start; index < this.#records.length; index += 1) {
+      const { offset, timeMs, value } = this.#records[index] as StoredRecord
+      bytes += value.length
+      if (records.length > 0 && (records.length >= limits.records || bytes > limits.bytes)) break
+      records.push({ offset, timeMs, value: new Uint8Array(value) })
+    }
+    return { records, next: from + records.length }
+  }
+
+  offsetAt(timeMs: number): Offset {
+    let low = 0
+    let high = this.#records.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if ((this.#records[middle] as StoredRecord).timeMs < timeMs) low = middle + 1
+      else high = middle
+    }
+    return this.#start + low
+  }
+
+  /** Lets records go as {@link TrimLimits} says, but none from `needed` on; gives the new start. */
+  trim(limits: TrimLimits, needed: Offset): Offset {
+    const wanted = Math.max(
+      limits.before ?? 0,
+      limits.beforeTimeMs === undefined ? 0 : this.offsetAt(limits.beforeTimeMs),
+      limits.keepBytes === undefined ? 0 : this.#startKeeping(limits.keepBytes),
+    )
+    const start = Math.max(this.#start, Math.min(wanted, needed, this.#end))
+    for (const { value } of this.#records.splice(0, start - this.#start)) this.#bytes -= value.length
+    this.#start = start
+    return start
+  }
+
+  /** Calls `watcher` whenever the place changes; the answer takes it away again. */
+  watch(watcher: () => void): () => void {
+    this.#watchers.add(watcher)
+    return () => this.#watchers.delete(watcher)
+  }
+
+  wake(): void {
+    for (const watcher of this.#watchers) watcher()
+  }
+
+  #startKeeping(keepBytes: number): Offset {
+    let bytes = this.#bytes
+    let index = 0
+    for (; bytes > keepBytes; index += 1) bytes -= this.#records[index]?.value.length ?? bytes
+    return this.#start + index
+  }
+}
+
+function trimmed(at: Place, from: Offset, start: Offset): MillraceError {
+  return new MillraceError('OFFSET_TRIMMED', `Offset ${from} is below ${start}, where the records begin.`, {
+    where: `${at.topic}/${at.partition}`,
+    fix: 'Read on from the start that `bounds` gives; what was before it is gone.',
+    facts: { ...at, offset: from, start },
+  })
+}
