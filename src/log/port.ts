@@ -7,14 +7,17 @@
  * - An offset becomes visible only after all smaller ones of its place. What is visible is durable: it never disappears,
  *   except by `trim` or `deleteTopic`, and never changes.
  * - The times of a place never fall: an engine raises an entry's `timeMs` to that of the record before it.
+ * - A topic that is not there is `TOPIC_UNKNOWN` in every call; a partition that the log does not have is a `TypeError`.
  *
  * Appending
  * - `append` resolves once every entry is durable, and gives each its place in the order of the call. If it rejects,
  *   either nothing was appended or, where `capabilities.atomicAppend` is false, a prefix of the entries was.
  * - Appends of one process to one place are ordered as they were called.
- * - An entry with a `deduplicationId` that its topic has seen within the window is not stored again: where
- *   `capabilities.appendDeduplicates`, the answer is the first record's place with `duplicate: true`, and never before
- *   that record is durable. The same id with other content is `ID_REUSED`, and then nothing of the call is appended.
+ * - Where `capabilities.appendDeduplicates`, an entry with a `deduplicationId` that its topic has stored within the
+ *   window, by the times of the entries, is not stored again: the answer is the first record's place with
+ *   `duplicate: true`, and never before that record is durable. The same id with other content (see `same-event.ts`) is
+ *   `ID_REUSED` for as long as the first record can be read, and then nothing of the call is appended. This holds within
+ *   one call, for the appends of a commit, and after a restart too. Where not, every entry is stored.
  * - A signal that aborts before the append has begun rejects with its reason and appends nothing; later it has no effect.
  *
  * Reading
@@ -23,13 +26,16 @@
  * - A record whose checksum fails is `RECORD_CORRUPT` when it is the first to be read, with `facts` `{ topic, partition,
  *   offset }`; a read that meets one later stops before it. Reading from `offset + 1` goes on behind it.
  * - `changed` resolves with the places whose `end` is above the offset that is known, at once or when that comes true.
- *   It never polls a server in a loop and never misses news. It rejects with the signal's reason.
+ *   It never polls a server in a loop and never misses news. It rejects with the signal's reason, with `TOPIC_UNKNOWN`
+ *   when one of the topics is deleted, and with `LOG_CLOSED` when the engine closes. The places are equal to those that
+ *   were passed, not the same objects.
  *
  * Claims
  * - Within a group, a partition number (over all topics) has at most one claim that can commit: the one of the highest
  *   epoch. Epochs of a group and partition only grow, across restarts too.
  * - `commit` is atomic and durable: its puts, deletes and appends all hold, or none does. Commits of one claim apply in
- *   call order. After one has failed every later one fails too, until the claim is taken anew.
+ *   call order, and are acknowledged in it. After one has failed, for whatever reason, the claim is lost: every later
+ *   one fails too, and the engine gives the partition anew, with a higher epoch, to this member or to another.
  * - A claim that was lost, or whose epoch is old, rejects `commit`, `get` and `range` with `NOT_OWNER`, and its signal is
  *   aborted as soon as the engine knows.
  * - `get` and `range` see every commit of this claim that was acknowledged, and all that earlier owners committed.
@@ -37,7 +43,8 @@
  *
  * Ending
  * - `close` lets calls that have begun settle, releases every claim and resolves when nothing runs any more; closing
- *   twice is fine. Every other call on a closing or closed engine rejects with `LOG_CLOSED`.
+ *   twice is fine, and so is leaving a group afterwards. Every other call on a closing or closed engine, and on a claim of
+ *   one, rejects with `LOG_CLOSED`.
  * - Everything that crosses the port can be structured-cloned. Callers give up the bytes they pass in; bytes that come
  *   out belong to the caller.
  */
