@@ -24,3 +24,8 @@ export function internalTopics(group: string): InternalTopics {
 export function isInternalTopic(name: string): boolean {
   return name.startsWith('millrace.')
 }
+
+/** Where `millrace ingest` keeps how far it has come: in the same atomic append as the events themselves. */
+export const ingestTopic = 'millrace.ingests'
+/** The event type of {@link ingestTopic}; accepted from outside by every application, with no declaration. */
+export const ingestProgressedType = 'millrace.ingest.progressed'

@@ -1,8 +1,9 @@
 import { MillraceError } from '../core/errors.ts'
-import type { AnyEventType, Event } from '../core/event.ts'
+import type { AnyEventType, Event, IncomingEvent } from '../core/event.ts'
 import type { Runtime } from '../core/runtime.ts'
 import type { Appended, LogEngine } from '../log/port.ts'
 import type { Admitted, Door, EventAttributes } from './door.ts'
+import { ingestProgressedType, ingestTopic } from './internal-topics.ts'
 import type { RecordCache } from './record-cache.ts'
 
 /** Options of `publish`. */
@@ -29,8 +30,7 @@ export interface Published extends Appended {
   readonly id: string
 }
 
-/** An event from outside: a CloudEvent whose data has not been validated. */
-export type IncomingEvent = Event
+export type { IncomingEvent } from '../core/event.ts'
 
 /** What a publisher works with. */
 export interface PublisherOptions {
@@ -81,6 +81,11 @@ export class Publisher {
   }
 
   async #admitIncoming(event: IncomingEvent, topic: string | undefined): Promise<Admitted> {
+    if (event.type === ingestProgressedType) {
+      await this.#options.engine.createTopic(ingestTopic, {})
+      const time = event.time ?? new Date(this.#options.runtime.now()).toISOString()
+      return this.#options.door.admitEvent({ ...event, time }, ingestTopic, true)
+    }
     const type = this.#options.events.get(event.type)
     if (type === undefined) {
       throw new MillraceError(

@@ -1,0 +1,224 @@
+import { MillraceError } from '../core/errors.ts'
+import type { AnyEventType, DataInputOf, Event } from '../core/event.ts'
+import { storableJson } from '../core/event-codec.ts'
+import type { Logger, Runtime } from '../core/runtime.ts'
+import { type Schema, validate } from '../core/schema.ts'
+import type { Entry, Offset } from '../log/port.ts'
+import type {
+  EmitOptions,
+  HandlerContext,
+  HandlerDefinition,
+  OnceOptions,
+  StateAccess,
+  StateCell,
+  StateSchemas,
+} from './definitions.ts'
+import type { Admitted, Door, EventAttributes } from './door.ts'
+import type { PartitionState } from './partition-state.ts'
+import { dueTime } from './publisher.ts'
+import { stateLayout } from './state-layout.ts'
+
+/** What one attempt is about. */
+export interface AttemptSubject {
+  readonly definition: HandlerDefinition
+  readonly event: Event
+  readonly topic: string
+  readonly partition: number
+  readonly offset: Offset
+  readonly key: string
+  readonly attempt: number
+  readonly silent: boolean
+  readonly redriven: boolean
+}
+
+/** What an attempt works with. */
+export interface AttemptTools {
+  readonly state: PartitionState
+  readonly runtime: Runtime
+  readonly logger: Logger
+  readonly door: Door
+  /** Makes sure that a topic exists before something is appended to it. */
+  ensureTopic(name: string): Promise<void>
+}
+
+/** What an attempt leaves behind when it succeeds. */
+export interface Effects {
+  readonly puts: (readonly [string, string])[]
+  readonly deletes: string[]
+  readonly appends: Entry[]
+}
+
+/**
+ * The context of one attempt. Everything it does is kept aside until the attempt has succeeded; only `once` commits on its
+ * own. When the attempt is over or has timed out it is revoked, and every further use throws `CONTEXT_REVOKED`.
+ */
+export class AttemptContext implements HandlerContext {
+  readonly attempt: number
+  readonly silent: boolean
+  readonly redriven: boolean
+  readonly signal: AbortSignal
+  readonly log: Logger
+  readonly state: StateAccess<StateSchemas>
+  readonly #subject: AttemptSubject
+  readonly #tools: AttemptTools
+  readonly #emitted: (Admitted | Promise<Admitted>)[] = []
+  readonly #dueMs: (number | undefined)[] = []
+  /** Writes of this attempt by cell name; undefined stands for a removal. */
+  readonly #writes = new Map<string, string | undefined>()
+  readonly #onceNames = new Set<string>()
+  #revoked = false
+
+  constructor(subject: AttemptSubject, tools: AttemptTools, signal: AbortSignal) {
+    this.#subject = subject
+    this.#tools = tools
+    this.attempt = subject.attempt
+    this.silent = subject.silent
+    this.redriven = subject.redriven
+    this.signal = signal
+    this.log = tools.logger
+    this.state = this.#stateAccess(subject.definition.options.state ?? {})
+  }
+
+  now(): number {
+    return this.#tools.runtime.now()
+  }
+
+  emit<T extends AnyEventType>(type: T, data: DataInputOf<T>, options: EmitOptions = {}): void {
+    this.#use('emit')
+    if (this.silent) return
+    const admitted = this.#tools.door.admit(type, data, this.#attributes(options))
+    // A rejection is met by effects(); until then it must not count as unhandled.
+    if (admitted instanceof Promise) admitted.catch(() => {})
+    this.#emitted.push(admitted)
+    this.#dueMs.push(dueTime(options, this.now()))
+  }
+
+  async once<Result>(
+    name: string,
+    run: (idempotencyKey: string, signal: AbortSignal) => Promise<Result> | Result,
+    options: OnceOptions<Result> = {},
+  ): Promise<Result> {
+    this.#use('once')
+    const { definition, topic, partition, offset } = this.#subject
+    if (this.#onceNames.has(name)) {
+      throw new MillraceError('NAME_REPEATED', `once('${name}') is used twice in one run.`, {
+        where: `handler '${definition.name}'`,
+        fix: 'Give every once of a run a name of its own, for example with an index.',
+      })
+    }
+    this.#onceNames.add(name)
+    if (this.silent) return options.whenSilent as Result
+    const { state } = this.#tools
+    const key = stateLayout.once(definition.name, topic, offset, name)
+    const remembered = await state.get(key)
+    if (remembered !== undefined) return (JSON.parse(remembered) as { value: Result }).value
+    // What this event builds on must be durable first: the outside world cannot be taken back.
+    await state.flush()
+    this.#use('once')
+    const value = await run(`${definition.name}/${topic}/${partition}/${offset}/${name}`, this.signal)
+    state.stage({ puts: [[key, storableJson(value === undefined ? {} : { value }, `once('${name}')`)]] })
+    await state.flush()
+    this.#use('once')
+    return value
+  }
+
+  /** Ends the use of this context. */
+  revoke(): void {
+    this.#revoked = true
+  }
+
+  /** What the attempt did, once all that it emitted has been validated. Rejects when some of it was refused. */
+  async effects(): Promise<Effects> {
+    const { definition, topic, offset, key, attempt, redriven } = this.#subject
+    const effects: Effects = { puts: [], deletes: [], appends: [] }
+    for (const [cell, text] of this.#writes) {
+      const stateKey = stateLayout.cell(definition.name, cell, key)
+      if (text === undefined) effects.deletes.push(stateKey)
+      else effects.puts.push([stateKey, text])
+    }
+    for (const [index, admitted] of this.#emitted.entries()) await this.#emitInto(effects, await admitted, this.#dueMs[index])
+    for (const name of this.#onceNames) effects.deletes.push(stateLayout.once(definition.name, topic, offset, name))
+    if (attempt > 1 || redriven) effects.deletes.push(...(await this.#rememberedKeys()))
+    return effects
+  }
+
+  async #emitInto(effects: Effects, { event, entry }: Admitted, dueMs: number | undefined): Promise<void> {
+    await this.#tools.ensureTopic(entry.topic)
+    if (dueMs === undefined) {
+      effects.appends.push(entry)
+      return
+    }
+    const text = Buffer.from(entry.value).toString('utf8')
+    effects.puts.push([stateLayout.timer(dueMs, event.id), JSON.stringify({ topic: entry.topic, event: text })])
+  }
+
+  /** What earlier attempts remembered, under names that this one may not have used. */
+  async #rememberedKeys(): Promise<string[]> {
+    const { definition, topic, offset } = this.#subject
+    const prefix = stateLayout.onceOf(definition.name, topic, offset)
+    const found = await this.#tools.state.range(prefix, `${prefix.slice(0, -1)}0`, 1000)
+    return found.map(({ key }) => key)
+  }
+
+  #attributes(options: EmitOptions): EventAttributes {
+    const { event } = this.#subject
+    return {
+      subject: options.subject,
+      correlationid: event.correlationid ?? event.id,
+      causationid: event.id,
+      traceparent: event.traceparent,
+      hops: (event.hops ?? 0) + 1,
+    }
+  }
+
+  #use(what: string): void {
+    if (!this.#revoked) return
+    const { definition, attempt } = this.#subject
+    throw new MillraceError('CONTEXT_REVOKED', `ctx.${what} was used after attempt ${attempt} had ended.`, {
+      where: `handler '${definition.name}'`,
+      fix: 'Await everything before the handler returns, and stop when ctx.signal aborts.',
+    })
+  }
+
+  #stateAccess(schemas: StateSchemas): StateAccess<StateSchemas> {
+    const cells: Record<string, StateCell<Schema>> = {}
+    for (const [name, schema] of Object.entries(schemas)) cells[name] = this.#cell(name, schema)
+    return cells
+  }
+
+  #cell(name: string, schema: Schema): StateCell<Schema> {
+    const { definition, key } = this.#subject
+    return {
+      get: async () => {
+        this.#use('state')
+        const written = this.#writes.has(name)
+        const text = written
+          ? this.#writes.get(name)
+          : await this.#tools.state.get(stateLayout.cell(definition.name, name, key))
+        return text === undefined ? defaultOf(schema) : JSON.parse(text)
+      },
+      set: (value) => {
+        this.#use('state')
+        this.#writes.set(name, storableJson(checkedState(schema, value, definition.name, name), name))
+      },
+      delete: () => {
+        this.#use('state')
+        this.#writes.set(name, undefined)
+      },
+    }
+  }
+}
+
+/** What a schema gives for nothing; undefined when it has no default. */
+export async function defaultOf(schema: Schema): Promise<unknown> {
+  const result = await schema['~standard'].validate(undefined)
+  return result.issues === undefined ? result.value : undefined
+}
+
+function checkedState(schema: Schema, value: unknown, handler: string, cell: string): unknown {
+  const output = validate(schema, value, { code: 'STATE_INVALID', what: `State '${cell}' of handler '${handler}'` })
+  if (output instanceof Promise) {
+    throw new TypeError(`state '${cell}' of handler '${handler}' needs a schema that validates synchronously`)
+  }
+  return output
+}

@@ -1,0 +1,46 @@
+import { type Event, keyOf } from '../core/event.ts'
+import type { Offset } from '../log/port.ts'
+import { frontOf } from './parked-entry.ts'
+import type { ParkedKey } from './parked-keys.ts'
+import type { LogRecord } from './record-cache.ts'
+
+/** Reads records of a topic from an offset on. */
+export type ReadForDrain = (
+  topic: string,
+  from: Offset,
+) => Promise<{ readonly records: readonly LogRecord[]; readonly next: Offset }>
+
+/** How many records of one key are kept when they are met while looking for the next one. */
+const maxAhead = 256
+
+/**
+ * The next record of a parked key: the first one handed back, else the first from where it stands, found by reading again
+ * and filtering by key. Undefined when the log holds none up to the last that waits.
+ */
+export async function nextOf(
+  parked: ParkedKey,
+  read: ReadForDrain,
+  wants: (event: Event) => boolean,
+): Promise<LogRecord | undefined> {
+  const { entry } = parked
+  const from = frontOf(entry)
+  const last = entry.redrive === undefined ? entry.last : from
+  parked.ahead = parked.ahead.filter(({ offset }) => offset >= from)
+  for (let next = from; parked.ahead.length === 0 && next <= last; ) {
+    const batch = await read(parked.topic, next)
+    if (batch.records.length === 0) return undefined
+    parked.ahead = batch.records.filter((record) => isOf(record, parked.key, wants)).slice(0, maxAhead)
+    next = batch.next
+  }
+  const [found] = parked.ahead
+  return found !== undefined && found.offset <= last ? found : undefined
+}
+
+function isOf(record: LogRecord, key: string, wants: (event: Event) => boolean): boolean {
+  try {
+    return keyOf(record.event) === key && wants(record.event)
+  } catch {
+    // A record that cannot be read went to the dead letters when it was first met.
+    return false
+  }
+}

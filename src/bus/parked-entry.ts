@@ -1,0 +1,95 @@
+import { isMillraceError, messageOf } from '../core/errors.ts'
+import type { Offset } from '../log/port.ts'
+
+/** One failed attempt, as it is kept and shown. */
+export interface Failure {
+  readonly attempt: number
+  /** When it failed, in milliseconds since 1970 UTC. */
+  readonly atMs: number
+  readonly error: ErrorRecord
+}
+
+/** An error as it is stored. */
+export interface ErrorRecord {
+  readonly name: string
+  readonly message: string
+  readonly code?: string
+  readonly stack?: string
+}
+
+/**
+ * A key that is held back, in one entry however many records wait behind it. Immutable: every change is a new entry, so
+ * that what goes into a commit is exactly what was meant when it was staged.
+ */
+export interface ParkedEntry {
+  /** Where the next record of the key is looked for. */
+  readonly first: Offset
+  /** The last record that waits; below `first` when none does. */
+  readonly last: Offset
+  /** How many records wait from `first` to `last`. */
+  readonly count: number
+  /** Failed attempts of the record at the front. */
+  readonly attempt: number
+  /** When it is tried, in milliseconds since 1970 UTC; null while it waits to be redriven or discarded. */
+  readonly dueMs: number | null
+  /** The failures of the record at the front, at most {@link maxFailures} of them, oldest first. */
+  readonly failures: readonly Failure[]
+  /** Offsets handed back from the dead letters, ascending: tried before anything else. */
+  readonly redrive?: readonly Offset[]
+}
+
+/** How many failures an entry and a dead letter keep at most. */
+export const maxFailures = 16
+
+const maxStackLength = 4_000
+
+/** An error in the form that is stored. */
+export function errorRecord(error: unknown): ErrorRecord {
+  const base = { name: error instanceof Error ? error.name : typeof error, message: messageOf(error).slice(0, maxStackLength) }
+  return {
+    ...base,
+    ...(isMillraceError(error) ? { code: error.code } : {}),
+    ...(error instanceof Error && error.stack !== undefined ? { stack: error.stack.slice(0, maxStackLength) } : {}),
+  }
+}
+
+/** The entry with one more record behind it. */
+export function extended(entry: ParkedEntry, offset: Offset): ParkedEntry {
+  if (offset <= entry.last) return entry
+  return { ...entry, first: entry.count === 0 ? offset : entry.first, last: offset, count: entry.count + 1 }
+}
+
+/** The entry once the record at `offset` is done; undefined when nothing is left to hold. */
+export function advanced(entry: ParkedEntry, offset: Offset, nowMs: number): ParkedEntry | undefined {
+  const { redrive: handedBack = [], ...rest } = entry
+  const isRedriven = handedBack.includes(offset)
+  const redrive = handedBack.filter((other) => other !== offset)
+  const waits = !isRedriven && entry.count > 0
+  const count = waits ? (offset >= entry.last ? 0 : Math.max(1, entry.count - 1)) : entry.count
+  if (count === 0 && redrive.length === 0) return undefined
+  const first = waits ? offset + 1 : entry.first
+  return { ...rest, first, count, attempt: 0, dueMs: nowMs, failures: [], ...(redrive.length > 0 ? { redrive } : {}) }
+}
+
+/** The offset that is tried next, or where it is looked for. */
+export function frontOf(entry: ParkedEntry): Offset {
+  return entry.redrive?.[0] ?? entry.first
+}
+
+/**
+ * The entry after one more failure of the record at `offset`. When something was handed back while that was running, the
+ * failure is not counted against what is at the front now.
+ */
+export function failed(entry: ParkedEntry, offset: Offset, failure: Failure, dueMs: number | null): ParkedEntry {
+  if (entry.redrive !== undefined && entry.redrive[0] !== offset) return entry
+  return { ...entry, attempt: failure.attempt, dueMs, failures: [...entry.failures, failure].slice(-maxFailures) }
+}
+
+/** The entry with a dead letter handed back; at once due. A record that the entry holds already is only made due. */
+export function redriven(entry: ParkedEntry, offset: Offset, nowMs: number): ParkedEntry {
+  const due = { attempt: 0, dueMs: nowMs, failures: [] }
+  const waits = entry.count > 0 && offset >= entry.first && offset <= entry.last
+  if (waits || entry.redrive?.includes(offset)) return { ...entry, ...due }
+  const redrive = [...(entry.redrive ?? []), offset].sort((a, b) => a - b)
+  return { ...entry, ...due, redrive }
+}

@@ -1,0 +1,43 @@
+/**
+ * How the processor lays out the keys of a claim's state: one claim is one (group, partition), so neither is named.
+ *
+ * | key                                  | value (JSON)                                                        |
+ * | ------------------------------------ | ------------------------------------------------------------------- |
+ * | `subscription/HANDLER/TOPIC`         | `CursorDocument`: the cursor, the ranges done above it, silence     |
+ * | `parked/HANDLER/TOPIC/KEY`           | `ParkedEntry`: a key that is being retried or held                  |
+ * | `state/HANDLER/CELL/KEY`             | the value of a state cell of a handler for a key                    |
+ * | `once/HANDLER/TOPIC/OFFSET/NAME`     | `{ value }`: the remembered result of `ctx.once`, until that is done |
+ * | `timer/DUE/ID`                       | `{ topic, event }`: an event to be appended at DUE                  |
+ * | `schedule/HANDLER`                   | `{ pattern, timezone, dueMs }`: the next firing of `every`          |
+ *
+ * HANDLER, TOPIC and CELL hold no slash, and what may hold one (KEY, NAME) comes last, so no two keys collide. DUE is
+ * milliseconds since 1970 in 15 digits, so that timers sort by time. Part of the stored format.
+ */
+export const stateLayout = {
+  subscription: (handler: string, topic: string) => `subscription/${handler}/${topic}`,
+  parked: (handler: string, topic: string, key: string) => `parked/${handler}/${topic}/${key}`,
+  cell: (handler: string, cell: string, key: string) => `state/${handler}/${cell}/${key}`,
+  once: (handler: string, topic: string, offset: number, name: string) =>
+    `${stateLayout.onceOf(handler, topic, offset)}${name}`,
+  onceOf: (handler: string, topic: string, offset: number) => `once/${handler}/${topic}/${offset}/`,
+  timer: (dueMs: number, id: string) => `timer/${dueDigits(dueMs)}/${id}`,
+  timersUntil: (dueMs: number) => `timer/${dueDigits(dueMs + 1)}/`,
+  schedule: (handler: string) => `schedule/${handler}`,
+} as const
+
+/** The latest time that a timer can have: 15 digits of milliseconds. */
+const latestDueMs = 999_999_999_999_999
+
+function dueDigits(dueMs: number): string {
+  return String(Math.min(Math.max(0, Math.floor(dueMs)), latestDueMs)).padStart(15, '0')
+}
+
+/** The time of a timer's key, in milliseconds since 1970. */
+export function dueOfTimer(key: string): number {
+  return Number(key.split('/')[1])
+}
+
+/** The end of the range of keys that begin with `prefix`, which ends in a slash: the character after a slash is `0`. */
+export function endOfPrefix(prefix: string): string {
+  return `${prefix.slice(0, -1)}0`
+}

@@ -1,0 +1,161 @@
+import { isMillraceError } from '../core/errors.ts'
+import type { Event } from '../core/event.ts'
+import type { Logger, Runtime } from '../core/runtime.ts'
+import type { LogEngine, Offset, Place } from '../log/port.ts'
+import { LogRecord, type RecordCache } from './record-cache.ts'
+import { Wake } from './wake.ts'
+
+/** Takes the records of one topic and partition, in order. */
+export interface RecordSink {
+  /** Where it stands: everything below has been read for it. */
+  readonly read: Offset
+  /** The event types that it is offered. */
+  readonly types: ReadonlySet<string>
+  hasRoom(): boolean
+  offer(record: LogRecord, event: Event): void
+  /** A record that nobody can read. */
+  unreadable(offset: Offset, error: unknown): void
+  /** Everything below `next` has been read for it. */
+  advance(next: Offset): void
+  /** Starts work on what was offered. */
+  pump(): void
+}
+
+/** What a reader works with. */
+export interface ReaderTools {
+  readonly engine: LogEngine
+  readonly cache: RecordCache
+  readonly runtime: Runtime
+  readonly logger: Logger
+  readonly signal: AbortSignal
+}
+
+/** How much one read brings; a drain gets a quarter of it. */
+export const readLimits = { records: 1_024, bytes: 4 * 1024 * 1024 } as const
+
+/** After so many reads in a row other work of the process gets a turn. */
+const readsPerTurn = 16
+
+/**
+ * Reads one topic and partition for all of its sinks. Sinks that stand at the same place share what is read and parsed;
+ * one that lags, or has no room, is served from where it stands without holding up the others.
+ */
+export class TopicReader {
+  readonly place: Place
+  readonly #sinks: readonly RecordSink[]
+  readonly #tools: ReaderTools
+  readonly #byType = new Map<string, RecordSink[]>()
+  readonly #wake = new Wake()
+  #end: Offset
+  #turn = 0
+
+  constructor(place: Place, end: Offset, sinks: readonly RecordSink[], tools: ReaderTools) {
+    this.place = place
+    this.#end = end
+    this.#sinks = sinks
+    this.#tools = tools
+    for (const sink of sinks) {
+      for (const type of sink.types) this.#byType.set(type, [...(this.#byType.get(type) ?? []), sink])
+    }
+  }
+
+  /** The end of the place as far as this reader knows. */
+  get end(): Offset {
+    return this.#end
+  }
+
+  /** The place has grown. */
+  grown(end: Offset): void {
+    if (end <= this.#end) return
+    this.#end = end
+    this.#wake.notify()
+  }
+
+  /** A sink may have room again, or reading is to stop. */
+  notify(): void {
+    this.#wake.notify()
+  }
+
+  /** Reads until the signal aborts. */
+  async run(): Promise<void> {
+    for (let reads = 1; !this.#tools.signal.aborted; reads += 1) {
+      const sink = this.#nextSink()
+      if (sink === undefined) await this.#wake.wait()
+      else await this.#serve(sink.read)
+      if (reads % readsPerTurn === 0) await this.#tools.runtime.sleep(0)
+    }
+  }
+
+  /** The next sink in turn that has room and something to read. */
+  #nextSink(): RecordSink | undefined {
+    for (let tried = 0; tried < this.#sinks.length; tried += 1) {
+      this.#turn = (this.#turn + 1) % this.#sinks.length
+      const sink = this.#sinks[this.#turn]
+      if (sink !== undefined && sink.read < this.#end && sink.hasRoom()) return sink
+    }
+    return undefined
+  }
+
+  async #serve(from: Offset): Promise<void> {
+    try {
+      const { records, next } = await readRecords(this.#tools, this.place, from, readLimits)
+      if (!this.#tools.signal.aborted) this.#deliver(records, from, next)
+    } catch (error) {
+      if (isMillraceError(error, 'RECORD_CORRUPT')) return this.#skipCorrupt(from, error)
+      if (isMillraceError(error, 'OFFSET_TRIMMED')) return await this.#skipTrimmed(from)
+      throw error
+    }
+  }
+
+  #deliver(records: readonly LogRecord[], from: Offset, next: Offset): void {
+    const takers = new Set(this.#sinks.filter((sink) => sink.read >= from && sink.read < next && sink.hasRoom()))
+    for (const record of records) {
+      const event = this.#eventOf(record, takers)
+      if (event === undefined) continue
+      for (const sink of this.#byType.get(event.type) ?? []) {
+        if (takers.has(sink) && sink.read <= record.offset) sink.offer(record, event)
+      }
+    }
+    for (const sink of takers) sink.advance(next)
+    for (const sink of takers) sink.pump()
+  }
+
+  #eventOf(record: LogRecord, takers: ReadonlySet<RecordSink>): Event | undefined {
+    try {
+      return record.event
+    } catch (error) {
+      for (const sink of takers) if (sink.read <= record.offset) sink.unreadable(record.offset, error)
+      return undefined
+    }
+  }
+
+  #skipCorrupt(from: Offset, error: unknown): void {
+    this.#tools.logger.error({ err: error, ...this.place, offset: from }, 'a record is damaged and goes to the dead letters')
+    for (const sink of this.#sinks.filter((other) => other.read === from)) {
+      sink.unreadable(from, error)
+      sink.advance(from + 1)
+      sink.pump()
+    }
+  }
+
+  /** Only a log that was told to drop what is unread can come here. */
+  async #skipTrimmed(from: Offset): Promise<void> {
+    const { start } = await this.#tools.engine.bounds(this.place)
+    this.#tools.logger.warn({ ...this.place, from, start }, 'records were dropped before they were handled')
+    for (const sink of this.#sinks) if (sink.read < start) sink.advance(start)
+  }
+}
+
+/** Reads from the tail cache where it can, else from the engine. */
+export async function readRecords(
+  tools: Pick<ReaderTools, 'engine' | 'cache' | 'signal'>,
+  place: Place,
+  from: Offset,
+  limits: { readonly records: number; readonly bytes: number },
+): Promise<{ readonly records: readonly LogRecord[]; readonly next: Offset }> {
+  const cached = tools.cache.read(place, from, limits.records)
+  const last = cached.at(-1)
+  if (last !== undefined) return { records: cached, next: last.offset + 1 }
+  const batch = await tools.engine.read(place, from, limits, tools.signal)
+  return { records: batch.records.map(({ offset, value }) => new LogRecord(place, offset, value)), next: batch.next }
+}
