@@ -8,7 +8,7 @@ export interface PendingStep {
   readonly grant: () => void
 }
 
-/** The halves of port calls of all processes of a simulation that may happen next. */
+/** The halves of port calls of all processes of a simulation that may happen next, in any order: engines keep the rest. */
 export class PendingSteps {
   #pending: PendingStep[] = []
   readonly #ended = new Set<string>()
@@ -23,23 +23,9 @@ export class PendingSteps {
     }
   }
 
-  get count(): number {
-    return this.#pending.length
-  }
-
-  /**
-   * The steps that may happen next. The apply halves of one process's calls of one kind keep their order, which the
-   * port promises; acknowledgements may overtake one another.
-   */
-  eligible(): readonly PendingStep[] {
-    const first = new Set<string>()
-    return this.#pending.filter(({ process, name }) => {
-      if (!name.endsWith(':apply')) return true
-      const line = `${process} ${name}`
-      if (first.has(line)) return false
-      first.add(line)
-      return true
-    })
+  /** The steps, in the order in which they began to wait. */
+  get all(): readonly PendingStep[] {
+    return this.#pending
   }
 
   /** Lets a step happen. */

@@ -1,3 +1,5 @@
+import TinyQueue from 'tinyqueue'
+
 /** A timer of {@link VirtualTime}. */
 export interface VirtualTimer {
   /** When it fires, in elapsed milliseconds. */
@@ -15,7 +17,9 @@ interface Pending extends VirtualTimer {
 
 /** Elapsed time that passes only when it is told to, with the timers that wait for it. */
 export class VirtualTime {
-  readonly #heap: Pending[] = []
+  readonly #timers = new TinyQueue<Pending>([], (one, other) =>
+    one.atMs === other.atMs ? one.sequence - other.sequence : one.atMs - other.atMs,
+  )
   #elapsedMs = 0
   #sequence = 0
 
@@ -24,7 +28,7 @@ export class VirtualTime {
     return this.#elapsedMs
   }
 
-  /** Calls `fire` once `afterMs` have passed. */
+  /** Calls `fire` once `afterMs` have passed, even where that is at once: never within this call. */
   after(afterMs: number, owner: string, fire: () => void): VirtualTimer {
     const timer: Pending = {
       atMs: this.#elapsedMs + Math.max(0, Math.ceil(afterMs)),
@@ -37,67 +41,27 @@ export class VirtualTime {
       },
     }
     this.#sequence += 1
-    this.#push(timer)
+    this.#timers.push(timer)
     return timer
   }
 
   /** The timer that fires next; the one set first where several are due at once. */
   next(): VirtualTimer | undefined {
-    for (let first = this.#heap[0]; first !== undefined; first = this.#heap[0]) {
-      if (!first.cancelled) return first
-      this.#pop()
-    }
-    return undefined
+    while (this.#timers.peek()?.cancelled) this.#timers.pop()
+    return this.#timers.peek()
   }
 
   /** Lets time pass until the next timer is due, and fires it. Gives the timer; undefined when there is none. */
   fireNext(): VirtualTimer | undefined {
-    const next = this.next()
-    if (next === undefined) return undefined
-    const timer = this.#pop() as Pending
-    this.#elapsedMs = Math.max(this.#elapsedMs, timer.atMs)
+    const timer = this.next() === undefined ? undefined : this.#timers.pop()
+    if (timer === undefined) return undefined
+    this.#elapsedMs = timer.atMs
     timer.fire()
     return timer
   }
 
   /** Cancels every timer of an owner. */
   drop(owner: string): void {
-    for (const timer of this.#heap) if (timer.owner === owner) timer.cancelled = true
+    for (const timer of this.#timers.data) if (timer.owner === owner) timer.cancelled = true
   }
-
-  #push(timer: Pending): void {
-    const heap = this.#heap
-    let index = heap.length
-    heap.push(timer)
-    while (index > 0) {
-      const parent = (index - 1) >> 1
-      const above = heap[parent] as Pending
-      if (!before(timer, above)) break
-      heap[index] = above
-      index = parent
-    }
-    heap[index] = timer
-  }
-
-  #pop(): Pending | undefined {
-    const heap = this.#heap
-    const top = heap[0]
-    const last = heap.pop()
-    if (heap.length === 0 || last === undefined) return top
-    let index = 0
-    for (;;) {
-      let child = index * 2 + 1
-      if (child >= heap.length) break
-      if (child + 1 < heap.length && before(heap[child + 1] as Pending, heap[child] as Pending)) child += 1
-      if (!before(heap[child] as Pending, last)) break
-      heap[index] = heap[child] as Pending
-      index = child
-    }
-    heap[index] = last
-    return top
-  }
-}
-
-function before(one: Pending, other: Pending): boolean {
-  return one.atMs < other.atMs || (one.atMs === other.atMs && one.sequence < other.sequence)
 }

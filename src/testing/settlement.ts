@@ -1,0 +1,131 @@
+import type { HandlerStatus } from '../bus/status.ts'
+import { isMillraceError } from '../core/errors.ts'
+import { deadLettersOf } from './dead-letters.ts'
+import type { History, KeyLedger, ParkedKey, Subscription } from './history.ts'
+import { witnessesOf } from './history.ts'
+import type { Publishers } from './publishers.ts'
+import type { SimulatedProcess, World } from './simulated-process.ts'
+import { type Ledger, ledgerName } from './witness.ts'
+
+/** What is still to be done, in words; none once everything has settled. */
+export async function unsettled(
+  world: World,
+  processes: readonly SimulatedProcess[],
+  publishers: Publishers,
+): Promise<readonly string[]> {
+  const reasons: string[] = []
+  if (publishers.open > 0) reasons.push(`${publishers.open} events are not acknowledged`)
+  const latestDueMs = Math.max(publishers.latestDueMs, latestEmitMs(world))
+  for (const process of processes) {
+    if (process.running === undefined) {
+      reasons.push(`${process.name} is not running`)
+      continue
+    }
+    if ((process.clock?.now() ?? 0) < latestDueMs)
+      reasons.push(`delayed events are not due at ${process.name}`)
+    const statuses = (await process.running?.status()) ?? []
+    for (const status of statuses) {
+      const reason = busy(status)
+      if (reason !== undefined) reasons.push(`'${status.name}' at ${process.name} ${reason}`)
+    }
+  }
+  return reasons
+}
+
+function busy(status: HandlerStatus): string | undefined {
+  if (status.lag > 0) return `lags by ${status.lag}`
+  if (status.inFlight > 0) return `runs ${status.inFlight} attempts`
+  if (status.waiting > 0) return `has ${status.waiting} records waiting`
+  if (status.paused) return 'is paused'
+  if (status.stuck.length > 0) return `is stuck at ${status.stuck.join(', ')}`
+  const due = status.parked.sample.filter(({ dueMs }) => dueMs !== undefined)
+  return due.length > 0 ? `has ${due.length} parked keys to try again` : undefined
+}
+
+function latestEmitMs({ recorder }: World): number {
+  let latestMs = 0
+  for (const { emits, outcome } of recorder.attempts) {
+    if (outcome !== 'returned') continue
+    for (const { dueMs } of emits) latestMs = Math.max(latestMs, dueMs ?? 0)
+  }
+  return latestMs
+}
+
+/** What was seen, with what the processes that are given say at the end. */
+export async function readHistory(world: World, processes: readonly SimulatedProcess[]): Promise<History> {
+  const { recorder, app, time, epochMs } = world
+  const history: History = {
+    subscriptions: app.handlers.map(
+      ({ name, kind, events, options }): Subscription => ({
+        handler: name,
+        kind,
+        types: events.map(({ type }) => type),
+        fromStart: options.from === undefined || options.from === 'start',
+        silent: options.catchUp === 'silent',
+        whenExhausted: options.whenExhausted ?? 'skip',
+      }),
+    ),
+    acknowledged: recorder.acknowledged,
+    attempts: recorder.attempts,
+    log: recorder.log,
+    deadLetters: deadLettersOf(recorder.log),
+    parked: await readParked(processes),
+    ledgers: [],
+    endedMs: Math.min(
+      epochMs + time.elapsedMs,
+      ...processes.map((process) => process.clock?.now() ?? epochMs),
+    ),
+  }
+  return { ...history, ledgers: await readLedgers(world, history, processes) }
+}
+
+async function readParked(processes: readonly SimulatedProcess[]): Promise<readonly ParkedKey[]> {
+  const parked: ParkedKey[] = []
+  for (const process of processes) {
+    for (const status of (await process.running?.status()) ?? []) {
+      for (const { topic, key, first, last, dueMs } of status.parked.sample) {
+        parked.push({ handler: status.name, topic, key, first, last, dueMs })
+      }
+    }
+  }
+  return parked
+}
+
+async function readLedgers(
+  world: World,
+  history: History,
+  processes: readonly SimulatedProcess[],
+): Promise<readonly KeyLedger[]> {
+  const ledgers: KeyLedger[] = []
+  const seen = new Set<string>()
+  for (const { handler, key } of witnessesOf(history, 'done')) {
+    if (seen.has(`${handler} ${key}`)) continue
+    seen.add(`${handler} ${key}`)
+    const ledger = await readLedger(world, processes, handler, key)
+    if (ledger !== 'nobody') {
+      ledgers.push({ handler, key, last: ledger?.last, count: ledger?.count ?? 0 })
+    }
+  }
+  return ledgers
+}
+
+async function readLedger(
+  world: World,
+  processes: readonly SimulatedProcess[],
+  handler: string,
+  key: string,
+): Promise<Ledger | undefined | 'nobody'> {
+  for (const process of processes) {
+    const running = process.running
+    const definition = running?.app.handlers.find(({ name }) => name === handler)
+    if (running === undefined || definition === undefined) continue
+    try {
+      const state: Readonly<Record<string, unknown>> = await running.read(definition, key)
+      return state[ledgerName] as Ledger | undefined
+    } catch (error) {
+      if (!isMillraceError(error, 'NOT_OWNER')) throw error
+    }
+  }
+  if (processes.length > 0) world.recorder.problem(`nobody owns key '${key}' of '${handler}'`)
+  return 'nobody'
+}

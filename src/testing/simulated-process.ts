@@ -1,0 +1,216 @@
+import type { App } from '../app/app.ts'
+import type { RunningApp, StartOptions } from '../app/running.ts'
+import { isMillraceError, MillraceError, messageOf } from '../core/errors.ts'
+import { type MemoryEngine, type MemoryLog, openMemory } from '../engines/memory/index.ts'
+import { partitionOf } from '../log/partition.ts'
+import type { ClaimListener, LogEngine, Member, Membership } from '../log/port.ts'
+import type { FaultPlan } from './faults.ts'
+import type { HandlerFaults } from './handler-faults.ts'
+import { instrument } from './instrument.ts'
+import type { PendingSteps } from './pending-steps.ts'
+import type { Recorder } from './recorder.ts'
+import { SimulatedRuntime } from './simulated-runtime.ts'
+import type { VirtualTime } from './virtual-time.ts'
+
+/** Starts an application, as `start` does. */
+export type StartFunction = (app: App, options: StartOptions) => Promise<RunningApp>
+
+/** What all processes of a simulation share. */
+export interface World {
+  readonly app: App
+  readonly start: StartFunction
+  readonly seed: number
+  readonly epochMs: number
+  readonly partitions: number
+  readonly log: MemoryLog
+  readonly time: VirtualTime
+  readonly steps: PendingSteps
+  readonly plan: FaultPlan
+  readonly handlerFaults: HandlerFaults
+  readonly recorder: Recorder
+}
+
+/** One start of a process, up to its end. */
+interface Incarnation {
+  readonly name: string
+  readonly runtime: SimulatedRuntime
+  readonly engine: MemoryEngine
+  readonly ended: Promise<void>
+  readonly end: () => void
+  running: RunningApp | undefined
+  stopping: boolean
+  sessionLost: boolean
+}
+
+/** Never forgets an id, however far clocks jump: a simulation tests processing, not the length of the window. */
+const deduplicationWindowMs = Number.MAX_SAFE_INTEGER
+
+/** One of the simulated processes: it can be started, stopped and crashed, again and again. */
+export class SimulatedProcess {
+  readonly name: string
+  readonly #world: World
+  #incarnation: Incarnation | undefined
+  #starts = 0
+
+  constructor(name: string, world: World) {
+    this.name = name
+    this.#world = world
+  }
+
+  /** The running application; undefined while it starts, stops or is down. */
+  get running(): RunningApp | undefined {
+    return this.#incarnation?.stopping ? undefined : this.#incarnation?.running
+  }
+
+  get isDown(): boolean {
+    return this.#incarnation === undefined
+  }
+
+  get sessionLost(): boolean {
+    return this.#incarnation?.sessionLost ?? false
+  }
+
+  get clock(): SimulatedRuntime | undefined {
+    return this.#incarnation?.runtime
+  }
+
+  /** Resolves when the present incarnation has ended, so that nobody waits for what never settles. */
+  get ended(): Promise<void> {
+    return this.#incarnation?.ended ?? Promise.resolve()
+  }
+
+  /** Starts the process; a start that fails is a process that is down again. */
+  start(): void {
+    const { app, start, recorder, handlerFaults } = this.#world
+    this.#starts += 1
+    const incarnation = this.#open(`${this.name}.${this.#starts}`)
+    const { name: process, runtime, engine } = incarnation
+    this.#incarnation = incarnation
+    const claims = new Map<number, number>()
+    const watched = instrument(app, {
+      process,
+      runtime,
+      recorder,
+      faults: handlerFaults,
+      claimsOn: (key) => claims.get(partitionOf(key, this.#world.partitions)) ?? 0,
+    })
+    recorder.line(`${process} starts`)
+    start(watched, { log: countClaims(engine, claims), runtime, drainMs: 5_000 }).then(
+      (running) => {
+        incarnation.running = running
+        recorder.line(`${process} has started`)
+      },
+      (error: unknown) => this.#startFailed(incarnation, error),
+    )
+  }
+
+  /** Ends the process between two steps. */
+  crash(): void {
+    const incarnation = this.#incarnation
+    if (incarnation === undefined) return
+    this.#world.recorder.line(`${incarnation.name} crashes`)
+    this.#end(incarnation)
+  }
+
+  /** Stops the process as an operator would. */
+  stop(): void {
+    const incarnation = this.#incarnation
+    const running = this.running
+    if (incarnation === undefined || running === undefined) return
+    incarnation.stopping = true
+    this.#world.recorder.line(`${incarnation.name} stops`)
+    running.stop().then(
+      () => {
+        this.#world.recorder.line(`${incarnation.name} has stopped`)
+        this.#end(incarnation)
+      },
+      (error: unknown) => {
+        if (!incarnation.runtime.alive) return
+        this.#world.recorder.line(`${incarnation.name} failed to stop: ${messageOf(error)}`)
+        this.#end(incarnation)
+      },
+    )
+  }
+
+  /** Lets the other processes take over without telling this one. */
+  loseSession(): void {
+    const incarnation = this.#incarnation
+    if (incarnation === undefined || incarnation.sessionLost) return
+    incarnation.sessionLost = true
+    incarnation.engine.loseSession()
+  }
+
+  /** Tells the process of the loss, and lets it take part again. */
+  regainSession(): void {
+    const incarnation = this.#incarnation
+    if (incarnation === undefined || !incarnation.sessionLost) return
+    incarnation.sessionLost = false
+    this.#world.recorder.line(`${incarnation.name} takes part again`)
+    incarnation.engine.regainSession()
+  }
+
+  #open(name: string): Incarnation {
+    const { time, seed, epochMs, log, steps, partitions, recorder } = this.#world
+    const runtime = new SimulatedRuntime({
+      time,
+      seed,
+      name,
+      epochMs,
+      onTaskFailed: (task, error) =>
+        recorder.problem(`background task ${task} of ${name} failed: ${describe(error)}`),
+    })
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>()
+    const engine = openMemory({
+      log,
+      runtime,
+      partitions,
+      steps: steps.of(name),
+      fault: (step) => this.#storageFault(name, step),
+      deduplicationWindowMs,
+    })
+    return { name, runtime, engine, ended, end, running: undefined, stopping: false, sessionLost: false }
+  }
+
+  #storageFault(name: string, step: string): Error | undefined {
+    if (/^(close|leave|changed):/.test(step)) return undefined
+    if (!this.#world.plan.happens('storage', () => `${name} ${step}`)) return undefined
+    return new MillraceError('STORAGE_FAILED', `The simulation lets ${step} fail.`)
+  }
+
+  #startFailed(incarnation: Incarnation, error: unknown): void {
+    if (!incarnation.runtime.alive) return
+    this.#world.recorder.line(`${incarnation.name} failed to start: ${describe(error)}`)
+    if (!isMillraceError(error) || !error.retryable) {
+      this.#world.recorder.problem(`${incarnation.name} failed to start: ${describe(error)}`)
+    }
+    this.#end(incarnation)
+  }
+
+  #end(incarnation: Incarnation): void {
+    incarnation.engine.crash()
+    incarnation.runtime.crash()
+    this.#world.steps.drop(incarnation.name)
+    if (this.#incarnation === incarnation) this.#incarnation = undefined
+    incarnation.end()
+  }
+}
+
+/** The same engine, counting the claims that it gives on each partition. */
+function countClaims(engine: MemoryEngine, claims: Map<number, number>): LogEngine {
+  const join = (group: string, member: Member, listener: ClaimListener): Promise<Membership> =>
+    engine.join(group, member, (claim) => {
+      claims.set(claim.partition, (claims.get(claim.partition) ?? 0) + 1)
+      listener(claim)
+    })
+  return new Proxy(engine, {
+    get(target, name) {
+      if (name === 'join') return join
+      const member: unknown = Reflect.get(target, name, target)
+      return typeof member === 'function' ? member.bind(target) : member
+    },
+  })
+}
+
+function describe(error: unknown): string {
+  return isMillraceError(error) ? `${error.code}: ${error.message}` : messageOf(error)
+}

@@ -1,0 +1,244 @@
+import type { App } from '../app/app.ts'
+import { MemoryLog } from '../engines/memory/index.ts'
+import { FaultPlan, type FaultRates } from './faults.ts'
+import { HandlerFaults } from './handler-faults.ts'
+import type { History } from './history.ts'
+import { LogObserver } from './log-observer.ts'
+import { type PendingStep, PendingSteps } from './pending-steps.ts'
+import { Publishers, type Workload } from './publishers.ts'
+import { SeededRandom } from './random.ts'
+import { Recorder } from './recorder.ts'
+import { readHistory, unsettled } from './settlement.ts'
+import { SimulatedProcess, type StartFunction, type World } from './simulated-process.ts'
+import { turn } from './turn.ts'
+import { VirtualTime } from './virtual-time.ts'
+
+/** What decides a simulation entirely: two of equal settings take the same course. */
+export interface SimulationSettings {
+  readonly seed: number
+  readonly steps: number
+  readonly rates: FaultRates
+  readonly processes: number
+  readonly partitions: number
+  readonly events: number
+  readonly without: readonly number[]
+}
+
+/** What is simulated. */
+export interface SimulationSubject {
+  readonly app: App
+  readonly start: StartFunction
+  readonly workload: Workload
+}
+
+/** What came of a simulation. */
+export interface SimulationOutcome {
+  readonly trace: readonly string[]
+  readonly history: History
+  readonly problems: readonly string[]
+  /** The numbers of the faults that happened. */
+  readonly faults: readonly number[]
+  readonly virtualMs: number
+}
+
+/** When every simulation begins: 2026-01-01 in UTC. */
+const epochMs = Date.UTC(2026, 0, 1)
+
+const publishChance = 0.12
+const maxSettlingDecisions = 200_000
+const maxSettlingMs = 6 * 60 * 60 * 1000
+const checkEveryMs = 1_000
+
+/** One course of an application's processes over one log: disturbed for some steps, and then left alone until it settles. */
+export class Simulation {
+  readonly #settings: SimulationSettings
+  readonly #recorder = new Recorder()
+  readonly #time = new VirtualTime()
+  readonly #steps = new PendingSteps()
+  readonly #plan: FaultPlan
+  readonly #choice: SeededRandom
+  readonly #world: World
+  readonly #processes: readonly SimulatedProcess[]
+  readonly #publishers: Publishers
+  readonly #observer: LogObserver
+  readonly #restarting = new Set<SimulatedProcess>()
+
+  constructor(subject: SimulationSubject, settings: SimulationSettings) {
+    const { seed, partitions } = settings
+    this.#settings = settings
+    this.#choice = new SeededRandom(seed, 'next step')
+    this.#plan = new FaultPlan({
+      seed,
+      rates: settings.rates,
+      without: new Set(settings.without),
+      onFault: (line) => this.#recorder.line(line),
+    })
+    const log = new MemoryLog()
+    log.open(partitions)
+    this.#world = {
+      app: subject.app,
+      start: subject.start,
+      seed,
+      epochMs,
+      partitions,
+      log,
+      time: this.#time,
+      steps: this.#steps,
+      plan: this.#plan,
+      handlerFaults: new HandlerFaults(seed, this.#plan),
+      recorder: this.#recorder,
+    }
+    this.#processes = Array.from(
+      { length: settings.processes },
+      (_, index) => new SimulatedProcess(`p${index + 1}`, this.#world),
+    )
+    this.#publishers = new Publishers(this.#world, subject.workload, this.#processes)
+    this.#observer = new LogObserver(log, partitions, this.#recorder)
+  }
+
+  /** Runs it to its end. Never rejects for what the application does: that is in the outcome's problems. */
+  async run(): Promise<SimulationOutcome> {
+    await this.#disturb()
+    this.#recorder.line('faults are over')
+    const settled = await this.#settle()
+    const history = await this.#drive(readHistory(this.#world, this.#processes))
+    if (settled) await this.#stop()
+    for (const process of this.#processes) process.crash()
+    return {
+      trace: this.#recorder.trace,
+      history: history ?? (await readHistory(this.#world, [])),
+      problems: this.#recorder.problems,
+      faults: this.#plan.happened,
+      virtualMs: this.#time.elapsedMs,
+    }
+  }
+
+  async #disturb(): Promise<void> {
+    for (const process of this.#processes) process.start()
+    for (let decision = 0; decision < this.#settings.steps; decision += 1) {
+      await this.#look()
+      this.#disturbProcesses()
+      this.#restartProcesses()
+      const more = this.#publishers.published < this.#settings.events
+      if (more && this.#choice.chance(publishChance)) this.#publishers.publishNext()
+      else if (!this.#advance() && !more) return
+    }
+  }
+
+  /** Lets everything run until nothing is left to do; false when that does not come true. */
+  async #settle(): Promise<boolean> {
+    this.#plan.end()
+    for (const process of this.#processes) process.regainSession()
+    const endMs = this.#time.elapsedMs + maxSettlingMs
+    let nextCheckMs = this.#time.elapsedMs
+    let reasons: readonly string[] = []
+    for (let decision = 0; decision < maxSettlingDecisions; decision += 1) {
+      await this.#look()
+      this.#restartProcesses()
+      if (this.#steps.all.length === 0 && this.#time.elapsedMs >= nextCheckMs) {
+        reasons = (await this.#drive(unsettled(this.#world, this.#processes, this.#publishers))) ?? []
+        if (this.#recorder.problems.length > 0) return false
+        if (reasons.length === 0) return true
+        nextCheckMs = this.#time.elapsedMs + checkEveryMs
+      } else if (!this.#advance()) {
+        this.#recorder.problem(`nothing moves any more: ${reasons.join('; ')}`)
+        return false
+      }
+      if (this.#time.elapsedMs > endMs) break
+    }
+    this.#recorder.problem(`it does not settle: ${reasons.join('; ')}`)
+    return false
+  }
+
+  async #stop(): Promise<void> {
+    for (const process of this.#processes) process.stop()
+    await this.#drive(Promise.all(this.#processes.map((process) => process.ended)))
+  }
+
+  /** Lets steps happen, and time pass, until a promise settles; undefined, and a problem, when it does not. */
+  async #drive<Answer>(promise: Promise<Answer>): Promise<Answer | undefined> {
+    let settled: { readonly answer: Answer } | undefined
+    let over = false
+    promise.then(
+      (answer) => {
+        settled = { answer }
+      },
+      (error: unknown) => {
+        over = true
+        this.#recorder.problem(`a question to a process failed: ${String(error)}`)
+      },
+    )
+    for (let decision = 0; decision < maxSettlingDecisions; decision += 1) {
+      await this.#look()
+      if (settled !== undefined) return settled.answer
+      if (over) return undefined
+      if (!this.#advance()) break
+    }
+    this.#recorder.problem('a process does not answer')
+    return undefined
+  }
+
+  async #look(): Promise<void> {
+    await turn()
+    this.#observer.look()
+  }
+
+  /** Lets one step happen or one timer fire; false when there is neither. */
+  #advance(): boolean {
+    const steps = this.#eligible()
+    const timer = this.#time.next()
+    const lateSteps =
+      timer !== undefined && steps.length > 0 && this.#plan.happens('delay', () => 'time passes')
+    if (steps.length === 0 || lateSteps) {
+      if (timer === undefined) return false
+      this.#recorder.line(`time ${timer.atMs}: ${timer.owner}`)
+      this.#time.fireNext()
+      return true
+    }
+    const step = this.#choice.pick(steps)
+    this.#recorder.line(`step ${step.process} ${step.name}`)
+    this.#steps.grant(step)
+    return true
+  }
+
+  /** A process whose session was lost hears of it only when it takes part again. */
+  #eligible(): readonly PendingStep[] {
+    const unaware = this.#processes.filter(({ sessionLost }) => sessionLost).map(({ name }) => `${name}.`)
+    if (unaware.length === 0) return this.#steps.all
+    return this.#steps.all.filter(
+      ({ name, process }) => name !== 'claim:lose' || !unaware.some((prefix) => process.startsWith(prefix)),
+    )
+  }
+
+  #disturbProcesses(): void {
+    this.#disturbOne('crash', (process) => process.crash())
+    this.#disturbOne('stop', (process) => process.stop())
+    this.#disturbOne('session', (process) => {
+      process.loseSession()
+      this.#time.after(this.#plan.random('session').between(1, 5_000), process.name, () =>
+        process.regainSession(),
+      )
+    })
+    this.#disturbOne('clock', (process) => {
+      process.clock?.jump(this.#plan.random('clock').between(-3_600_000, 3_600_000))
+    })
+  }
+
+  #disturbOne(kind: 'crash' | 'stop' | 'session' | 'clock', act: (process: SimulatedProcess) => void): void {
+    const up = this.#processes.filter((process) => !process.isDown)
+    if (up.length === 0) return
+    const process = this.#plan.random(kind).pick(up)
+    if (this.#plan.happens(kind, () => process.name)) act(process)
+  }
+
+  #restartProcesses(): void {
+    for (const process of this.#processes) {
+      if (!process.isDown || this.#restarting.has(process)) continue
+      this.#restarting.add(process)
+      this.#time.after(this.#choice.between(1, 2_000), 'operator', () => {
+        this.#restarting.delete(process)
+        process.start()
+      })
+    }
+  }
+}
