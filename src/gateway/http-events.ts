@@ -1,0 +1,112 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { parseAttributes, parseCloudEvent } from '../core/cloud-event.ts'
+import { MillraceError } from '../core/errors.ts'
+import type { IncomingEvent } from '../core/event.ts'
+import {
+  checkContentEncoding,
+  isJson,
+  type MediaType,
+  parseJsonBody,
+  parseMediaType,
+  parseTextBody,
+  unsupportedContentType,
+} from './body.ts'
+
+const structuredType = 'application/cloudevents+json'
+const batchType = 'application/cloudevents-batch+json'
+const prefix = 'ce-'
+
+/** A request as the CloudEvents HTTP binding looks at it. */
+export interface EventRequest {
+  readonly headers: IncomingHttpHeaders
+  /** Every value of every header, so that one sent twice is seen. */
+  readonly headersDistinct: NodeJS.Dict<string[]>
+  readonly body: Uint8Array
+}
+
+/**
+ * The events of a request, in each of the three modes of the CloudEvents HTTP binding: structured and batch by their
+ * content types, binary by `ce-` headers.
+ */
+export function eventsOf(request: EventRequest): readonly IncomingEvent[] {
+  checkContentEncoding(request.headers['content-encoding'])
+  const type = parseMediaType(request.headers['content-type'])
+  if (type?.essence === structuredType) return [parseCloudEvent(parseJsonBody(request.body, type), '')]
+  if (type?.essence === batchType) return parseBatch(parseJsonBody(request.body, type))
+  if (type?.essence.startsWith('application/cloudevents') === true) {
+    throw unsupportedContentType(`'${type.essence}' is not taken.`, `Send ${structuredType} or ${batchType}.`)
+  }
+  if (!Object.keys(request.headers).some((name) => name.startsWith(prefix))) {
+    const sent = type === undefined ? 'no content type' : `'${type.essence}'`
+    throw unsupportedContentType(
+      `A request with ${sent} and without ce- headers is no CloudEvent.`,
+      `Send ${structuredType} or ${batchType}, or add the headers ce-specversion, ce-id, ce-source and ce-type.`,
+    )
+  }
+  return [parseBinary(request, type)]
+}
+
+function parseBatch(batch: unknown): readonly IncomingEvent[] {
+  if (!Array.isArray(batch)) {
+    throw new MillraceError('EVENT_INVALID', 'A batch of CloudEvents must be a JSON array.', {
+      where: 'body',
+      fix: `Send an array, or one event as ${structuredType}.`,
+    })
+  }
+  return batch.map((value, index) => parseCloudEvent(value, `[${index}]`))
+}
+
+function parseBinary(request: EventRequest, type: MediaType | undefined): IncomingEvent {
+  const attributes: Record<string, unknown> = {}
+  for (const [header, values] of Object.entries(request.headersDistinct)) {
+    if (!header.startsWith(prefix) || values === undefined) continue
+    attributes[header.slice(prefix.length)] = headerValue(header, values)
+  }
+  if (Object.hasOwn(attributes, 'datacontenttype')) {
+    throw eventInvalid('The content type of the data is sent as content-type.', 'header ce-datacontenttype')
+  }
+  // Headers are text; `hops` is the one attribute that is kept as a number.
+  if (/^\d+$/.test(String(attributes.hops))) attributes.hops = Number(attributes.hops)
+  if (type !== undefined) attributes.datacontenttype = request.headers['content-type']
+  const at = (name: string) =>
+    name === 'datacontenttype' ? 'header content-type' : `header ${prefix}${name}`
+  return { ...parseAttributes(attributes, at), data: binaryData(request.body, type) }
+}
+
+function binaryData(body: Uint8Array, type: MediaType | undefined): unknown {
+  if (type === undefined) {
+    if (body.length === 0) return undefined
+    throw unsupportedContentType(
+      'A body without a content type cannot be read.',
+      'Send the content type of the data, such as application/json.',
+    )
+  }
+  // An empty body is no JSON, so an event of a JSON type that has one has no data.
+  if (isJson(type)) return body.length === 0 ? undefined : parseJsonBody(body, type)
+  if (type.essence.startsWith('text/')) return parseTextBody(body, type)
+  return new Uint8Array(body)
+}
+
+/** One header's value, unquoted and percent-decoded once, as the HTTP binding asks. */
+function headerValue(header: string, values: readonly string[]): string {
+  const where = `header ${header}`
+  const [value = '', second] = values
+  if (second !== undefined) throw eventInvalid('An attribute is sent twice.', where)
+  if (/[^\x20-\x7e]/.test(value)) {
+    throw eventInvalid('A header has a character that is not printable ASCII; percent-encode it.', where)
+  }
+  const unquoted = value.replace(/"((?:[^"\\]|\\.)*)"/g, (_, inner: string) => inner.replace(/\\(.)/g, '$1'))
+  try {
+    return decodeURIComponent(unquoted)
+  } catch (error) {
+    throw eventInvalid('A header is not percent-encoded UTF-8; a plain % is written %25.', where, error)
+  }
+}
+
+function eventInvalid(message: string, where: string, cause?: unknown): MillraceError {
+  return new MillraceError('EVENT_INVALID', message, {
+    where,
+    fix: 'Send the event as the CloudEvents HTTP binding says, or in structured mode.',
+    cause,
+  })
+}

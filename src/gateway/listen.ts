@@ -1,0 +1,80 @@
+import type { RunningApp } from '../app/running.ts'
+import { MillraceError } from '../core/errors.ts'
+import type { GatewayServer } from './server.ts'
+
+/** A server that listens. */
+export interface Listening {
+  /** Where it is reached, such as `http://127.0.0.1:4400`. */
+  readonly url: string
+  readonly port: number
+  /**
+   * Takes no more connections and resolves once the requests in flight are answered; those that are not within 10 s are
+   * cut off, and the signals of their handlers aborted. Closing twice is fine.
+   */
+  close(): Promise<void>
+}
+
+/** Where and how to listen. */
+export interface ListenOptions {
+  readonly running: RunningApp
+  readonly host: string
+  /** 0 lets the system choose a free one. */
+  readonly port: number
+  /** How long closing waits for requests in flight. */
+  readonly drainMs: number
+}
+
+/** How long closing waits for requests in flight, in milliseconds. */
+export const drainMs = 10_000
+
+/** Begins to listen; `PORT_IN_USE` where another program does already. */
+export async function listen(server: GatewayServer, options: ListenOptions): Promise<Listening> {
+  const { host, port } = options
+  try {
+    await server.fastify.listen({ host, port })
+  } catch (error) {
+    await server.fastify.close()
+    throw listenError(error, host, port)
+  }
+  const address = server.fastify.server.address()
+  const bound = typeof address === 'object' && address !== null ? address.port : port
+  let closed: Promise<void> | undefined
+  return {
+    url: `http://${urlHost(host)}:${bound}`,
+    port: bound,
+    close() {
+      closed ??= close(server, options)
+      return closed
+    },
+  }
+}
+
+async function close(server: GatewayServer, options: ListenOptions): Promise<void> {
+  server.room.beginClosing()
+  const finished = server.fastify.close()
+  const waiting = new AbortController()
+  const late = options.running.runtime.sleep(options.drainMs, waiting.signal).then(
+    () => true,
+    () => false,
+  )
+  const timedOut = await Promise.race([finished.then(() => false), late])
+  waiting.abort()
+  if (timedOut) server.room.cutOff()
+  await finished
+}
+
+function listenError(error: unknown, host: string, port: number): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  if (code !== 'EADDRINUSE') return error
+  return new MillraceError('PORT_IN_USE', `Port ${port} of ${host} is in use by another program.`, {
+    where: `port ${port}`,
+    fix: 'Stop the other program, or choose another port.',
+    cause: error,
+    facts: { host, port },
+  })
+}
+
+function urlHost(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return 'localhost'
+  return host.includes(':') ? `[${host}]` : host
+}

@@ -1,0 +1,101 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { RunningApp } from '../app/running.ts'
+import { isInternalTopic } from '../bus/internal-topics.ts'
+import { readEvents } from './event-page.ts'
+import { eventsOf } from './http-events.ts'
+import { drainMs, type Listening, listen } from './listen.ts'
+import { checkListenHost, checkRequestHost } from './loopback.ts'
+import { parameters } from './parameters.ts'
+import { createServer } from './server.ts'
+
+/** Options of {@link servePlatform}. */
+export interface PlatformOptions {
+  /** 4400 unless given; 0 lets the system choose a free one. */
+  readonly port?: number
+  /** `127.0.0.1` unless given. Loopback only: the port asks for no credentials. */
+  readonly host?: string
+  /** The most bytes of one request's body; 4 MiB unless given. */
+  readonly maxBodyBytes?: number
+}
+
+const defaultMaxBodyBytes = 4 * 1024 * 1024
+
+type Answer = (running: RunningApp, request: FastifyRequest) => unknown
+
+const routes: readonly { readonly method: 'GET' | 'POST'; readonly path: string; readonly answer: Answer }[] =
+  [
+    { method: 'POST', path: '/events', answer: takeEvents },
+    { method: 'GET', path: '/events', answer: (running, request) => readEvents(running, request.query) },
+    { method: 'GET', path: '/topics', answer: listTopics },
+    { method: 'GET', path: '/handlers', answer: listHandlers },
+    { method: 'GET', path: '/health/live', answer: () => Response.json({ status: 'live' }) },
+    { method: 'GET', path: '/health/ready', answer: readiness },
+  ]
+
+/**
+ * Serves the platform's port of a running application: events in and out, topics, handlers and health, as JSON. Errors are
+ * problem details (RFC 9457), also of requests that are none. Nothing of the application is public here: it listens on
+ * loopback and answers requests for loopback names only.
+ *
+ * Rejects with `HOST_NOT_ALLOWED` for any other host and with `PORT_IN_USE` where the port is taken.
+ */
+export async function servePlatform(running: RunningApp, options: PlatformOptions = {}): Promise<Listening> {
+  const { port = 4400, host = '127.0.0.1', maxBodyBytes = defaultMaxBodyBytes } = options
+  checkListenHost(host)
+  const server = await createServer({ running, maxBodyBytes, methodsOf })
+  server.fastify.addHook('onRequest', async (request) => checkRequestHost(request.headers.host))
+  addRoutes(server.fastify, running)
+  return listen(server, { running, host, port, drainMs })
+}
+
+function addRoutes(fastify: FastifyInstance, running: RunningApp): void {
+  for (const { method, path, answer } of routes) {
+    fastify.route({ method, url: path, handler: async (request) => answer(running, request) })
+  }
+}
+
+function methodsOf(path: string): readonly string[] {
+  const methods = routes.filter((route) => route.path === path).map(({ method }) => method)
+  return methods.includes('GET') ? ['HEAD', ...methods] : methods
+}
+
+async function takeEvents(running: RunningApp, request: FastifyRequest): Promise<Response> {
+  const { topic } = parameters(request.query, ['topic'])
+  const body = Buffer.isBuffer(request.body) ? request.body : new Uint8Array()
+  const { headers, headersDistinct } = request.raw
+  const events = eventsOf({ headers, headersDistinct, body })
+  const published = await running.accept(events, topic === undefined ? {} : { topic })
+  const records = published.map((place) => ({
+    topic: place.topic,
+    partition: place.partition,
+    offset: place.offset,
+    ...(place.duplicate ? { duplicate: true } : {}),
+  }))
+  return Response.json({ accepted: records.length, records }, { status: 202 })
+}
+
+async function listTopics(running: RunningApp): Promise<Response> {
+  const { engine } = running
+  const topics = await engine.listTopics()
+  const listed = topics.map(async ({ name, options }) => ({
+    name,
+    internal: isInternalTopic(name),
+    retention: options.retention ?? {},
+    partitions: await Promise.all(
+      Array.from({ length: engine.partitions }, async (_, partition) => ({
+        partition,
+        ...(await engine.bounds({ topic: name, partition })),
+      })),
+    ),
+  }))
+  return Response.json({ topics: await Promise.all(listed) })
+}
+
+async function listHandlers(running: RunningApp): Promise<Response> {
+  return Response.json({ handlers: await running.status() })
+}
+
+function readiness(running: RunningApp): Response {
+  if (running.ready) return Response.json({ status: 'ready' })
+  return Response.json({ status: 'stopping' }, { status: 503, headers: { 'retry-after': '1' } })
+}

@@ -1,0 +1,59 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { MillraceError } from '../core/errors.ts'
+
+/** How many requests a server handles at once, and how many bytes their bodies may have together. */
+export const requestBounds = { requests: 4096, bodyBytes: 64 * 1024 * 1024 } as const
+
+/** Counts the requests that are being handled, and refuses more than fit: the memory that bodies take stays bounded. */
+export class RequestRoom {
+  readonly #maxBodyBytes: number
+  readonly #inside = new Set<IncomingMessage>()
+  #bodyBytes = 0
+  #closing = false
+
+  constructor(maxBodyBytes: number) {
+    this.#maxBodyBytes = maxBodyBytes
+  }
+
+  get closing(): boolean {
+    return this.#closing
+  }
+
+  /** Lets a request in until its response has ended; `OVERLOADED` when there is no room. */
+  enter(request: IncomingMessage, response: ServerResponse): void {
+    const bytes = this.#announcedBytes(request)
+    const fits =
+      this.#inside.size < requestBounds.requests &&
+      (this.#bodyBytes === 0 || this.#bodyBytes + bytes <= requestBounds.bodyBytes)
+    if (!fits) {
+      throw new MillraceError('OVERLOADED', 'Too many requests are being handled.', {
+        fix: 'Send the request again after a moment.',
+      })
+    }
+    this.#inside.add(request)
+    this.#bodyBytes += bytes
+    response.once('close', () => {
+      this.#inside.delete(request)
+      this.#bodyBytes -= bytes
+      // A response whose headers went out before closing began could not ask for the connection's end.
+      if (this.#closing) request.socket.destroySoon()
+    })
+  }
+
+  /** From now on every connection ends with the response that is under way on it. */
+  beginClosing(): void {
+    this.#closing = true
+  }
+
+  /** Ends what is still being handled, without an answer. */
+  cutOff(): void {
+    for (const request of this.#inside) request.socket.destroy()
+  }
+
+  /** A body of unknown length may grow up to the bound; one that is announced beyond it is refused unread. */
+  #announcedBytes({ headers }: IncomingMessage): number {
+    if (headers['transfer-encoding'] !== undefined) return this.#maxBodyBytes
+    const announced = Number(headers['content-length'] ?? 0)
+    return announced <= this.#maxBodyBytes ? announced : 0
+  }
+}
