@@ -1,0 +1,53 @@
+import { MillraceError } from '../core/errors.ts'
+import type { Runtime } from '../core/runtime.ts'
+import type { EngineOptions, LogEngine } from '../log/port.ts'
+
+/** The log of an application that names none. */
+export const defaultLogUrl = 'lmdb:.millrace'
+
+/** What opening a log needs. */
+export type OpenEngineOptions = EngineOptions & { readonly runtime: Runtime }
+
+/** The parts of a log's URL. */
+export interface LogUrl {
+  /** `lmdb`, `memory` and so on. */
+  readonly engine: string
+  /** What follows the engine's name, such as a folder; empty for `memory:`. */
+  readonly rest: string
+}
+
+/** Takes a log's URL apart. `LOG_URL_INVALID` when it is none, or when an engine's name is followed by what it cannot use. */
+export function parseLogUrl(url: string): LogUrl {
+  const found = /^([a-z][a-z0-9+.-]*):(.*)$/s.exec(url)
+  const [, engine = '', rest = ''] = found ?? []
+  if (found === null || (engine === 'lmdb' && rest === '') || (engine === 'memory' && rest !== '')) {
+    throw new MillraceError('LOG_URL_INVALID', `'${url}' names no log.`, {
+      where: 'log',
+      fix: "Name it by a URL: 'lmdb:FOLDER' or 'memory:'.",
+    })
+  }
+  return { engine, rest }
+}
+
+/**
+ * Opens the log that `url` names: `lmdb:FOLDER` or `memory:`. Only the engine that is named is loaded.
+ * `LOG_URL_INVALID` or `ENGINE_UNKNOWN` for a URL that cannot be opened; and whatever the engine refuses, such as `LOG_IN_USE`.
+ */
+export async function openEngine(url: string, options: OpenEngineOptions): Promise<LogEngine> {
+  const { engine, rest } = parseLogUrl(url)
+  switch (engine) {
+    case 'lmdb': {
+      const { openLmdb } = await import('../engines/lmdb/lmdb-engine.ts')
+      return openLmdb(rest, options)
+    }
+    case 'memory': {
+      const { openMemory } = await import('../engines/memory/index.ts')
+      return openMemory(options)
+    }
+    default:
+      throw new MillraceError('ENGINE_UNKNOWN', `There is no engine '${engine}'.`, {
+        where: url,
+        fix: "Use 'lmdb:FOLDER' or 'memory:'.",
+      })
+  }
+}

@@ -1,0 +1,125 @@
+import type { HandlerStatus } from '../../bus/status.ts'
+import { type ErrorCode, errorCodes, MillraceError, messageOf } from '../../core/errors.ts'
+import { eventToJson } from '../../core/event-codec.ts'
+import type { Offset, Place } from '../../log/port.ts'
+import type { LogAccess, RecordPage, ShownRecord, TopicView } from './port.ts'
+
+/** Reaches a log through the platform's port of the process that is running on it. */
+export function httpAccess(url: string): LogAccess {
+  const base = url.replace(/\/+$/, '')
+  return {
+    location: base,
+    running: true,
+    async append(events, topic) {
+      const query = topic === undefined ? '' : `?topic=${encodeURIComponent(topic)}`
+      const answer = (await request(`${base}/events${query}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/cloudevents-batch+json' },
+        body: `[${events.map(eventToJson).join(',')}]`,
+      })) as { readonly records: readonly (Place & { offset: Offset; duplicate?: boolean })[] }
+      return answer.records.map((place) => ({ ...place, duplicate: place.duplicate ?? false }))
+    },
+    async read(at, from, limit): Promise<RecordPage> {
+      const query = new URLSearchParams({
+        topic: at.topic,
+        partition: String(at.partition),
+        from: from instanceof Date ? from.toISOString() : String(from),
+        limit: String(limit),
+      })
+      const page = (await request(`${base}/events?${query}`)) as RecordPage
+      return { records: page.records.map(withBytes), next: page.next }
+    },
+    async topics() {
+      const answer = (await request(`${base}/topics`)) as { readonly topics: readonly TopicView[] }
+      return answer.topics
+    },
+    async handlers() {
+      const answer = (await request(`${base}/handlers`)) as { readonly handlers: readonly HandlerStatus[] }
+      return answer.handlers
+    },
+    async close() {},
+  }
+}
+
+/** Whether a process of Millrace listens at a URL. `UNREACHABLE` when something else does, or when none can be asked. */
+export async function listens(url: string): Promise<boolean> {
+  try {
+    await request(`${url.replace(/\/+$/, '')}/health/live`)
+    return true
+  } catch (error) {
+    if (error instanceof MillraceError && error.facts.refused === true) return false
+    throw error
+  }
+}
+
+async function request(url: string, init: RequestInit = {}): Promise<unknown> {
+  let response: Response
+  let text: string
+  try {
+    response = await fetch(url, init)
+    text = await response.text()
+  } catch (cause) {
+    throw unreachable(url, cause)
+  }
+  const body = parsed(text)
+  if (response.ok && body !== undefined) return body
+  throw problem(url, response.status, body)
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+function unreachable(url: string, cause: unknown): MillraceError {
+  const inner = cause instanceof Error && cause.cause !== undefined ? cause.cause : cause
+  const code = (inner as { readonly code?: unknown } | null)?.code
+  const refused = code === 'ECONNREFUSED'
+  return new MillraceError(
+    'UNREACHABLE',
+    refused ? 'Nobody listens there.' : `No answer: ${messageOf(inner) || String(code)}.`,
+    {
+      where: new URL(url).origin,
+      fix: 'Start the application, or name where it runs with --url.',
+      cause,
+      facts: { refused },
+    },
+  )
+}
+
+/** The error that a problem document stands for, as the running process had it. */
+function problem(url: string, status: number, body: unknown): MillraceError {
+  const { code, detail, title, where, fix, ...facts } = (body ?? {}) as Record<string, unknown>
+  if (typeof code === 'string' && Object.hasOwn(errorCodes, code)) {
+    const message = String(detail ?? title ?? code)
+    return new MillraceError(code as ErrorCode, message, {
+      where: text(where),
+      fix: text(fix),
+      facts: { ...(facts.facts as object | undefined), ...indexOf(text(where)) },
+    })
+  }
+  return new MillraceError('UNREACHABLE', `The answer (status ${status}) is not one of Millrace.`, {
+    where: url,
+    fix: 'Name the platform port of a running application with --url; it is 4400 unless told otherwise.',
+  })
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}
+
+function indexOf(where: string | undefined): { readonly index?: number } {
+  const found = /^\[(\d+)\]/.exec(where ?? '')
+  return found === null ? {} : { index: Number(found[1]) }
+}
+
+function withBytes(record: ShownRecord): ShownRecord {
+  const { data_base64, ...attributes } = record.event as ShownRecord['event'] & {
+    readonly data_base64?: string
+  }
+  if (data_base64 === undefined) return record
+  return { ...record, event: { ...attributes, data: new Uint8Array(Buffer.from(data_base64, 'base64')) } }
+}

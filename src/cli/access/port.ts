@@ -1,0 +1,48 @@
+import type { HandlerStatus } from '../../bus/status.ts'
+import type { Event } from '../../core/event.ts'
+import type { Appended, Bounds, Offset, Place } from '../../log/port.ts'
+
+/** A record as the commands show it. */
+export interface ShownRecord extends Place {
+  readonly offset: Offset
+  readonly event: Event
+}
+
+/** Some records of one place, and where to read on. */
+export interface RecordPage {
+  readonly records: readonly ShownRecord[]
+  readonly next: Offset
+}
+
+/** A topic and the bounds of its partitions, in order of their numbers. */
+export interface TopicView {
+  readonly name: string
+  readonly partitions: readonly (Bounds & { readonly partition: number })[]
+}
+
+/**
+ * How a command reaches a log: through the process that is running on it, or by opening it. Both answer alike; a refusal
+ * is a `MillraceError` with the same code either way.
+ */
+export interface LogAccess {
+  /** The URL of the process or of the log, for messages. */
+  readonly location: string
+  /** Whether a process is running on the log, so that handlers take what is appended. */
+  readonly running: boolean
+  /**
+   * Appends events in one step, or none of them; resolves once they are durable. A refusal that concerns one event
+   * carries its index in `facts.index` where that is known.
+   */
+  append(events: readonly Event[], topic: string | undefined): Promise<readonly Appended[]>
+  /**
+   * At most `limit` records of a place from an offset, or from the first that was appended at a time or later.
+   * `OFFSET_TRIMMED` below its start.
+   */
+  read(at: Place, from: Offset | Date, limit: number): Promise<RecordPage>
+  /** All topics, sorted by name, the internal ones too. */
+  topics(): Promise<readonly TopicView[]>
+  /** The handlers of the running process; none where the log was opened without one. */
+  handlers(): Promise<readonly HandlerStatus[]>
+  /** Lets go of the log. */
+  close(): Promise<void>
+}

@@ -1,0 +1,103 @@
+import type { Command } from 'commander'
+import { MillraceError } from '../../core/errors.ts'
+import {
+  type AccessOptions,
+  type CommandContext,
+  choice,
+  wholeNumber,
+  withAccess,
+  withAccessOptions,
+  withCommonOptions,
+} from '../command.ts'
+import { openBytes } from '../ingest/bytes.ts'
+import { type IngestCounts, ingest } from '../ingest/ingest.ts'
+import { splitItems } from '../ingest/lines.ts'
+import { defaultSource, type Mapping } from '../ingest/mapping.ts'
+import { ProgressView } from '../ingest/progress-view.ts'
+import { loadApp } from '../load-app.ts'
+import type { Output } from '../output.ts'
+
+interface IngestCommandOptions extends AccessOptions, Mapping {
+  readonly onError: 'stop' | 'skip'
+  readonly maxLineBytes: number
+  readonly app?: string
+  readonly createTopic?: boolean
+}
+
+const mebibyte = 1024 * 1024
+
+/** Adds `millrace ingest`. */
+export function addIngest(program: Command, context: () => CommandContext): void {
+  const command = program
+    .command('ingest')
+    .description('publish the lines of a file; running it again adds only what is new')
+    .argument('<file>', 'JSON lines or one JSON array, gzip or not; - for standard input')
+    .option('--type <type>', 'the event type of lines that are no CloudEvents already')
+    .option('--source <source>', 'the source of the events', defaultSource)
+    .option(
+      '--id-field <path>',
+      'the field of a line that is its id; otherwise one is made of the content so far',
+    )
+    .option('--time-field <path>', 'the field that says when it happened; now unless given')
+    .option('--subject-field <path>', 'the field that says what it is about')
+    .option('--key-field <path>', 'the field that order is kept by, where the event type does not say')
+    .option('--topic <topic>', "a topic other than the event type's")
+    .addOption(choice('--on-error <what>', 'at a line that is refused', ['stop', 'skip'], 'stop'))
+    .option('--max-line-bytes <bytes>', 'the bound of a line', wholeNumber(1, 256 * mebibyte), mebibyte)
+    .option('--app <file>', 'the application whose schemas and keys hold, when the log is opened here')
+    .option('--create-topic', 'create the topic when the log is opened here and has none of that name')
+  withCommonOptions(withAccessOptions(command)).action(
+    async (file: string, options: IngestCommandOptions) => await ingestFile(file, options, context()),
+  )
+}
+
+async function ingestFile(
+  file: string,
+  options: IngestCommandOptions,
+  context: CommandContext,
+): Promise<void> {
+  const { output, runtime } = context
+  const source = await openBytes(file, context.standardInput)
+  const view = new ProgressView(output, runtime, source)
+  const { app } = options
+  const loading = app === undefined ? {} : { loadApp: async () => (await loadApp(app)).app }
+  await withAccess(context, { ...options, ...loading }, async (access) => {
+    try {
+      const counts = await ingest(splitItems(source.bytes, options.maxLineBytes), {
+        access,
+        runtime,
+        mapping: options,
+        onError: options.onError,
+        maxLineBytes: options.maxLineBytes,
+        onSkipped: (error) => view.above(() => output.warning(error)),
+        onProgress: (counts) => view.show(counts),
+      })
+      view.end()
+      await summarize(output, file, counts)
+    } catch (error) {
+      view.end()
+      throw stopped(error, file)
+    }
+  })
+}
+
+async function summarize(output: Output, file: string, counts: IngestCounts): Promise<void> {
+  if (output.json) return output.printJson({ file, ...counts })
+  const { lines, added, known, skipped } = counts
+  await output.print(
+    `${file}: ${lines} lines, ${added} added, ${known} in the log already, ${skipped} refused and skipped`,
+  )
+}
+
+/** Tells what to do about a run that ended early, which differs from what the same error asks of a single event. */
+function stopped(error: unknown, file: string): unknown {
+  if (!(error instanceof MillraceError) || error.code === 'FILE_UNREADABLE') return error
+  const { code, message, where, facts } = error
+  const next =
+    facts.line === undefined
+      ? 'Run the same command again: it goes on where it stopped.'
+      : 'Correct the line, or go on without it: --on-error skip.'
+  const fix = error.fix === undefined || facts.line !== undefined ? next : `${error.fix} ${next}`
+  const place = facts.line === undefined ? where : `${file} ${where}`
+  return new MillraceError(code, message, { where: place, fix, cause: error, facts })
+}

@@ -1,0 +1,120 @@
+import { readFile } from 'node:fs/promises'
+import type { Command } from 'commander'
+import { parseCloudEvent } from '../../core/cloud-event.ts'
+import { MillraceError, messageOf } from '../../core/errors.ts'
+import type { Event } from '../../core/event.ts'
+import {
+  type AccessOptions,
+  type CommandContext,
+  misuse,
+  withAccess,
+  withAccessOptions,
+  withCommonOptions,
+} from '../command.ts'
+import { parseJson } from '../ingest/mapping.ts'
+import { loadApp } from '../load-app.ts'
+
+interface PublishCommandOptions extends AccessOptions {
+  readonly data: string
+  readonly key?: string
+  readonly id?: string
+  readonly source: string
+  readonly subject?: string
+  readonly time?: string
+  readonly topic?: string
+  readonly app?: string
+  readonly createTopic?: boolean
+}
+
+/** Adds `millrace publish`. */
+export function addPublish(program: Command, context: () => CommandContext): void {
+  const command = program
+    .command('publish')
+    .description('publish one event and wait until it is durable')
+    .argument('<type>', 'the event type, such as shop.order.placed')
+    .requiredOption(
+      '--data <json>',
+      'its data: JSON, @FILE for JSON in a file, or - for JSON on standard input',
+    )
+    .option('--key <key>', 'what order and state are kept by, where the event type does not say')
+    .option('--id <id>', 'its id: publishing it again within the deduplication window adds nothing')
+    .option('--source <source>', 'where it happened', 'millrace-cli')
+    .option('--subject <subject>', 'what it is about')
+    .option('--time <time>', 'when it happened (RFC 3339); now unless given')
+    .option('--topic <topic>', "a topic other than the event type's")
+    .option('--app <file>', 'the application whose schemas and keys hold, when the log is opened here')
+    .option('--create-topic', 'create the topic when the log is opened here and has none of that name')
+  withCommonOptions(withAccessOptions(command)).action(
+    async (type: string, options: PublishCommandOptions) => await publish(type, options, context()),
+  )
+}
+
+async function publish(type: string, options: PublishCommandOptions, context: CommandContext): Promise<void> {
+  const { output } = context
+  const event = eventFrom(type, await readData(options.data, context), options, context)
+  const { app } = options
+  const loading = app === undefined ? {} : { loadApp: async () => (await loadApp(app)).app }
+  await withAccess(context, { ...options, ...loading }, async (access) => {
+    const [place] = await access.append([event], options.topic)
+    if (place === undefined) throw new MillraceError('INTERNAL', 'The log gave no place for the event.')
+    const { topic, partition, offset, duplicate = false } = place
+    if (output.json) return output.printJson({ topic, partition, offset, duplicate, id: event.id })
+    const was = duplicate ? 'was there already' : 'is durable'
+    await output.print(`${type} ${event.id} ${was}: ${topic}, partition ${partition}, offset ${offset}`)
+  })
+}
+
+async function readData(data: string, context: CommandContext): Promise<unknown> {
+  if (data === '-') return parseData(await readAll(context.standardInput), 'standard input')
+  if (!data.startsWith('@')) return parseData(Buffer.from(data), '--data')
+  const file = data.slice(1)
+  const bytes = await readFile(file).catch((cause: unknown) => {
+    throw new MillraceError('FILE_UNREADABLE', `The file cannot be read: ${messageOf(cause)}.`, {
+      where: file,
+      fix: 'Give the path of a file of JSON after @.',
+      cause,
+    })
+  })
+  return parseData(bytes, file)
+}
+
+async function readAll(input: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = []
+  for await (const chunk of input) chunks.push(chunk)
+  return Buffer.concat(chunks)
+}
+
+function parseData(bytes: Uint8Array, source: string): unknown {
+  try {
+    return parseJson(bytes)
+  } catch (error) {
+    if (!(error instanceof MillraceError)) throw error
+    const where = error.where === undefined ? source : `${source}, ${error.where}`
+    const fix = `Give JSON; a text is JSON in double quotes, as in --data '"text"'.`
+    throw new MillraceError(error.code, error.message, { where, fix, cause: error })
+  }
+}
+
+function eventFrom(
+  type: string,
+  data: unknown,
+  options: PublishCommandOptions,
+  { runtime }: CommandContext,
+): Event {
+  const fields = {
+    specversion: '1.0',
+    id: options.id ?? runtime.id(),
+    source: options.source,
+    type,
+    time: options.time ?? new Date(runtime.now()).toISOString(),
+    subject: options.subject,
+    partitionkey: options.key,
+    data,
+  }
+  try {
+    return parseCloudEvent(fields, '') as Event
+  } catch (error) {
+    if (!(error instanceof MillraceError)) throw error
+    throw misuse(error.message, error.where ?? 'event', error.fix ?? 'Correct the option.')
+  }
+}

@@ -1,0 +1,112 @@
+import type { Command } from 'commander'
+import type { App } from '../../app/app.ts'
+import { defaultLogUrl } from '../../app/open-engine.ts'
+import type { RunningApp } from '../../app/running.ts'
+import type { Logger } from '../../core/runtime.ts'
+import type { Listening } from '../../gateway/index.ts'
+import { type CommandContext, wholeNumber, withCommonOptions } from '../command.ts'
+import { type LoadedApp, loadApp, type MainOptions } from '../load-app.ts'
+import type { Output } from '../output.ts'
+import { type StopRequest, stopRequest } from '../stop-request.ts'
+
+interface StartCommandOptions {
+  readonly port: number
+  readonly platformPort: number
+  readonly log?: string
+}
+
+/** Adds `millrace start`. */
+export function addStart(program: Command, context: () => CommandContext): void {
+  const command = program
+    .command('start')
+    .description('start an application and serve its ports until it is told to stop')
+    .argument('<file>', 'the file whose default export is the application')
+    .option('--port <port>', "the port of the application's own routes", wholeNumber(0, 65_535), 3000)
+    .option('--platform-port <port>', "the platform's port", wholeNumber(0, 65_535), 4400)
+    .option('--log <url>', `the log (default: MILLRACE_LOG, else ${defaultLogUrl})`)
+  withCommonOptions(command).action(
+    async (file: string, options: StartCommandOptions) => await startFile(file, options, context()),
+  )
+}
+
+async function startFile(file: string, options: StartCommandOptions, context: CommandContext): Promise<void> {
+  const { output, runtime, environment } = context
+  const loaded = await loadApp(file)
+  const log = options.log ?? environment.MILLRACE_LOG ?? defaultLogUrl
+  const { start } = await import('../../app/start.ts')
+  const running = await start(loaded.app, { log, runtime, logger: await loggerOf(output) })
+  const stop = stopRequest(process, runtime)
+  const ports: Listening[] = []
+  try {
+    const urls = await servePorts(running, options, ports)
+    await summarize(output, loaded.app, { log, urls })
+    await runMain(loaded, running, { json: output.json, signal: stop.signal, urls }, stop)
+    output.note('Stopping: running handlers finish first. Once more to stop at once.')
+  } finally {
+    for (const port of ports) await port.close()
+    await running.stop()
+    stop.forget()
+  }
+}
+
+/** Serves the platform's port, and that of the application where it has routes. */
+async function servePorts(
+  running: RunningApp,
+  options: StartCommandOptions,
+  ports: Listening[],
+): Promise<MainOptions['urls']> {
+  const { serveApp, servePlatform } = await import('../../gateway/index.ts')
+  const platform = await servePlatform(running, { port: options.platformPort })
+  ports.push(platform)
+  if (running.app.routes.length === 0) return { platform: platform.url }
+  const app = await serveApp(running, { port: options.port })
+  ports.push(app)
+  return { platform: platform.url, app: app.url }
+}
+
+/** Runs the file's `main`, then waits until the process is told to stop; rejects when `main` fails before that. */
+async function runMain(
+  loaded: LoadedApp,
+  running: RunningApp,
+  options: MainOptions,
+  stop: StopRequest,
+): Promise<void> {
+  const main = Promise.resolve(loaded.main?.(running, options))
+  const failed = main.then(() => stop.requested)
+  try {
+    await Promise.race([failed, stop.requested])
+  } finally {
+    // What `main` does once it is told to stop, such as rejecting with the signal's reason, is not reported.
+    failed.catch(() => {})
+  }
+}
+
+async function summarize(
+  output: Output,
+  app: App,
+  { log, urls }: { readonly log: string; readonly urls: MainOptions['urls'] },
+): Promise<void> {
+  const handlers = app.handlers.map(({ name }) => name)
+  if (output.json) return output.printJson({ started: app.name, pid: process.pid, log, urls, handlers })
+  await output.print(output.style('bold', `${app.name} is running`))
+  await output.print(`  platform  ${urls.platform}`)
+  if (urls.app !== undefined) await output.print(`  routes    ${urls.app}`)
+  await output.print(`  log       ${log}`)
+  await output.print(`  handlers  ${handlers.join(', ') || 'none'}`)
+}
+
+/** Log lines are for machines or for looking closely; otherwise only errors are shown, each on a line. */
+async function loggerOf(output: Output): Promise<Logger> {
+  if (output.json || output.verbose) {
+    const { pino } = await import('pino')
+    const level = output.verbose ? 'debug' : 'info'
+    const logger: Logger = pino({ level }, pino.destination({ dest: 2, sync: true }))
+    return logger
+  }
+  return {
+    debug() {},
+    info() {},
+    warn() {},
+    error: (_fields, message) => output.warning(new Error(message)),
+  }
+}

@@ -1,0 +1,92 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { relative, resolve } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { type App, isApp } from '../app/app.ts'
+import type { RunningApp } from '../app/running.ts'
+import { isMillraceError, MillraceError, messageOf } from '../core/errors.ts'
+
+/** What an application's `main` is given beside the running application. */
+export interface MainOptions {
+  /** Whether results are to be written as JSON. */
+  readonly json: boolean
+  /** Aborted when the process is told to stop. */
+  readonly signal: AbortSignal
+  /** Where the ports are reached; that of the application is missing when it has no routes. */
+  readonly urls: { readonly platform: string; readonly app?: string }
+}
+
+/**
+ * An application's file may export `main` beside its application: it runs once the application is started, and when it
+ * fails the process stops. The application goes on when it returns.
+ */
+export type Main = (running: RunningApp, options: MainOptions) => void | Promise<void>
+
+/** What an application's file gives. */
+export interface LoadedApp {
+  readonly app: App
+  readonly main: Main | undefined
+}
+
+/**
+ * Loads the file of an application. `APP_LOAD_FAILED`, with the line where that is known, when it throws or when its default
+ * export is no application; an error with a code of its own, such as `HANDLER_NAME_TAKEN`, stays what it is.
+ */
+export async function loadApp(file: string): Promise<LoadedApp> {
+  const path = resolve(file)
+  if (!existsSync(path)) {
+    throw new MillraceError('APP_LOAD_FAILED', 'There is no such file.', {
+      where: file,
+      fix: 'Give the path of the file whose default export is the application.',
+    })
+  }
+  const module = await importFile(path, file)
+  if (!isApp(module.default)) {
+    const found = module.default === undefined ? 'It has no default export' : 'Its default export is none'
+    throw new MillraceError('APP_LOAD_FAILED', `The file exports no application: ${found}.`, {
+      where: file,
+      fix: "Write `export default app({ … })`, with `app` from the installation of 'millrace' that this command belongs to.",
+    })
+  }
+  if (module.main !== undefined && typeof module.main !== 'function') {
+    throw new MillraceError('APP_LOAD_FAILED', 'The file exports a `main` that is no function.', {
+      where: file,
+      fix: 'Export a function (running, options), or give it another name.',
+    })
+  }
+  return { app: module.default, main: module.main as Main | undefined }
+}
+
+async function importFile(path: string, file: string): Promise<Record<string, unknown>> {
+  try {
+    return (await import(pathToFileURL(path).href)) as Record<string, unknown>
+  } catch (cause) {
+    const place = sourcePlace(cause)
+    if (isMillraceError(cause)) {
+      const where = [cause.where, place].filter((part) => part !== undefined).join(', ')
+      throw new MillraceError(cause.code, cause.message, { where, fix: cause.fix, cause, facts: cause.facts })
+    }
+    throw new MillraceError('APP_LOAD_FAILED', `The file cannot be loaded: ${firstLine(messageOf(cause))}.`, {
+      where: place ?? file,
+      fix: 'Correct it; --verbose shows the stack.',
+      cause,
+    })
+  }
+}
+
+function firstLine(text: string): string {
+  return (text.split('\n')[0] ?? '').replace(/\.$/, '')
+}
+
+/** The first place of a stack that is neither Node's nor a library's, with its line of source. */
+function sourcePlace(error: unknown): string | undefined {
+  const stack = error instanceof Error ? (error.stack ?? '') : ''
+  const own = fileURLToPath(new URL('../', import.meta.url))
+  for (const [, url = '', line = ''] of stack.matchAll(/(file:\/\/[^\s()]+?):(\d+)/g)) {
+    const path = fileURLToPath(url)
+    if (path.includes('/node_modules/') || path.startsWith(own)) continue
+    const source = readFileSync(path, 'utf8').split('\n')[Number(line) - 1]?.trim()
+    const place = `${relative('', path)}:${line}`
+    return source === undefined || source === '' ? place : `${place}: ${source.slice(0, 100)}`
+  }
+  return undefined
+}

@@ -1,0 +1,76 @@
+import type { Readable } from 'node:stream'
+import { Command, CommanderError } from 'commander'
+import { isMillraceError, type MillraceError } from '../core/errors.ts'
+import type { Runtime } from '../core/runtime.ts'
+import { type CommandContext, misuse } from './command.ts'
+import { addIngest } from './commands/ingest.ts'
+import { addInspect } from './commands/inspect.ts'
+import { addPublish } from './commands/publish.ts'
+import { addStart } from './commands/start.ts'
+import { addTail } from './commands/tail.ts'
+import { Output, type OutputStream } from './output.ts'
+
+/** The process that a command runs in. */
+export interface ProcessContext {
+  readonly stdout: OutputStream
+  readonly stderr: OutputStream
+  readonly stdin: Readable
+  readonly environment: NodeJS.ProcessEnv
+  readonly runtime: Runtime
+}
+
+/** What the process ends with. */
+export const exitCodes = { ok: 0, failed: 1, misuse: 2 } as const
+
+/** Runs the command that the arguments name; gives the exit code. Errors are reported and never thrown. */
+export async function run(args: readonly string[], context: ProcessContext): Promise<number> {
+  // The command line may be what is wrong, so how errors are written is not read from its parsed form.
+  const output = new Output({
+    stdout: context.stdout,
+    stderr: context.stderr,
+    json: args.includes('--json'),
+    verbose: args.includes('--verbose'),
+  })
+  const commandContext: CommandContext = {
+    output,
+    runtime: context.runtime,
+    standardInput: context.stdin,
+    environment: context.environment,
+  }
+  try {
+    await program(commandContext).parseAsync(args, { from: 'user' })
+    return exitCodes.ok
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.ok
+    const reported = error instanceof CommanderError ? commandError(error) : error
+    output.error(reported)
+    return isMillraceError(reported, 'COMMAND_INVALID') ? exitCodes.misuse : exitCodes.failed
+  }
+}
+
+function program(context: CommandContext): Command {
+  const { output } = context
+  const root = new Command('millrace')
+    .description('Event-driven applications on a durable embedded log.')
+    .configureOutput({
+      writeOut: (text) => output.stdout.write(text),
+      writeErr: (text) => output.stderr.write(text),
+      outputError: () => {},
+    })
+    .exitOverride()
+    .helpCommand(true)
+  for (const add of [addStart, addPublish, addIngest, addTail, addInspect]) add(root, () => context)
+  return root
+}
+
+function commandError(error: CommanderError): MillraceError {
+  const message = error.message.replace(/^error: /, '')
+  if (error.code === 'commander.help') {
+    return misuse('No command was given.', 'millrace', 'Use one of those above; each has --help.')
+  }
+  return misuse(
+    `${message.charAt(0).toUpperCase()}${message.slice(1)}.`.replace(/\.\.$/, '.'),
+    'command line',
+    'See --help.',
+  )
+}
