@@ -11,7 +11,7 @@ import {
   unsupportedContentType,
 } from './body.ts'
 import { drainMs, type Listening, listen } from './listen.ts'
-import { createServer, type GatewayServer } from './server.ts'
+import { createServer, type GatewayServer, withHead } from './server.ts'
 
 /** Options of {@link serveApp}. */
 export interface AppServerOptions {
@@ -48,7 +48,7 @@ export async function serveApp(running: RunningApp, options: AppServerOptions = 
 function addRoute({ fastify }: GatewayServer, running: RunningApp, route: RouteDefinition): void {
   try {
     fastify.route({
-      method: route.method,
+      method: [...withHead(route.method)],
       url: route.path,
       handler: (request, reply) => answer(running, route, request, reply),
     })
@@ -144,9 +144,8 @@ interface RoutePattern {
 }
 
 function methodsOf(patterns: readonly RoutePattern[], path: string): readonly string[] {
-  const matching = patterns.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method)
-  const methods = matching.includes('GET') ? ['HEAD', ...matching] : matching
-  return [...new Set(methods)]
+  const matching = patterns.filter(({ pattern }) => pattern.test(path))
+  return [...new Set(matching.flatMap(({ method }) => withHead(method)))]
 }
 
 /** The paths of a route, for telling a wrong method from a wrong path. */

@@ -1,4 +1,5 @@
 import type { RunningApp } from '../app/running.ts'
+import { isRfc3339 } from '../core/cloud-event.ts'
 import { isMillraceError, MillraceError } from '../core/errors.ts'
 import { decodeEvent, eventToJson } from '../core/event-codec.ts'
 import type { Batch, Offset, Place } from '../log/port.ts'
@@ -9,7 +10,7 @@ const limits = { records: 1000, defaultRecords: 100, bytes: 4 * 1024 * 1024 } as
 
 /**
  * Answers `GET /events?topic&partition&from&limit` with `{ records: [{ topic, partition, offset, event }], next }`: the records
- * of one partition from an offset on, or from its start, each event in the CloudEvents JSON format, and where to read on.
+ * of one partition from an offset or a time (RFC 3339) on, or from its start, each event in the CloudEvents JSON format, and where to read on.
  */
 export async function readEvents(running: RunningApp, query: unknown): Promise<Response> {
   const given = parameters(query, ['topic', 'partition', 'from', 'limit'])
@@ -28,10 +29,15 @@ export async function readEvents(running: RunningApp, query: unknown): Promise<R
   })
   await checkTopic(running, topic)
   const at = { topic, partition }
-  const { start } = await engine.bounds(at)
-  const from = integer(given.from, 'from', { least: 0, most: Number.MAX_SAFE_INTEGER, otherwise: start })
+  const from = await offsetOf(running, at, given.from)
   const batch = await readAt(running, at, from, records)
   return new Response(pageJson(at, batch), { headers: { 'content-type': 'application/json' } })
+}
+
+async function offsetOf({ engine }: RunningApp, at: Place, from: string | undefined): Promise<Offset> {
+  if (from !== undefined && isRfc3339(from)) return engine.offsetAt(at, Date.parse(from))
+  const { start } = await engine.bounds(at)
+  return integer(from, 'from', { least: 0, most: Number.MAX_SAFE_INTEGER, otherwise: start })
 }
 
 async function checkTopic(running: RunningApp, topic: string): Promise<void> {

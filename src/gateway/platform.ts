@@ -6,7 +6,7 @@ import { eventsOf } from './http-events.ts'
 import { drainMs, type Listening, listen } from './listen.ts'
 import { checkListenHost, checkRequestHost } from './loopback.ts'
 import { parameters } from './parameters.ts'
-import { createServer } from './server.ts'
+import { createServer, withHead } from './server.ts'
 
 /** Options of {@link servePlatform}. */
 export interface PlatformOptions {
@@ -50,13 +50,16 @@ export async function servePlatform(running: RunningApp, options: PlatformOption
 
 function addRoutes(fastify: FastifyInstance, running: RunningApp): void {
   for (const { method, path, answer } of routes) {
-    fastify.route({ method, url: path, handler: async (request) => answer(running, request) })
+    fastify.route({
+      method: [...withHead(method)],
+      url: path,
+      handler: async (request) => answer(running, request),
+    })
   }
 }
 
 function methodsOf(path: string): readonly string[] {
-  const methods = routes.filter((route) => route.path === path).map(({ method }) => method)
-  return methods.includes('GET') ? ['HEAD', ...methods] : methods
+  return routes.filter((route) => route.path === path).flatMap(({ method }) => withHead(method))
 }
 
 async function takeEvents(running: RunningApp, request: FastifyRequest): Promise<Response> {

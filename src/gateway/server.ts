@@ -26,11 +26,16 @@ const maxPathParameterLength = 4096
 /** Makes a server. Fastify is loaded here and not before. */
 export async function createServer(options: ServerOptions): Promise<GatewayServer> {
   const { running, maxBodyBytes } = options
-  const { fastify: create } = await import('fastify')
+  const { fastify: create, LogController } = await import('fastify')
+  const log = new LogController({ disableRequestLogging: true })
+  log.streamError = (error, request) => logStreamError(running, error, request)
   const answerError = (error: unknown, request: FastifyRequest, reply: FastifyReply) =>
     sendProblem(reply, reportAndLog(running, error, request, maxBodyBytes))
   const fastify = create({
     bodyLimit: maxBodyBytes,
+    // Fastify's own HEAD routes cannot answer with a Response; see withHead.
+    exposeHeadRoutes: false,
+    logController: log,
     requestTimeout: requestTimeoutMs,
     // While closing, requests on open connections are still answered, each with `connection: close`.
     return503OnClosing: false,
@@ -48,6 +53,11 @@ export async function createServer(options: ServerOptions): Promise<GatewayServe
     if (room.closing) reply.header('connection', 'close')
   })
   return { fastify, room }
+}
+
+/** The methods that a route of one method answers: with `GET`, `HEAD` too. */
+export function withHead<Method extends string>(method: Method): readonly (Method | 'HEAD')[] {
+  return method === 'GET' ? ['HEAD', method] : [method]
 }
 
 function sendProblem(reply: FastifyReply, error: MillraceError): FastifyReply {
@@ -71,6 +81,12 @@ function reportAndLog(
     running.logger.error({ err: error, method: request.method, url: request.url }, 'A request failed.')
   }
   return reported
+}
+
+/** A body that fails after its headers went out can only be cut short: there is no status left to say so with. */
+function logStreamError(running: RunningApp, error: Error, request: FastifyRequest): void {
+  if ('code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE') return
+  running.logger.error({ err: error, method: request.method, url: request.url }, 'An answer was cut short.')
 }
 
 function notFound(request: FastifyRequest, reply: FastifyReply, options: ServerOptions): MillraceError {

@@ -599,11 +599,18 @@ describe('the state of the platform', () => {
     expect(response.headers.get('retry-after')).toBe('1')
   })
 
+  test('HEAD is answered like GET, without the body', async () => {
+    const { at } = await serve()
+    const response = await fetch(`${at.url}/topics`, { method: 'HEAD' })
+    expect(response.status).toBe(200)
+    expect(await response.text()).toBe('')
+  })
+
   test('a wrong path is 404, and a wrong method is 405 with what is allowed', async () => {
     const { at } = await serve()
     expect(await problem(await fetch(`${at.url}/event`))).toMatchObject({ status: 404, code: 'NOT_FOUND' })
     const response = await fetch(`${at.url}/events`, { method: 'DELETE' })
-    expect(response.headers.get('allow')).toBe('HEAD, POST, GET')
+    expect(response.headers.get('allow')).toBe('POST, HEAD, GET')
     expect(await problem(response)).toMatchObject({ status: 405, code: 'METHOD_NOT_ALLOWED' })
   })
 })
