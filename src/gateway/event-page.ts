@@ -1,5 +1,5 @@
 import type { RunningApp } from '../app/running.ts'
-import { isRfc3339 } from '../core/cloud-event.ts'
+import { isRfc3339, isRfc3339 } from '../core/cloud-event.ts'
 import { isMillraceError, MillraceError } from '../core/errors.ts'
 import { decodeEvent, eventToJson } from '../core/event-codec.ts'
 import type { Batch, Offset, Place } from '../log/port.ts'
@@ -10,7 +10,8 @@ const limits = { records: 1000, defaultRecords: 100, bytes: 4 * 1024 * 1024 } as
 
 /**
  * Answers `GET /events?topic&partition&from&limit` with `{ records: [{ topic, partition, offset, event }], next }`: the records
- * of one partition from an offset or a time (RFC 3339) on, or from its start, each event in the CloudEvents JSON format, and where to read on.
+ * of one partition from an offset or a time (RFC 3339) on, or from its start, each event in the CloudEvents JSON format,
+ * and where to read on.
  */
 export async function readEvents(running: RunningApp, query: unknown): Promise<Response> {
   const given = parameters(query, ['topic', 'partition', 'from', 'limit'])
@@ -35,9 +36,18 @@ export async function readEvents(running: RunningApp, query: unknown): Promise<R
 }
 
 async function offsetOf({ engine }: RunningApp, at: Place, from: string | undefined): Promise<Offset> {
-  if (from !== undefined && isRfc3339(from)) return engine.offsetAt(at, Date.parse(from))
+  const timeMs = from !== undefined && isRfc3339(from) ? Date.parse(from) : Number.NaN
+  if (!Number.isNaN(timeMs)) return engine.offsetAt(at, timeMs)
   const { start } = await engine.bounds(at)
   return integer(from, 'from', { least: 0, most: Number.MAX_SAFE_INTEGER, otherwise: start })
+}
+
+/** Where to begin: an offset, the first record appended at a time or later, or the start. */
+async function offsetOf({ engine }: RunningApp, at: Place, from: string | undefined): Promise<Offset> {
+  if (from === undefined) return (await engine.bounds(at)).start
+  const timeMs = isRfc3339(from) ? new Date(from).getTime() : Number.NaN
+  if (!Number.isNaN(timeMs)) return engine.offsetAt(at, timeMs)
+  return integer(from, 'from', { least: 0, most: Number.MAX_SAFE_INTEGER, otherwise: 0 })
 }
 
 async function checkTopic(running: RunningApp, topic: string): Promise<void> {
