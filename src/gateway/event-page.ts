@@ -35,6 +35,7 @@ export async function readEvents(running: RunningApp, query: unknown): Promise<R
   return new Response(pageJson(at, batch), { headers: { 'content-type': 'application/json' } })
 }
 
+/** Where to begin: at an offset, at the first record appended at a time or later, or at the start. */
 async function offsetOf({ engine }: RunningApp, at: Place, from: string | undefined): Promise<Offset> {
   const timeMs = from !== undefined && isRfc3339(from) ? Date.parse(from) : Number.NaN
   if (!Number.isNaN(timeMs)) return engine.offsetAt(at, timeMs)
