@@ -15,6 +15,8 @@ export interface IngestOptions {
   /** What happens at a line that does not parse or is refused: the run ends, or goes on without it. */
   readonly onError: 'stop' | 'skip'
   readonly maxLineBytes: number
+  /** When a batch is full; 1000 lines or 512 KiB unless given. Runs over one input must agree on it. */
+  readonly batchBounds?: { readonly lines: number; readonly bytes: number }
   /** Told of every line that is skipped: its error, with the line in `where` and in `facts.line`. */
   readonly onSkipped: (error: MillraceError) => void
   /** Told of the counts so far, after each batch. */
@@ -39,8 +41,8 @@ interface Item {
   problem?: MillraceError | undefined
 }
 
-/** A batch is full at either bound. It is fixed: a later run must cut the same input in the same places. */
-const batchBounds = { lines: 1000, bytes: 512 * 1024 } as const
+/** Fixed, because a later run must cut the same input in the same places. */
+const defaultBatchBounds = { lines: 1000, bytes: 512 * 1024 } as const
 
 /**
  * Puts the lines of an input into the log, in their order, each once however often it is run. One batch is on its way while
@@ -82,10 +84,11 @@ class Ingest {
   async #take(item: Item): Promise<void> {
     this.#batch.push(item)
     this.#batchBytes += item.line.bytes.length
+    const { lines, bytes } = this.#options.batchBounds ?? defaultBatchBounds
     const progress = this.#history.get(item.prefix)
     if (progress !== undefined) {
       await this.#send((batch) => this.#offerSkipped(batch, progress))
-    } else if (this.#batch.length >= batchBounds.lines || this.#batchBytes >= batchBounds.bytes) {
+    } else if (this.#batch.length >= lines || this.#batchBytes >= bytes) {
       await this.#send((batch) => this.#publish(batch))
     }
   }
