@@ -1,11 +1,16 @@
+import { type DeadLetter as DeadLetterData, deadLetterType } from '../bus/dead-letter.ts'
+import type { Event } from '../core/event.ts'
 import type { DeadLetter, LoggedRecord } from './history.ts'
 
-/** The dead letters in a log. */
+/** The dead letters in a log. Those of records that could not be read at all name no event, and are left out. */
 export function deadLettersOf(log: readonly LoggedRecord[]): readonly DeadLetter[] {
   const letters: DeadLetter[] = []
-  for (const [index, { topic, event }] of log.entries()) {
-    if (!topic.startsWith('millrace.') || !topic.endsWith('.dead-letters')) continue
-    letters.push({ handler: '', source: event.source, id: event.id, attempts: 0, index })
+  for (const [index, { event }] of log.entries()) {
+    if (event.type !== deadLetterType) continue
+    const { handler, attempts, event: dead } = event.data as DeadLetterData
+    if (dead === null) continue
+    const { source, id } = dead as Event
+    letters.push({ handler, source, id, attempts, index })
   }
   return letters
 }

@@ -80,6 +80,27 @@ export interface ParkedKey {
   readonly dueMs: number | undefined
 }
 
+/** A key that is held back, as committed. */
+export interface HeldKey {
+  readonly key: string
+  readonly first: Offset
+  readonly last: Offset
+}
+
+/** A cursor as it was committed, with the keys that were held back at that moment. */
+export interface CursorSample {
+  readonly handler: string
+  readonly topic: string
+  readonly partition: number
+  /** Everything below is done, */
+  readonly cursor: Offset
+  /** and these ranges `[from, to)` above it. */
+  readonly done: readonly (readonly [Offset, Offset])[]
+  readonly held: readonly HeldKey[]
+  /** The step in which it was committed; see {@link LoggedRecord.step}. */
+  readonly step: number
+}
+
 /** The state that the simulation keeps for each handler and key, as it is read at the end. */
 export interface KeyLedger {
   readonly handler: string
@@ -107,6 +128,7 @@ export interface History {
   readonly deadLetters: readonly DeadLetter[]
   readonly parked: readonly ParkedKey[]
   readonly ledgers: readonly KeyLedger[]
+  readonly cursors: readonly CursorSample[]
   /** The last time of the simulation by the slowest clock, in milliseconds since 1970 UTC. */
   readonly endedMs: number
 }
@@ -166,4 +188,29 @@ export function groupBy<T>(items: readonly T[], nameOf: (item: T) => string): Ma
     else group.push(item)
   }
   return groups
+}
+
+/** When a handler finished an event. */
+export interface Finish {
+  /** See {@link LoggedRecord.step}. */
+  readonly step: number
+  /** The index of the witness in the log; undefined for a dead letter. */
+  readonly index: number | undefined
+}
+
+/** When each event was finished for the first time, by {@link deliveryName}. */
+export function finishSteps(history: History): ReadonlyMap<string, Finish> {
+  const finishes = new Map<string, Finish>()
+  const add = (name: string, finish: Finish) => {
+    const known = finishes.get(name)
+    if (known === undefined || finish.step < known.step) finishes.set(name, finish)
+  }
+  const stepOf = (index: number) => history.log[index]?.step ?? 0
+  for (const witness of witnessesOf(history, 'done')) {
+    add(deliveryName(witness.handler, witness), { step: stepOf(witness.index), index: witness.index })
+  }
+  for (const letter of history.deadLetters) {
+    add(deliveryName(letter.handler, letter), { step: stepOf(letter.index), index: undefined })
+  }
+  return finishes
 }

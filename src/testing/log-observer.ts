@@ -17,6 +17,11 @@ export class LogObserver {
     this.#recorder = recorder
   }
 
+  /** The number of the last look. */
+  get step(): number {
+    return this.#step
+  }
+
   /** Writes down what has become visible since the last look. */
   look(): void {
     this.#step += 1

@@ -2,7 +2,7 @@ import type { Event } from '../core/event.ts'
 import { keyOf } from '../core/event.ts'
 import { decodeEvent } from '../core/event-codec.ts'
 import type { Offset, Place } from '../log/port.ts'
-import type { AcknowledgedEvent, Attempt, LoggedRecord } from './history.ts'
+import type { AcknowledgedEvent, Attempt, CursorSample, LoggedRecord } from './history.ts'
 
 /** What an attempt is, when it begins. */
 export type AttemptStart = Pick<Attempt, 'handler' | 'process' | 'claim' | 'silent' | 'redriven'> & {
@@ -15,6 +15,7 @@ export class Recorder {
   readonly attempts: Attempt[] = []
   readonly acknowledged: AcknowledgedEvent[] = []
   readonly log: LoggedRecord[] = []
+  readonly cursors: CursorSample[] = []
   /** What must not happen whatever the faults are, such as a background task that rejects. */
   readonly problems: string[] = []
   #order = 0

@@ -71,6 +71,7 @@ export async function readHistory(world: World, processes: readonly SimulatedPro
     deadLetters: deadLettersOf(recorder.log),
     parked: await readParked(processes),
     ledgers: [],
+    cursors: recorder.cursors,
     endedMs: Math.min(
       epochMs + time.elapsedMs,
       ...processes.map((process) => process.clock?.now() ?? epochMs),

@@ -10,6 +10,7 @@ import { SeededRandom } from './random.ts'
 import { Recorder } from './recorder.ts'
 import { readHistory, unsettled } from './settlement.ts'
 import { SimulatedProcess, type StartFunction, type World } from './simulated-process.ts'
+import { StateObserver } from './state-observer.ts'
 import { turn } from './turn.ts'
 import { VirtualTime } from './virtual-time.ts'
 
@@ -61,6 +62,8 @@ export class Simulation {
   readonly #processes: readonly SimulatedProcess[]
   readonly #publishers: Publishers
   readonly #observer: LogObserver
+  readonly #stateObserver: StateObserver
+  #committed = false
   readonly #restarting = new Set<SimulatedProcess>()
 
   constructor(subject: SimulationSubject, settings: SimulationSettings) {
@@ -94,6 +97,7 @@ export class Simulation {
     )
     this.#publishers = new Publishers(this.#world, subject.workload, this.#processes)
     this.#observer = new LogObserver(log, partitions, this.#recorder)
+    this.#stateObserver = new StateObserver(log, subject.app, partitions)
   }
 
   /** Runs it to its end. Never rejects for what the application does: that is in the outcome's problems. */
@@ -181,6 +185,8 @@ export class Simulation {
   async #look(): Promise<void> {
     await turn()
     this.#observer.look()
+    if (this.#committed) this.#recorder.cursors.push(...this.#stateObserver.look(this.#observer.step))
+    this.#committed = false
   }
 
   /** Lets one step happen or one timer fire; false when there is neither. */
@@ -197,6 +203,7 @@ export class Simulation {
     }
     const step = this.#choice.pick(steps)
     this.#recorder.line(`step ${step.process} ${step.name}`)
+    this.#committed = step.name === 'commit:apply'
     this.#steps.grant(step)
     return true
   }

@@ -1,5 +1,6 @@
 import type { Invariant } from '../history.ts'
 import { acknowledgedEventsKept } from './acknowledged-events-kept.ts'
+import { cursorsBehindEffects } from './cursors-behind-effects.ts'
 import { effectsOnce } from './effects-once.ts'
 import { everyRecordDone } from './every-record-done.ts'
 import { failedAttemptsLeaveNothing } from './failed-attempts-leave-nothing.ts'
@@ -20,6 +21,7 @@ export const invariants: Readonly<Record<string, Invariant>> = {
   'failed attempts leave nothing': failedAttemptsLeaveNothing,
   'effects happen once': effectsOnce,
   'state follows effects': stateFollowsEffects,
+  'cursors stay behind effects': cursorsBehindEffects,
   'once is stable': onceStable,
   'parked keys are drained': parkedKeysDrained,
 }

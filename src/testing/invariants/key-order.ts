@@ -2,12 +2,12 @@ import { keyOf } from '../../core/event.ts'
 import {
   deliveriesTo,
   deliveryName,
+  type Finish,
+  finishSteps,
   groupBy,
-  type History,
   type Invariant,
   type LoggedRecord,
   type Subscription,
-  witnessesOf,
 } from '../history.ts'
 
 /**
@@ -26,28 +26,6 @@ export const keyOrder: Invariant = (history) => {
     }
   }
   return breaches
-}
-
-interface Finish {
-  readonly step: number
-  /** The place among the witnesses; undefined for a dead letter. */
-  readonly index: number | undefined
-}
-
-/** When each delivery was finished for the first time. */
-function finishSteps(history: History): ReadonlyMap<string, Finish> {
-  const finishes = new Map<string, Finish>()
-  const add = (name: string, finish: Finish) => {
-    if (!finishes.has(name)) finishes.set(name, finish)
-  }
-  const stepOf = (index: number) => history.log[index]?.step ?? 0
-  for (const witness of witnessesOf(history, 'done')) {
-    add(deliveryName(witness.handler, witness), { step: stepOf(witness.index), index: witness.index })
-  }
-  for (const letter of history.deadLetters) {
-    add(deliveryName(letter.handler, letter), { step: stepOf(letter.index), index: undefined })
-  }
-  return finishes
 }
 
 function firstBreach(

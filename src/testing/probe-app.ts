@@ -1,0 +1,100 @@
+import { type App, app } from '../app/app.ts'
+import { every, on } from '../bus/definitions.ts'
+import { event } from '../core/event.ts'
+import type { Schema } from '../core/schema.ts'
+import type { Publication } from './publishers.ts'
+import type { SeededRandom } from './random.ts'
+
+function trusted<T>(): Schema<T> {
+  return { '~standard': { version: 1, vendor: 'millrace', validate: (value) => ({ value: value as T }) } }
+}
+
+function startingAt(initial: number): Schema<number | undefined, number> {
+  return {
+    '~standard': {
+      version: 1,
+      vendor: 'millrace',
+      validate: (value) => ({ value: (value as number | undefined) ?? initial }),
+    },
+  }
+}
+
+interface Order {
+  readonly key: string
+  readonly number: number
+}
+
+const keyOfOrder = (order: Order) => order.key
+
+/** What is published in {@link probeApp}. */
+export const Placed = event('probe.placed', { schema: trusted<Order>(), key: keyOfOrder })
+const Confirmed = event('probe.confirmed', { schema: trusted<Order>(), key: keyOfOrder })
+const Shipped = event('probe.shipped', { schema: trusted<Order>(), key: keyOfOrder, topic: 'probe-shipping' })
+const Reminded = event('probe.reminded', { schema: trusted<Order>(), key: keyOfOrder })
+
+const retry = { attempts: 3, baseMs: 50, maxMs: 2_000 }
+
+const confirm = on(
+  Placed,
+  { name: 'confirm', from: 'start', retry, timeoutMs: 5_000, state: { orders: startingAt(0) } },
+  async ({ data }, ctx) => {
+    const orders = (await ctx.state.orders.get()) + 1
+    ctx.state.orders.set(orders)
+    ctx.emit(Confirmed, { ...data, number: orders })
+    if (data.number % 3 === 0) ctx.emit(Reminded, data, { delay: (data.number % 7) * 1_000 })
+  },
+)
+
+const ship = on(
+  Confirmed,
+  { name: 'ship', from: 'start', retry, timeoutMs: 5_000 },
+  async ({ data }, ctx) => {
+    const label = await ctx.once('label', (idempotencyKey) => idempotencyKey)
+    if (data.number % 2 === 0) await ctx.once('parcel', () => label.length)
+    ctx.emit(Shipped, data)
+  },
+)
+
+const bill = on(
+  [Placed, Reminded],
+  {
+    name: 'bill',
+    from: 'start',
+    retry: { attempts: 2, baseMs: 20 },
+    timeoutMs: 2_000,
+    whenExhausted: 'park',
+    concurrency: 3,
+    state: { total: startingAt(0) },
+  },
+  async ({ data }, ctx) => ctx.state.total.set((await ctx.state.total.get()) + data.number),
+)
+
+const archive = on(
+  Shipped,
+  { name: 'archive', group: 'probe-archive', from: 'start', retry },
+  () => undefined,
+)
+
+const sweep = every(
+  '*/10 * * * * *',
+  { name: 'sweep', retry, state: { sweeps: startingAt(0) } },
+  async (_tick, ctx) => {
+    ctx.state.sweeps.set((await ctx.state.sweeps.get()) + 1)
+  },
+)
+
+/**
+ * An application that uses what the processor has: chains of handlers, state, delays, `once`, a second topic, a second
+ * group, a schedule, and both answers to exhausted attempts.
+ */
+export const probeApp: App = app({ name: 'probe', handlers: [confirm, ship, bill, archive, sweep] })
+
+const keys = ['a', 'b', 'c', 'd', 'e']
+
+/** Publishes {@link Placed}, some of them with a delay, for few keys. */
+export function publishProbe(random: SeededRandom): Publication {
+  const data: Order = { key: random.pick(keys), number: random.below(100) }
+  return random.chance(0.1)
+    ? { type: Placed, data, options: { delay: random.between(1, 5_000) } }
+    : { type: Placed, data }
+}
