@@ -16,6 +16,8 @@ export interface StartOptions {
   readonly runtime?: Runtime
   /** How long stopping waits for running handlers before it aborts them; 10 s unless given. */
   readonly drainMs?: number
+  /** Handlers that are gone and whose pending work is to be dropped; without it they are `HANDLER_VANISHED`. */
+  readonly forget?: readonly string[]
   /** The partition count of a log that this start creates; 16 unless given. */
   readonly partitions?: number
 }
@@ -23,7 +25,7 @@ export interface StartOptions {
 /** An application that is running in this process. */
 export interface RunningApp {
   readonly app: App
-  /** The engine under it: for readers such as the platform's port. Closed by {@link RunningApp.stop}. */
+  /** The engine under it: for readers such as the platform's port. Closed by {@link RunningApp.stop} when it was opened here. */
   readonly engine: LogEngine
   readonly runtime: Runtime
   readonly logger: Logger
@@ -46,7 +48,10 @@ export interface RunningApp {
   status(): Promise<readonly HandlerStatus[]>
   /** Whether it takes work: true from the moment `start` resolves until stopping begins. */
   readonly ready: boolean
-  /** Resolves once every record that is in the log now is handled, dead-lettered or parked, by every handler owned here. */
+  /**
+   * Resolves once every record that is in the log is handled or dead-lettered, or held until it is redriven, by every
+   * handler owned here, and so is everything that these have emitted. What is delayed is not waited for.
+   */
   settled(signal?: AbortSignal): Promise<void>
   /**
    * Stops: takes nothing new, lets running handlers finish or aborts them at `drainMs`, commits, closes. What was aborted

@@ -58,10 +58,14 @@ async function run(subject: AttemptSubject, context: AttemptContext): Promise<Ou
     const effects = await context.effects()
     const bytes = sizeOf(effects)
     if (bytes > maxCommitBytes) {
-      throw new MillraceError('COMMIT_TOO_LARGE', `One event may have ${maxCommitBytes} bytes of effects; these are ${bytes}.`, {
-        where: `handler '${subject.definition.name}'`,
-        fix: 'Emit and set less for one event, or split the work over several events.',
-      })
+      throw new MillraceError(
+        'COMMIT_TOO_LARGE',
+        `One event may have ${maxCommitBytes} bytes of effects; these are ${bytes}.`,
+        {
+          where: `handler '${subject.definition.name}'`,
+          fix: 'Emit and set less for one event, or split the work over several events.',
+        },
+      )
     }
     return { kind: 'succeeded', effects }
   } catch (error) {

@@ -136,8 +136,10 @@ export class AttemptContext implements HandlerContext {
       if (text === undefined) effects.deletes.push(stateKey)
       else effects.puts.push([stateKey, text])
     }
-    for (const [index, admitted] of this.#emitted.entries()) await this.#emitInto(effects, await admitted, this.#dueMs[index])
-    for (const name of this.#onceNames) effects.deletes.push(stateLayout.once(definition.name, topic, offset, name))
+    for (const [index, admitted] of this.#emitted.entries())
+      await this.#emitInto(effects, await admitted, this.#dueMs[index])
+    for (const name of this.#onceNames)
+      effects.deletes.push(stateLayout.once(definition.name, topic, offset, name))
     if (attempt > 1 || redriven) effects.deletes.push(...(await this.#rememberedKeys()))
     return effects
   }
@@ -149,7 +151,10 @@ export class AttemptContext implements HandlerContext {
       return
     }
     const text = Buffer.from(entry.value).toString('utf8')
-    effects.puts.push([stateLayout.timer(dueMs, event.id), JSON.stringify({ topic: entry.topic, event: text })])
+    effects.puts.push([
+      stateLayout.timer(dueMs, event.id),
+      JSON.stringify({ topic: entry.topic, event: text }),
+    ])
   }
 
   /** What earlier attempts remembered, under names that this one may not have used. */
@@ -216,7 +221,10 @@ export async function defaultOf(schema: Schema): Promise<unknown> {
 }
 
 function checkedState(schema: Schema, value: unknown, handler: string, cell: string): unknown {
-  const output = validate(schema, value, { code: 'STATE_INVALID', what: `State '${cell}' of handler '${handler}'` })
+  const output = validate(schema, value, {
+    code: 'STATE_INVALID',
+    what: `State '${cell}' of handler '${handler}'`,
+  })
   if (output instanceof Promise) {
     throw new TypeError(`state '${cell}' of handler '${handler}' needs a schema that validates synchronously`)
   }

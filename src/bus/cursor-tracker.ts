@@ -79,7 +79,11 @@ export class CursorTracker {
   document(): CursorDocument {
     const { cursor } = this
     const silent = this.silentUntil > cursor ? { silentUntil: this.silentUntil } : {}
-    return { cursor, done: cursor === this.#read ? this.#recoveredAbove(cursor) : this.#doneRanges(), ...silent }
+    return {
+      cursor,
+      done: cursor === this.#read ? this.#recoveredAbove(cursor) : this.#doneRanges(),
+      ...silent,
+    }
   }
 
   #recoveredAbove(cursor: Offset): (readonly [Offset, Offset])[] {

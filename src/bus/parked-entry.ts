@@ -45,11 +45,16 @@ const maxStackLength = 4_000
 
 /** An error in the form that is stored. */
 export function errorRecord(error: unknown): ErrorRecord {
-  const base = { name: error instanceof Error ? error.name : typeof error, message: messageOf(error).slice(0, maxStackLength) }
+  const base = {
+    name: error instanceof Error ? error.name : typeof error,
+    message: messageOf(error).slice(0, maxStackLength),
+  }
   return {
     ...base,
     ...(isMillraceError(error) ? { code: error.code } : {}),
-    ...(error instanceof Error && error.stack !== undefined ? { stack: error.stack.slice(0, maxStackLength) } : {}),
+    ...(error instanceof Error && error.stack !== undefined
+      ? { stack: error.stack.slice(0, maxStackLength) }
+      : {}),
   }
 }
 
@@ -68,7 +73,15 @@ export function advanced(entry: ParkedEntry, offset: Offset, nowMs: number): Par
   const count = waits ? (offset >= entry.last ? 0 : Math.max(1, entry.count - 1)) : entry.count
   if (count === 0 && redrive.length === 0) return undefined
   const first = waits ? offset + 1 : entry.first
-  return { ...rest, first, count, attempt: 0, dueMs: nowMs, failures: [], ...(redrive.length > 0 ? { redrive } : {}) }
+  return {
+    ...rest,
+    first,
+    count,
+    attempt: 0,
+    dueMs: nowMs,
+    failures: [],
+    ...(redrive.length > 0 ? { redrive } : {}),
+  }
 }
 
 /** The offset that is tried next, or where it is looked for. */
@@ -80,9 +93,19 @@ export function frontOf(entry: ParkedEntry): Offset {
  * The entry after one more failure of the record at `offset`. When something was handed back while that was running, the
  * failure is not counted against what is at the front now.
  */
-export function failed(entry: ParkedEntry, offset: Offset, failure: Failure, dueMs: number | null): ParkedEntry {
+export function failed(
+  entry: ParkedEntry,
+  offset: Offset,
+  failure: Failure,
+  dueMs: number | null,
+): ParkedEntry {
   if (entry.redrive !== undefined && entry.redrive[0] !== offset) return entry
-  return { ...entry, attempt: failure.attempt, dueMs, failures: [...entry.failures, failure].slice(-maxFailures) }
+  return {
+    ...entry,
+    attempt: failure.attempt,
+    dueMs,
+    failures: [...entry.failures, failure].slice(-maxFailures),
+  }
 }
 
 /** The entry with a dead letter handed back; at once due. A record that the entry holds already is only made due. */

@@ -1,7 +1,7 @@
 import TinyQueue from 'tinyqueue'
-import type { LogRecord } from './record-cache.ts'
 import type { ParkedEntry } from './parked-entry.ts'
 import type { PartitionState } from './partition-state.ts'
+import type { LogRecord } from './record-cache.ts'
 import { endOfPrefix, stateLayout } from './state-layout.ts'
 
 /** A parked key of one subscription. */
@@ -25,7 +25,10 @@ export const maxParkedKeys = 10_000
 export class ParkedKeys {
   readonly #handler: string
   readonly #keys = new Map<string, ParkedKey>()
-  readonly #due = new TinyQueue<{ readonly dueMs: number; readonly name: string }>([], (a, b) => a.dueMs - b.dueMs)
+  readonly #due = new TinyQueue<{ readonly dueMs: number; readonly name: string }>(
+    [],
+    (a, b) => a.dueMs - b.dueMs,
+  )
 
   constructor(handler: string) {
     this.#handler = handler

@@ -30,7 +30,10 @@ export interface CommitParts {
     readonly needs: Readonly<Record<string, Offset>>
   }
   /** A commit was acknowledged. */
-  committed(change: { readonly keys: Iterable<string>; readonly entries: readonly Entry[] }, appended: readonly Appended[]): void
+  committed(
+    change: { readonly keys: Iterable<string>; readonly entries: readonly Entry[] },
+    appended: readonly Appended[],
+  ): void
   /** A commit failed; the claim is of no use any more. */
   failed(error: unknown): void
 }
@@ -61,7 +64,6 @@ export class PartitionState {
   #staged = 0
   #durable = 0
   #failure: MillraceError | undefined
-  #stopped = false
   #waiters: { readonly sequence: number; readonly settle: (error?: unknown) => void }[] = []
 
   constructor(claim: Claim, parts: CommitParts) {
@@ -78,6 +80,11 @@ export class PartitionState {
     for (const key of step.deletes ?? []) this.#overlay.set(key, { value: undefined, sequence })
     this.#queue.push({ step, sequence })
     this.#wake.notify()
+  }
+
+  /** Whether everything that was staged is durable. */
+  get isDurable(): boolean {
+    return this.#durable >= this.#staged
   }
 
   /** Resolves once everything that is staged now is durable; rejects when it cannot become so. */
@@ -104,33 +111,31 @@ export class PartitionState {
   }
 
   /** Durable keys of a range with their JSON texts; staged writes are not in it. */
-  async range(from: string, to: string, limit: number): Promise<readonly { readonly key: string; readonly text: string }[]> {
+  async range(
+    from: string,
+    to: string,
+    limit: number,
+  ): Promise<readonly { readonly key: string; readonly text: string }[]> {
     const found = await this.#claim.range({ from, to, limit })
     return found.map(({ key, value }) => ({ key, text: decoder.decode(value) }))
   }
 
-  /** Commits what is staged, and goes on doing so until {@link stop} or a failure. */
+  /** Commits what is staged, and goes on doing so until {@link abandon} or a failure. */
   async run(): Promise<void> {
     while (this.#failure === undefined) {
-      if (this.#queue.length === 0) {
-        if (this.#stopped) return
-        await this.#wake.wait()
-        continue
-      }
-      await this.#commitOnce()
+      if (this.#queue.length === 0) await this.#wake.wait()
+      else await this.#commitOnce()
     }
-  }
-
-  /** Lets {@link run} end once nothing is staged. */
-  stop(): void {
-    this.#stopped = true
-    this.#wake.notify()
   }
 
   /** Gives up: nothing that is staged will be committed. */
   abandon(reason: unknown): void {
     if (this.#failure !== undefined) return
-    this.#failure = new MillraceError('NOT_OWNER', `Partition ${this.#claim.partition} is not owned any more.`, { cause: reason })
+    this.#failure = new MillraceError(
+      'NOT_OWNER',
+      `Partition ${this.#claim.partition} is not owned any more.`,
+      { cause: reason },
+    )
     for (const { settle } of this.#waiters.splice(0)) settle(this.#failure)
     this.#wake.notify()
   }
@@ -190,7 +195,8 @@ export class PartitionState {
 /** The bytes that a step adds to a commit, approximately. */
 export function sizeOf(step: Step): number {
   let bytes = 0
-  for (const [key, value] of step.puts ?? []) bytes += key.length + (typeof value === 'string' ? value.length : 256)
+  for (const [key, value] of step.puts ?? [])
+    bytes += key.length + (typeof value === 'string' ? value.length : 256)
   for (const { value } of step.appends ?? []) bytes += value.length
   return bytes
 }
@@ -199,7 +205,10 @@ function textOf(value: Stored): string {
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
-function changedKeys(written: ReadonlyMap<string, Stored | undefined>): { puts: KeyValue[]; deletes: string[] } {
+function changedKeys(written: ReadonlyMap<string, Stored | undefined>): {
+  puts: KeyValue[]
+  deletes: string[]
+} {
   const puts: KeyValue[] = []
   const deletes: string[] = []
   for (const [key, value] of written) {

@@ -41,6 +41,8 @@ export interface PublisherOptions {
   readonly events: ReadonlyMap<string, AnyEventType>
   /** The topic that delayed events wait in. */
   readonly delayedTopic: string
+  /** Makes sure that a topic exists before something is appended to it. */
+  ensureTopic(name: string): Promise<void>
 }
 
 /** How many events may be on their way to the log at once, and how many may wait behind them. */
@@ -58,7 +60,8 @@ export class Publisher {
   /** Validates and appends one event; resolves once it is durable. */
   async publish(type: AnyEventType, data: unknown, options: PublishOptions = {}): Promise<Published> {
     const { delay, at, topic, signal, time, ...rest } = options
-    if (topic !== undefined) await this.#checkTopic(topic)
+    if (topic === undefined) await this.#options.ensureTopic(this.#options.door.topicOf(type))
+    else await this.#checkTopic(topic)
     const attributes: EventAttributes = time === undefined ? rest : { ...rest, time: time.toISOString() }
     const admitted = this.#options.door.admit(type, data, attributes, topic)
     const ready = admitted instanceof Promise ? await admitted : admitted

@@ -23,7 +23,11 @@ export interface ArmedSchedule {
  * Loads the schedule of a handler; a new one, and one whose pattern has changed, counts from now. A firing that was missed
  * while nothing ran is still due, once.
  */
-export async function loadSchedule(definition: HandlerDefinition, state: PartitionState, nowMs: number): Promise<ArmedSchedule> {
+export async function loadSchedule(
+  definition: HandlerDefinition,
+  state: PartitionState,
+  nowMs: number,
+): Promise<ArmedSchedule> {
   const { name } = definition
   const schedule = definition.schedule as Schedule
   const text = await state.get(stateLayout.schedule(name))

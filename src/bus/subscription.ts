@@ -6,16 +6,24 @@ import type { AttemptTools } from './context.ts'
 import type { CursorTracker } from './cursor-tracker.ts'
 import { deadLetterEntry } from './dead-letter.ts'
 import type { HandlerDefinition, Tick } from './definitions.ts'
-import { FailureWatch } from './failure-watch.ts'
 import { nextOf } from './drain.ts'
-import { advanced, errorRecord, extended, type Failure, failed, type ParkedEntry, redriven } from './parked-entry.ts'
-import { laneName, maxParkedKeys, type ParkedKey, ParkedKeys } from './parked-keys.ts'
+import { FailureWatch } from './failure-watch.ts'
+import {
+  advanced,
+  errorRecord,
+  extended,
+  type Failure,
+  failed,
+  type ParkedEntry,
+  redriven,
+} from './parked-entry.ts'
+import { laneName, maxParkedKeys, type ParkedKey, type ParkedKeys } from './parked-keys.ts'
 import type { Step } from './partition-state.ts'
 import type { LogRecord } from './record-cache.ts'
 import { isTerminal, mayRetry, type RetryPolicy, retryDelayMs, retryPolicy } from './retry.ts'
+import { tickType } from './schedule.ts'
 import { stateLayout } from './state-layout.ts'
 import type { HandlerCounts } from './status.ts'
-import { tickType } from './schedule.ts'
 
 /** What a subscription works with. */
 export interface SubscriptionTools extends AttemptTools {
@@ -27,7 +35,10 @@ export interface SubscriptionTools extends AttemptTools {
   readonly stop: AbortSignal
   readonly counts: HandlerCounts
   /** Reads records of a topic for a drain. */
-  readForDrain(topic: string, from: Offset): Promise<{ readonly records: readonly LogRecord[]; readonly next: Offset }>
+  readForDrain(
+    topic: string,
+    from: Offset,
+  ): Promise<{ readonly records: readonly LogRecord[]; readonly next: Offset }>
   /** Something has ended: there may be room to read, or a new time to wait for. */
   changed(): void
   /** The partition cannot go on. */
@@ -76,7 +87,9 @@ export class Subscription {
     this.#tools = tools
     this.#retry = retryPolicy(definition.options.retry)
     this.#watch = new FailureWatch(tools.runtime)
-    this.#types = new Set(definition.kind === 'every' ? [tickType] : definition.events.map(({ type }) => type))
+    this.#types = new Set(
+      definition.kind === 'every' ? [tickType] : definition.events.map(({ type }) => type),
+    )
     this.#concurrency = definition.options.concurrency ?? 256
   }
 
@@ -167,7 +180,9 @@ export class Subscription {
   /** Starts whatever may run now. */
   pump(): void {
     while (!this.#closed && this.#inFlight < this.#slots()) {
-      const parked = this.parked.takeDue(this.#watch.pausedUntilMs === undefined ? this.#tools.runtime.now() : Infinity)
+      const parked = this.parked.takeDue(
+        this.#watch.pausedUntilMs === undefined ? this.#tools.runtime.now() : Infinity,
+      )
       if (parked !== undefined) this.#startParked(parked)
       else if (this.#ready.length > 0) this.#startLane(this.#ready.shift() as Lane)
       else return
@@ -289,29 +304,50 @@ export class Subscription {
     else this.#lanes.delete(name)
   }
 
-  #completeParked(parked: ParkedKey, subject: Subject, event: Event, attempt: number, outcome: Outcome): void {
+  #completeParked(
+    parked: ParkedKey,
+    subject: Subject,
+    event: Event,
+    attempt: number,
+    outcome: Outcome,
+  ): void {
     if (outcome.kind === 'succeeded') return this.#advance(parked, subject.offset, outcome.effects)
-    if (outcome.kind === 'failed') this.#failParked(parked, subject, event, this.#failure(attempt, outcome.error), outcome.error)
+    if (outcome.kind === 'failed')
+      this.#failParked(parked, subject, event, this.#failure(attempt, outcome.error), outcome.error)
   }
 
   /** Takes note of a failure of the record at the front of a parked key: another attempt, or the dead letters. */
-  #failParked(parked: ParkedKey, subject: Subject, event: Event | undefined, failure: Failure, error: unknown): void {
+  #failParked(
+    parked: ParkedKey,
+    subject: Subject,
+    event: Event | undefined,
+    failure: Failure,
+    error: unknown,
+  ): void {
     const { runtime, state } = this.#tools
     if (mayRetry(this.#retry, failure.attempt, error)) {
       const dueMs = runtime.now() + retryDelayMs(this.#retry, failure.attempt, runtime)
-      return state.stage({ puts: [this.#changeEntry(parked, failed(parked.entry, subject.offset, failure, dueMs))] })
+      return state.stage({
+        puts: [this.#changeEntry(parked, failed(parked.entry, subject.offset, failure, dueMs))],
+      })
     }
     const failures = [...parked.entry.failures, failure]
     const appends = [this.#deadLetter(subject, event, failures, error)]
     if (!this.#holds()) return this.#advance(parked, subject.offset, { puts: [], deletes: [], appends })
-    state.stage({ puts: [this.#changeEntry(parked, failed(parked.entry, subject.offset, failure, null))], appends })
+    state.stage({
+      puts: [this.#changeEntry(parked, failed(parked.entry, subject.offset, failure, null))],
+      appends,
+    })
   }
 
   /** Commits effects together with a parked key's going on behind `offset`, or with its end. */
   #advance(parked: ParkedKey, offset: Offset, effects: Step): void {
     const entry = advanced(parked.entry, offset, this.#tools.runtime.now())
     if (entry !== undefined) {
-      this.#tools.state.stage({ ...effects, puts: [...(effects.puts ?? []), this.#changeEntry(parked, entry)] })
+      this.#tools.state.stage({
+        ...effects,
+        puts: [...(effects.puts ?? []), this.#changeEntry(parked, entry)],
+      })
       return
     }
     this.parked.remove(parked)
@@ -337,7 +373,13 @@ export class Subscription {
       dueMs: runtime.now(),
       failures: [],
     }
-    const parked: ParkedKey = { topic: lane.topic, key: lane.key, entry, busy: lane.running, ahead: [...lane.records] }
+    const parked: ParkedKey = {
+      topic: lane.topic,
+      key: lane.key,
+      entry,
+      busy: lane.running,
+      ahead: [...lane.records],
+    }
     const done = lane.records.map(({ offset }) => ({ tracker, offset }))
     this.#lanes.delete(laneName(lane.topic, lane.key))
     const queued = this.#ready.indexOf(lane)
@@ -353,7 +395,8 @@ export class Subscription {
   #parkSlowest(tracker: CursorTracker): void {
     const oldest = tracker.oldestUndone
     for (const lane of this.#lanes.values()) {
-      if (lane.running && lane.topic === tracker.topic && lane.records[0]?.offset === oldest) return this.#park(lane, undefined)
+      if (lane.running && lane.topic === tracker.topic && lane.records[0]?.offset === oldest)
+        return this.#park(lane, undefined)
     }
   }
 
@@ -372,7 +415,11 @@ export class Subscription {
 
   /** Nothing of a parked key is in the log any more: what it held was trimmed, or is of a type that is not handled now. */
   #nothingLeft(parked: ParkedKey): void {
-    const subject = { topic: parked.topic, key: parked.key, offset: parked.entry.redrive?.[0] ?? parked.entry.last }
+    const subject = {
+      topic: parked.topic,
+      key: parked.key,
+      offset: parked.entry.redrive?.[0] ?? parked.entry.last,
+    }
     this.#advance(parked, subject.offset, {})
     this.#release(subject)
   }
@@ -382,7 +429,9 @@ export class Subscription {
     const offset = isMillraceError(error, 'RECORD_CORRUPT') ? Number(error.facts.offset) : Number.NaN
     if (!Number.isSafeInteger(offset)) return this.#tools.failed(error)
     const subject = { topic: parked.topic, key: parked.key, offset }
-    this.#advance(parked, offset, { appends: [this.#deadLetter(subject, undefined, parked.entry.failures, error)] })
+    this.#advance(parked, offset, {
+      appends: [this.#deadLetter(subject, undefined, parked.entry.failures, error)],
+    })
     this.#release(subject)
   }
 
@@ -414,7 +463,10 @@ export class Subscription {
       )
       if (!expired) return
       this.#stuck.add(name)
-      logger.warn({ code: 'HANDLER_STUCK', handler: this.definition.name, key: name }, 'a timed-out attempt does not end')
+      logger.warn(
+        { code: 'HANDLER_STUCK', handler: this.definition.name, key: name },
+        'a timed-out attempt does not end',
+      )
     })
     runtime.spawn(`end of ${this.definition.name}`, async () => {
       await settled
@@ -451,7 +503,15 @@ export class Subscription {
     this.#tools.counts.deadLettered += 1
     const { partition, runtime } = this.#tools
     const attempts = failures.at(-1)?.attempt ?? 0
-    const letter = { handler: this.definition.name, partition, ...subject, event, error: errorRecord(error), attempts, failures }
+    const letter = {
+      handler: this.definition.name,
+      partition,
+      ...subject,
+      event,
+      error: errorRecord(error),
+      attempts,
+      failures,
+    }
     return deadLetterEntry(this.#tools, letter, runtime)
   }
 }
@@ -463,8 +523,12 @@ interface Subject {
 }
 
 function loopError(event: Event, hopLimit: number): MillraceError {
-  return new MillraceError('LOOP_SUSPECTED', `A chain of events passed through more than ${hopLimit} handlers.`, {
-    where: `event '${event.type}', correlation ${event.correlationid ?? event.id}`,
-    fix: 'Break the cycle of handlers that emit to one another, or raise hopLimit.',
-  })
+  return new MillraceError(
+    'LOOP_SUSPECTED',
+    `A chain of events passed through more than ${hopLimit} handlers.`,
+    {
+      where: `event '${event.type}', correlation ${event.correlationid ?? event.id}`,
+      fix: 'Break the cycle of handlers that emit to one another, or raise hopLimit.',
+    },
+  )
 }

@@ -108,7 +108,9 @@ export class TopicReader {
   }
 
   #deliver(records: readonly LogRecord[], from: Offset, next: Offset): void {
-    const takers = new Set(this.#sinks.filter((sink) => sink.read >= from && sink.read < next && sink.hasRoom()))
+    const takers = new Set(
+      this.#sinks.filter((sink) => sink.read >= from && sink.read < next && sink.hasRoom()),
+    )
     for (const record of records) {
       const event = this.#eventOf(record, takers)
       if (event === undefined) continue
@@ -130,7 +132,10 @@ export class TopicReader {
   }
 
   #skipCorrupt(from: Offset, error: unknown): void {
-    this.#tools.logger.error({ err: error, ...this.place, offset: from }, 'a record is damaged and goes to the dead letters')
+    this.#tools.logger.error(
+      { err: error, ...this.place, offset: from },
+      'a record is damaged and goes to the dead letters',
+    )
     for (const sink of this.#sinks.filter((other) => other.read === from)) {
       sink.unreadable(from, error)
       sink.advance(from + 1)
@@ -157,5 +162,8 @@ export async function readRecords(
   const last = cached.at(-1)
   if (last !== undefined) return { records: cached, next: last.offset + 1 }
   const batch = await tools.engine.read(place, from, limits, tools.signal)
-  return { records: batch.records.map(({ offset, value }) => new LogRecord(place, offset, value)), next: batch.next }
+  return {
+    records: batch.records.map(({ offset, value }) => new LogRecord(place, offset, value)),
+    next: batch.next,
+  }
 }

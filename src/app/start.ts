@@ -1,0 +1,291 @@
+import { defaultOf } from '../bus/context.ts'
+import type { HandlerDefinition, StateSchemas, StateSnapshot } from '../bus/definitions.ts'
+import { Door } from '../bus/door.ts'
+import { GroupProcessor } from '../bus/group-processor.ts'
+import { internalTopics } from '../bus/internal-topics.ts'
+import type { GroupTools } from '../bus/partition-processor.ts'
+import { type IncomingEvent, type Published, Publisher, type PublishOptions } from '../bus/publisher.ts'
+import { RecordCache } from '../bus/record-cache.ts'
+import { keepRetention } from '../bus/retention.ts'
+import { stateLayout } from '../bus/state-layout.ts'
+import type { HandlerStatus } from '../bus/status.ts'
+import { Wake } from '../bus/wake.ts'
+import { MillraceError } from '../core/errors.ts'
+import type { AnyEventType, DataInputOf } from '../core/event.ts'
+import { realRuntime } from '../core/real-runtime.ts'
+import { type Logger, type Runtime, silentLogger } from '../core/runtime.ts'
+import { partitionOf } from '../log/partition.ts'
+import type { LogEngine, Offset } from '../log/port.ts'
+import type { App } from './app.ts'
+import { isApp } from './app.ts'
+import { openEngine } from './open-engine.ts'
+import type { RunningApp, StartOptions } from './running.ts'
+
+const defaultHopLimit = 64
+const defaultDrainMs = 10_000
+
+/**
+ * Starts an application in this process: opens its log, creates its topics, takes its part in its groups. Resolves once
+ * it handles events. Rejects, with everything closed again, when a handler does not fit what the log holds
+ * (`FROM_REQUIRED`, `HANDLER_VANISHED`) or the log cannot be had (`LOG_IN_USE` and others).
+ */
+export async function start(app: App, options: StartOptions = {}): Promise<RunningApp> {
+  if (!isApp(app)) throw new TypeError('start: the first argument must be made by app()')
+  const runtime = options.runtime ?? realRuntime()
+  const log = options.log ?? 'lmdb:.millrace'
+  const partitions = options.partitions === undefined ? {} : { partitions: options.partitions }
+  const engine = typeof log === 'string' ? await openEngine(log, { runtime, ...partitions }) : log
+  const running = new Running(app, engine, runtime, options)
+  try {
+    await running.begin()
+    return running
+  } catch (error) {
+    await running.stop({ now: true })
+    throw error
+  }
+}
+
+class Running implements RunningApp {
+  readonly app: App
+  readonly engine: LogEngine
+  readonly runtime: Runtime
+  readonly logger: Logger
+  readonly #options: StartOptions
+  readonly #door: Door
+  readonly #publisher: Publisher
+  readonly #cache = new RecordCache()
+  readonly #groups = new Map<string, GroupProcessor>()
+  readonly #topics = new Set<string>()
+  readonly #stopping = new AbortController()
+  readonly #observers = new Set<Wake>()
+  #ready = false
+  #stopped: Promise<void> | undefined
+
+  constructor(app: App, engine: LogEngine, runtime: Runtime, options: StartOptions) {
+    this.app = app
+    this.engine = engine
+    this.runtime = runtime
+    this.logger = options.logger ?? silentLogger
+    this.#options = options
+    const { partitions } = engine
+    this.#door = new Door({
+      runtime,
+      partitions,
+      source: app.name,
+      topic: app.name,
+      maxEventBytes: app.maxEventBytes,
+    })
+    this.#publisher = new Publisher({
+      engine,
+      runtime,
+      door: this.#door,
+      cache: this.#cache,
+      events: app.events,
+      delayedTopic: internalTopics(app.name).delayed,
+      ensureTopic: (name) => this.#ensureTopic(name),
+    })
+  }
+
+  get ready(): boolean {
+    return this.#ready
+  }
+
+  async begin(): Promise<void> {
+    await this.#createTopics()
+    const memberId = this.runtime.id()
+    for (const [group, handlers] of this.#handlersByGroup()) {
+      this.#groups.set(group, new GroupProcessor(this.#groupTools(group, handlers), memberId))
+    }
+    for (const group of this.#groups.values()) await group.start()
+    const tools = { runtime: this.runtime, logger: this.logger, signal: this.#stopping.signal }
+    const keepsAll = Object.values(this.app.topics).every(({ retention }) => retention === undefined)
+    if (!keepsAll) this.runtime.spawn('retention', () => keepRetention(this.engine, tools))
+    this.#ready = true
+  }
+
+  publish<T extends AnyEventType>(
+    type: T,
+    data: DataInputOf<T>,
+    options?: PublishOptions,
+  ): Promise<Published> {
+    return this.#publisher.publish(type, data, options)
+  }
+
+  accept(
+    events: readonly IncomingEvent[],
+    options: { readonly topic?: string } = {},
+  ): Promise<readonly Published[]> {
+    return this.#publisher.accept(events, options.topic)
+  }
+
+  async read<States extends StateSchemas>(
+    handler: HandlerDefinition<States>,
+    key: string,
+  ): Promise<StateSnapshot<States>> {
+    const owner = this.#groups
+      .get(this.#groupOf(handler.name))
+      ?.ownerOf(partitionOf(key, this.engine.partitions))
+    if (owner === undefined) {
+      throw new MillraceError(
+        'NOT_OWNER',
+        `The key '${key}' of handler '${handler.name}' is not owned by this process.`,
+        {
+          fix: 'Ask again after a moment: its partition may be changing hands.',
+        },
+      )
+    }
+    const schemas = Object.entries(handler.options.state ?? {})
+    const texts = await owner.state.getCommitted(
+      schemas.map(([cell]) => stateLayout.cell(handler.name, cell, key)),
+    )
+    const values = await Promise.all(
+      schemas.map(async ([cell, schema], index) => {
+        const text = texts[index]
+        return [cell, text === undefined ? await defaultOf(schema) : JSON.parse(text)]
+      }),
+    )
+    return Object.fromEntries(values) as StateSnapshot<States>
+  }
+
+  status(): Promise<readonly HandlerStatus[]> {
+    return Promise.all(
+      this.app.handlers.map((definition) => {
+        const group = this.#groups.get(this.#groupOf(definition.name)) as GroupProcessor
+        return group.status(definition)
+      }),
+    )
+  }
+
+  async settled(signal?: AbortSignal): Promise<void> {
+    const wake = new Wake()
+    const onAbort = () => wake.notify()
+    this.#observers.add(wake)
+    signal?.addEventListener('abort', onAbort, { once: true })
+    try {
+      while (!(await this.#isSettled())) {
+        signal?.throwIfAborted()
+        this.#stopping.signal.throwIfAborted()
+        await wake.wait()
+      }
+    } finally {
+      this.#observers.delete(wake)
+      signal?.removeEventListener('abort', onAbort)
+    }
+  }
+
+  stop(options: { readonly now?: boolean } = {}): Promise<void> {
+    if (options.now) this.#deadline.abort()
+    this.#stopped ??= this.#stop()
+    return this.#stopped
+  }
+
+  readonly #deadline = new AbortController()
+
+  async #stop(): Promise<void> {
+    this.#ready = false
+    this.#stopping.abort(new MillraceError('LOG_CLOSED', 'The application stops.'))
+    const drained = new AbortController()
+    const drainMs = this.#options.drainMs ?? defaultDrainMs
+    this.runtime.spawn('deadline of stopping', () =>
+      this.runtime.sleep(drainMs, drained.signal).then(
+        () => this.#deadline.abort(),
+        () => {},
+      ),
+    )
+    await Promise.all([...this.#groups.values()].map((group) => group.stop(this.#deadline.signal)))
+    drained.abort()
+    if (typeof this.#options.log !== 'object') await this.engine.close()
+    this.#progressed()
+  }
+
+  async #isSettled(): Promise<boolean> {
+    const before = await this.#ends()
+    const settled = [...this.#groups.values()].every((group) => {
+      return group.isSettled((partition) => before.get(partition) ?? new Map())
+    })
+    if (!settled) return false
+    const after = await this.#ends()
+    return [...after].every(([partition, ends]) => {
+      return [...ends].every(([topic, end]) => before.get(partition)?.get(topic) === end)
+    })
+  }
+
+  /** The ends of all places that are read here, by partition. */
+  async #ends(): Promise<Map<number, Map<string, Offset>>> {
+    const ends = new Map<number, Map<string, Offset>>()
+    for (const group of this.#groups.values()) {
+      for (const [partition, topics] of group.owned) {
+        const ofPartition = ends.get(partition) ?? new Map<string, Offset>()
+        ends.set(partition, ofPartition)
+        for (const topic of topics)
+          ofPartition.set(topic, (await this.engine.bounds({ topic, partition })).end)
+      }
+    }
+    return ends
+  }
+
+  #handlersByGroup(): ReadonlyMap<string, readonly HandlerDefinition[]> {
+    const groups = new Map<string, HandlerDefinition[]>([[this.app.name, []]])
+    for (const handler of this.app.handlers) {
+      const group = this.#groupOf(handler.name)
+      groups.set(group, [...(groups.get(group) ?? []), handler])
+    }
+    return groups
+  }
+
+  #groupOf(handler: string): string {
+    return this.app.handlers.find(({ name }) => name === handler)?.options.group ?? this.app.name
+  }
+
+  #groupTools(group: string, handlers: readonly HandlerDefinition[]): GroupTools {
+    const { engine, runtime, logger } = this
+    return {
+      engine,
+      runtime,
+      logger,
+      door: this.#door,
+      cache: this.#cache,
+      group,
+      source: this.app.name,
+      hopLimit: this.app.hopLimit ?? defaultHopLimit,
+      internal: internalTopics(group),
+      handlers,
+      counts: new Map(
+        handlers.map(({ name }) => [name, { handled: 0, attempts: 0, failures: 0, deadLettered: 0 }]),
+      ),
+      forget: new Set(this.#options.forget ?? []),
+      topicsOf: (definition) => this.#topicsOf(definition, group),
+      ensureTopic: (name) => this.#ensureTopic(name),
+      progressed: () => this.#progressed(),
+    }
+  }
+
+  #topicsOf(definition: HandlerDefinition, group: string): readonly string[] {
+    if (definition.kind === 'every') return [internalTopics(group).ticks]
+    return [...new Set(definition.events.map((type) => this.#door.topicOf(type)))]
+  }
+
+  async #createTopics(): Promise<void> {
+    const names = new Set([
+      this.app.name,
+      ...[...this.app.events.values()].map((type) => this.#door.topicOf(type)),
+    ])
+    for (const name of Object.keys(this.app.topics)) names.add(name)
+    for (const group of this.#handlersByGroup().keys()) {
+      for (const name of Object.values(internalTopics(group))) names.add(name)
+    }
+    for (const name of names) await this.#ensureTopic(name)
+  }
+
+  async #ensureTopic(name: string): Promise<void> {
+    if (this.#topics.has(name)) return
+    const retention = this.app.topics[name]?.retention
+    await this.engine.createTopic(name, retention === undefined ? {} : { retention })
+    this.#topics.add(name)
+  }
+
+  #progressed(): void {
+    for (const group of this.#groups.values()) group.progressed()
+    for (const wake of this.#observers) wake.notify()
+  }
+}

@@ -1,0 +1,188 @@
+import { isMillraceError } from '../core/errors.ts'
+import type { Claim, Membership, Offset } from '../log/port.ts'
+import type { HandlerDefinition } from './definitions.ts'
+import { type GroupTools, PartitionProcessor } from './partition-processor.ts'
+import type { HandlerStatus } from './status.ts'
+import { Wake } from './wake.ts'
+
+/** How long a group waits before it takes its claims anew after one of them has failed. */
+const rejoinDelay = { firstMs: 100, maxMs: 10_000 } as const
+
+/** A group's part in this process: one partition processor for every claim that it holds. */
+export class GroupProcessor {
+  readonly #tools: GroupTools
+  readonly #memberId: string
+  readonly #processors = new Map<number, PartitionProcessor>()
+  readonly #stop = new AbortController()
+  readonly #idle = new Wake()
+  #membership: Membership | undefined
+  #setups: Promise<void>[] = []
+  #rejoining = false
+  #failures = 0
+
+  constructor(tools: GroupTools, memberId: string) {
+    this.#tools = tools
+    this.#memberId = memberId
+  }
+
+  /** Joins the group; resolves once every claim that could be had at once is at work, rejects when one cannot be. */
+  async start(): Promise<void> {
+    await this.#join()
+    const setups = await Promise.allSettled(this.#setups.splice(0))
+    const failed = setups.find((setup) => setup.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
+  }
+
+  /** The processor that owns a partition here. */
+  ownerOf(partition: number): PartitionProcessor | undefined {
+    return this.#processors.get(partition)
+  }
+
+  /** Wakes a drain that waits for attempts to end. */
+  progressed(): void {
+    this.#idle.notify()
+  }
+
+  /** Whether everything up to the given ends is settled in every partition that is owned here. */
+  isSettled(endsOf: (partition: number) => ReadonlyMap<string, Offset>): boolean {
+    if (this.#rejoining) return false
+    return [...this.#processors].every(([partition, processor]) => processor.isSettled(endsOf(partition)))
+  }
+
+  /** The partitions owned here, each with the topics that are read. */
+  get owned(): ReadonlyMap<number, readonly string[]> {
+    return new Map([...this.#processors].map(([partition, processor]) => [partition, processor.topics]))
+  }
+
+  /** Lets running handlers finish, or aborts them when `deadline` aborts, commits and gives up its claims. */
+  async stop(deadline: AbortSignal): Promise<void> {
+    this.#stop.abort()
+    const processors = [...this.#processors.values()]
+    const expire = () => {
+      for (const processor of processors) processor.abortAttempts()
+      this.#idle.notify()
+    }
+    deadline.addEventListener('abort', expire, { once: true })
+    if (deadline.aborted) expire()
+    for (const processor of processors) processor.stopTaking()
+    while (!deadline.aborted && processors.some(({ inFlight }) => inFlight > 0)) await this.#idle.wait()
+    await Promise.all(processors.map((processor) => processor.finish()))
+    await this.#membership?.leave()
+  }
+
+  /** What a handler of the group is doing here. */
+  async status(definition: HandlerDefinition): Promise<HandlerStatus> {
+    const totals = { lag: 0, inFlight: 0, waiting: 0, keys: 0, records: 0 }
+    const sample: HandlerStatus['parked']['sample'][number][] = []
+    const stuck: string[] = []
+    let paused = false
+    for (const [partition, processor] of this.#processors) {
+      const subscription = processor.subscriptions.find((other) => other.definition.name === definition.name)
+      if (subscription === undefined) continue
+      for (const tracker of subscription.trackers.values()) {
+        const { end } = await this.#tools.engine.bounds({ topic: tracker.topic, partition })
+        totals.lag += Math.max(0, end - tracker.cursor)
+      }
+      totals.inFlight += subscription.inFlight
+      totals.waiting += subscription.waiting
+      totals.keys += subscription.parked.size
+      stuck.push(...subscription.stuck)
+      paused ||= subscription.paused
+      for (const { topic, key, entry } of subscription.parked) {
+        totals.records += entry.count + (entry.redrive?.length ?? 0)
+        if (sample.length >= 20) continue
+        const { first, last, count, attempt, dueMs } = entry
+        const error = entry.failures.at(-1)?.error.message ?? ''
+        sample.push({
+          topic,
+          key,
+          partition,
+          first,
+          last,
+          count,
+          attempt,
+          ...(dueMs === null ? {} : { dueMs }),
+          error,
+        })
+      }
+    }
+    return {
+      name: definition.name,
+      kind: definition.kind,
+      group: this.#tools.group,
+      topics: this.#tools.topicsOf(definition),
+      partitions: [...this.#processors.keys()].sort((a, b) => a - b),
+      lag: totals.lag,
+      inFlight: totals.inFlight,
+      waiting: totals.waiting,
+      parked: { keys: totals.keys, records: totals.records, sample },
+      paused,
+      stuck,
+      counts: {
+        ...(this.#tools.counts.get(definition.name) ?? {
+          handled: 0,
+          attempts: 0,
+          failures: 0,
+          deadLettered: 0,
+        }),
+      },
+    }
+  }
+
+  async #join(): Promise<void> {
+    this.#membership = await this.#tools.engine.join(this.#tools.group, { id: this.#memberId }, (claim) => {
+      const setup = this.#claimed(claim)
+      // A failed set-up is met by start(), or rejoins; until then it must not count as unhandled.
+      setup.catch(() => {})
+      this.#setups.push(setup)
+    })
+  }
+
+  async #claimed(claim: Claim): Promise<void> {
+    const processor = new PartitionProcessor(claim, this.#tools, (error) => this.#failed(claim, error))
+    this.#processors.set(claim.partition, processor)
+    claim.signal.addEventListener('abort', () => this.#forget(claim.partition, processor), { once: true })
+    try {
+      await processor.start()
+      this.#failures = 0
+    } catch (error) {
+      processor.abandon(error)
+      if (!claim.signal.aborted) this.#failed(claim, error)
+      throw error
+    }
+  }
+
+  #forget(partition: number, processor: PartitionProcessor): void {
+    if (this.#processors.get(partition) === processor) this.#processors.delete(partition)
+    this.#tools.progressed()
+  }
+
+  /** A claim that has failed once commits nothing more: give all of them up, wait, and take them anew. */
+  #failed(claim: Claim, error: unknown): void {
+    const { logger, runtime, group } = this.#tools
+    if (this.#stop.signal.aborted || this.#rejoining || this.#membership === undefined) return
+    this.#rejoining = true
+    logger.warn({ err: error, group, partition: claim.partition }, 'a partition failed and is taken anew')
+    runtime.spawn(`rejoin of ${group}`, () => this.#rejoin())
+  }
+
+  async #rejoin(): Promise<void> {
+    const { runtime, logger, group } = this.#tools
+    while (!this.#stop.signal.aborted) {
+      try {
+        const delayMs = Math.min(rejoinDelay.maxMs, rejoinDelay.firstMs * 2 ** this.#failures)
+        this.#failures += 1
+        await runtime.sleep(delayMs, this.#stop.signal)
+        await this.#membership?.leave()
+        this.#setups = []
+        this.#rejoining = false
+        await this.#join()
+        return
+      } catch (error) {
+        if (isMillraceError(error, 'LOG_CLOSED') || this.#stop.signal.aborted) return
+        this.#rejoining = true
+        logger.error({ err: error, group }, 'the claims of the group cannot be taken anew yet')
+      }
+    }
+  }
+}

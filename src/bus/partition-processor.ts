@@ -1,0 +1,363 @@
+import type { Event } from '../core/event.ts'
+import type { Logger, Runtime } from '../core/runtime.ts'
+import { partitionOf } from '../log/partition.ts'
+import type { Appended, Claim, Entry, LogEngine, Offset, Place } from '../log/port.ts'
+import type { CursorTracker } from './cursor-tracker.ts'
+import type { HandlerDefinition } from './definitions.ts'
+import type { Door } from './door.ts'
+import type { InternalTopics } from './internal-topics.ts'
+import { loadSubscriptions, newTracker } from './partition-setup.ts'
+import { PartitionState, type Step, type Stored } from './partition-state.ts'
+import type { RecordCache } from './record-cache.ts'
+import { loadSchedule } from './schedule.ts'
+import { stateLayout } from './state-layout.ts'
+import type { HandlerCounts } from './status.ts'
+import type { Subscription, SubscriptionTools } from './subscription.ts'
+import { InternalSink, SubscriptionSink } from './subscription-sink.ts'
+import { delayStep, Timers } from './timers.ts'
+import { type ReaderTools, type RecordSink, readLimits, readRecords, TopicReader } from './topic-reader.ts'
+
+/** What the processors of one group share. */
+export interface GroupTools {
+  readonly engine: LogEngine
+  readonly runtime: Runtime
+  readonly logger: Logger
+  readonly door: Door
+  readonly cache: RecordCache
+  readonly group: string
+  readonly source: string
+  readonly hopLimit: number
+  readonly internal: InternalTopics
+  readonly handlers: readonly HandlerDefinition[]
+  readonly counts: ReadonlyMap<string, HandlerCounts>
+  /** Handlers that are gone and whose work is to be dropped. */
+  readonly forget: ReadonlySet<string>
+  topicsOf(definition: HandlerDefinition): readonly string[]
+  ensureTopic(name: string): Promise<void>
+  /** Something was committed somewhere. */
+  progressed(): void
+}
+
+/** The data of a request to hand a dead letter back. */
+export interface RedriveRequest {
+  readonly handler: string
+  readonly topic: string
+  readonly key: string
+  readonly offset: Offset
+}
+
+/** The event type of a {@link RedriveRequest}. */
+export const redriveType = 'millrace.redrive'
+/** The event type that a delayed event waits under. */
+export const delayedType = 'millrace.delayed'
+
+const internalHandlers = { delayed: '$delayed', redrives: '$redrives' } as const
+/** What is still needed of the log is told to the engine after so many records. */
+const marksPerNeeds = 1_024
+
+/**
+ * One claim at work: reads the topics of the group's handlers, runs the handlers, and commits cursors, state and appended
+ * records in one step.
+ */
+export class PartitionProcessor {
+  readonly claim: Claim
+  readonly state: PartitionState
+  readonly #tools: GroupTools
+  readonly #onFailure: (error: unknown) => void
+  readonly #stopReading = new AbortController()
+  readonly #stopAttempts = new AbortController()
+  readonly #owners = new Map<CursorTracker, string>()
+  #subscriptions: readonly Subscription[] = []
+  #readers: readonly TopicReader[] = []
+  #timers: Timers | undefined
+  #marks = 0
+
+  constructor(claim: Claim, tools: GroupTools, onFailure: (error: unknown) => void) {
+    this.claim = claim
+    this.#tools = tools
+    this.#onFailure = onFailure
+    this.state = new PartitionState(claim, {
+      parts: (marked) => this.#parts(marked),
+      committed: (change, appended) => this.#committed(change, appended),
+      failed: (error) => this.#fail(error),
+    })
+    claim.signal.addEventListener('abort', () => this.abandon(claim.signal.reason), { once: true })
+  }
+
+  get subscriptions(): readonly Subscription[] {
+    return this.#subscriptions
+  }
+
+  /** Loads what was committed, sets up what is new, and begins. Rejects when the handlers do not fit what is there. */
+  async start(): Promise<void> {
+    const { runtime } = this.#tools
+    runtime.spawn(`commits of partition ${this.claim.partition}`, () => this.state.run())
+    const subscriptions = await loadSubscriptions(this.#tools, this.claim, this.state, (definition) =>
+      this.#subscriptionTools(definition),
+    )
+    this.#subscriptions = subscriptions
+    for (const { definition, trackers } of subscriptions) {
+      for (const tracker of trackers.values()) this.#owners.set(tracker, definition.name)
+    }
+    const internal = [await this.#delayedSink(), await this.#redriveSink()]
+    this.#readers = await this.#createReaders(internal)
+    this.#timers = await this.#createTimers()
+    this.#marks = marksPerNeeds
+    this.state.stage({ moved: [...this.#owners.keys()] })
+    await this.state.flush()
+    this.#spawnLoops()
+  }
+
+  /** Takes nothing new; what runs goes on, and what it does is still committed. */
+  stopTaking(): void {
+    this.#stopReading.abort(new Error('the process stops'))
+    for (const subscription of this.#subscriptions) subscription.close()
+    this.#changed()
+  }
+
+  /** Aborts what runs: it is neither done nor failed. */
+  abortAttempts(): void {
+    this.#stopAttempts.abort(new Error('the process stops'))
+  }
+
+  /** How many attempts run. */
+  get inFlight(): number {
+    return this.#subscriptions.reduce((sum, { inFlight }) => sum + inFlight, 0)
+  }
+
+  /** Aborts what still runs, commits what is finished and ends. */
+  async finish(): Promise<void> {
+    this.abortAttempts()
+    this.#marks = marksPerNeeds
+    this.state.stage({ moved: [...this.#owners.keys()] })
+    await this.state.flush().catch(() => {})
+    this.abandon(new Error('the process stops'))
+  }
+
+  /** Ends at once: the claim is lost, and nothing can be committed. */
+  abandon(reason: unknown): void {
+    this.#stopReading.abort(reason)
+    this.#stopAttempts.abort(reason)
+    for (const subscription of this.#subscriptions) subscription.close()
+    this.state.abandon(reason)
+    this.#changed()
+  }
+
+  /** Whether every record up to the given ends is done, and nothing waits but what needs a redrive. */
+  isSettled(ends: ReadonlyMap<string, Offset>): boolean {
+    if (!this.state.isDurable) return false
+    for (const tracker of this.#owners.keys()) {
+      if (tracker.undone > 0 || tracker.read < (ends.get(tracker.topic) ?? 0)) return false
+    }
+    return this.#subscriptions.every(({ parked, inFlight }) => {
+      return inFlight === 0 && [...parked].every(({ entry }) => entry.dueMs === null)
+    })
+  }
+
+  /** The topics that are read here. */
+  get topics(): readonly string[] {
+    return this.#readers.map(({ place }) => place.topic)
+  }
+
+  #subscriptionTools(definition: HandlerDefinition): SubscriptionTools {
+    const { runtime, logger, door, hopLimit, source, internal, counts } = this.#tools
+    return {
+      state: this.state,
+      runtime,
+      logger,
+      door,
+      hopLimit,
+      source,
+      partition: this.claim.partition,
+      deadLetters: internal.deadLetters,
+      stop: this.#stopAttempts.signal,
+      counts: counts.get(definition.name) ?? { handled: 0, attempts: 0, failures: 0, deadLettered: 0 },
+      ensureTopic: (name) => this.#tools.ensureTopic(name),
+      readForDrain: (topic, from) => this.#readForDrain(topic, from),
+      changed: () => this.#changed(),
+      failed: (error) => this.#fail(error),
+    }
+  }
+
+  #readForDrain(topic: string, from: Offset) {
+    const limits = { records: readLimits.records / 4, bytes: readLimits.bytes / 4 }
+    return readRecords(this.#readerTools(), this.#place(topic), from, limits)
+  }
+
+  #readerTools(): ReaderTools {
+    const { engine, cache, runtime, logger } = this.#tools
+    return { engine, cache, runtime, logger, signal: this.#stopReading.signal }
+  }
+
+  #place(topic: string): Place {
+    return { topic, partition: this.claim.partition }
+  }
+
+  /** Events published with a delay become timers. */
+  async #delayedSink(): Promise<InternalSink> {
+    const tracker = await newTracker(
+      this.#tools,
+      this.claim,
+      this.state,
+      internalHandlers.delayed,
+      this.#tools.internal.delayed,
+    )
+    this.#owners.set(tracker, internalHandlers.delayed)
+    return new InternalSink(delayedType, tracker, this.state, {
+      stepOf: delayStep,
+      logger: this.#tools.logger,
+    })
+  }
+
+  /** Requests to hand dead letters back become parked keys that are due. */
+  async #redriveSink(): Promise<InternalSink> {
+    const tracker = await newTracker(
+      this.#tools,
+      this.claim,
+      this.state,
+      internalHandlers.redrives,
+      this.#tools.internal.redrives,
+    )
+    this.#owners.set(tracker, internalHandlers.redrives)
+    const stepOf = (event: Event) => this.#redriveStep(event.data as RedriveRequest)
+    return new InternalSink(redriveType, tracker, this.state, { stepOf, logger: this.#tools.logger })
+  }
+
+  #redriveStep(request: RedriveRequest): Step {
+    const subscription = this.#subscriptions.find(({ definition }) => definition.name === request.handler)
+    if (subscription === undefined) {
+      this.#tools.logger.warn({ ...request }, 'a redrive names a handler that is not there')
+      return {}
+    }
+    const step = subscription.redrive(request.topic, request.key, request.offset)
+    this.#timers?.notify()
+    return step
+  }
+
+  async #createReaders(internal: readonly InternalSink[]): Promise<readonly TopicReader[]> {
+    const sinks = new Map<string, RecordSink[]>()
+    const add = (topic: string, sink: RecordSink) => sinks.set(topic, [...(sinks.get(topic) ?? []), sink])
+    for (const subscription of this.#subscriptions) {
+      for (const tracker of subscription.trackers.values()) {
+        add(tracker.topic, new SubscriptionSink(subscription, tracker, this.state))
+      }
+    }
+    for (const sink of internal) add(sink.tracker.topic, sink)
+    const readers: TopicReader[] = []
+    for (const [topic, ofTopic] of sinks) {
+      const { end } = await this.#tools.engine.bounds(this.#place(topic))
+      readers.push(new TopicReader(this.#place(topic), end, ofTopic, this.#readerTools()))
+    }
+    return readers
+  }
+
+  async #createTimers(): Promise<Timers> {
+    const { handlers, engine, runtime, door, internal, source } = this.#tools
+    const scheduled = handlers.filter(({ kind, name }) => {
+      return kind === 'every' && partitionOf(name, engine.partitions) === this.claim.partition
+    })
+    const schedules = await Promise.all(
+      scheduled.map((definition) => loadSchedule(definition, this.state, runtime.now())),
+    )
+    return new Timers(
+      {
+        state: this.state,
+        runtime,
+        door,
+        partitions: engine.partitions,
+        ticksTopic: internal.ticks,
+        source,
+        signal: this.#stopReading.signal,
+        ensureTopic: (name) => this.#tools.ensureTopic(name),
+      },
+      this.#subscriptions,
+      schedules,
+    )
+  }
+
+  #spawnLoops(): void {
+    const loops: [string, () => Promise<void>][] = [
+      ...this.#readers.map((reader): [string, () => Promise<void>] => [
+        `reader of ${reader.place.topic}`,
+        () => reader.run(),
+      ]),
+      ['timers', () => this.#timers?.run() ?? Promise.resolve()],
+      ['news', () => this.#followNews()],
+    ]
+    for (const [name, loop] of loops) {
+      this.#tools.runtime.spawn(`${name} in partition ${this.claim.partition}`, async () => {
+        try {
+          await loop()
+        } catch (error) {
+          if (!this.#stopReading.signal.aborted) this.#fail(error)
+        }
+      })
+    }
+    for (const subscription of this.#subscriptions) subscription.pump()
+  }
+
+  /** Tells the readers where their places end, as the engine tells of news. */
+  async #followNews(): Promise<void> {
+    const { signal } = this.#stopReading
+    const places = new Map<Place, TopicReader>(this.#readers.map((reader) => [reader.place, reader]))
+    while (!signal.aborted) {
+      const known = new Map([...places].map(([place, reader]) => [place, reader.end]))
+      const changed = await this.#tools.engine.changed(known, signal)
+      for (const { topic } of changed) {
+        const { end } = await this.#tools.engine.bounds(this.#place(topic))
+        this.#readers.find(({ place }) => place.topic === topic)?.grown(end)
+      }
+    }
+  }
+
+  #parts(marked: ReadonlySet<CursorTracker>) {
+    const puts: (readonly [string, Stored])[] = []
+    for (const tracker of marked) {
+      puts.push([
+        stateLayout.subscription(this.#owners.get(tracker) ?? '', tracker.topic),
+        tracker.document(),
+      ])
+    }
+    this.#marks += marked.size
+    if (this.#marks < marksPerNeeds) return { puts, needs: {} }
+    this.#marks = 0
+    return { puts, needs: this.#needs() }
+  }
+
+  /** For each topic, the lowest offset that a cursor or a parked key stands at. */
+  #needs(): Record<string, Offset> {
+    const needs: Record<string, Offset> = {}
+    const need = (topic: string, offset: Offset) => {
+      needs[topic] = Math.min(needs[topic] ?? Number.MAX_SAFE_INTEGER, offset)
+    }
+    for (const tracker of this.#owners.keys()) need(tracker.topic, tracker.cursor)
+    for (const { parked } of this.#subscriptions) {
+      for (const { topic, entry } of parked)
+        need(topic, Math.min(entry.first, entry.redrive?.[0] ?? entry.first))
+    }
+    return needs
+  }
+
+  #committed(
+    change: { readonly keys: Iterable<string>; readonly entries: readonly Entry[] },
+    appended: readonly Appended[],
+  ): void {
+    this.#tools.cache.remember(change.entries, appended)
+    this.#timers?.committed(change.keys)
+    this.#changed()
+    this.#tools.progressed()
+  }
+
+  /** There may be room to read, or an earlier time to wait for. */
+  #changed(): void {
+    for (const reader of this.#readers) reader.notify()
+    this.#timers?.notify()
+    this.#tools.progressed()
+  }
+
+  #fail(error: unknown): void {
+    if (this.#stopAttempts.signal.aborted && this.claim.signal.aborted) return
+    this.abandon(error)
+    this.#onFailure(error)
+  }
+}

@@ -1,0 +1,133 @@
+import { MillraceError } from '../core/errors.ts'
+import type { Claim, Offset, Place } from '../log/port.ts'
+import { type CursorDocument, CursorTracker } from './cursor-tracker.ts'
+import type { From, HandlerDefinition } from './definitions.ts'
+import { ParkedKeys } from './parked-keys.ts'
+import type { GroupTools } from './partition-processor.ts'
+import type { PartitionState } from './partition-state.ts'
+import { endOfPrefix, stateLayout } from './state-layout.ts'
+import { Subscription, type SubscriptionTools } from './subscription.ts'
+
+/**
+ * The subscriptions of a group's handlers in one partition: where they stood, or where a new one begins.
+ * `FROM_REQUIRED` for a new one that does not say so on a topic that has records; `HANDLER_VANISHED` when a handler that
+ * is not there any more has work pending.
+ */
+export async function loadSubscriptions(
+  tools: GroupTools,
+  claim: Claim,
+  state: PartitionState,
+  toolsOf: (definition: HandlerDefinition) => SubscriptionTools,
+): Promise<readonly Subscription[]> {
+  await checkVanished(tools, claim, state)
+  const subscriptions: Subscription[] = []
+  for (const definition of tools.handlers) {
+    const trackers = new Map<string, CursorTracker>()
+    const parked = new ParkedKeys(definition.name)
+    for (const topic of tools.topicsOf(definition)) {
+      trackers.set(topic, await trackerOf(tools, claim, state, definition, topic))
+      await parked.load(state, topic)
+    }
+    subscriptions.push(new Subscription(definition, trackers, parked, toolsOf(definition)))
+  }
+  return subscriptions
+}
+
+/** The tracker of an internal reader, which begins at the start of its topic. */
+export async function newTracker(
+  tools: GroupTools,
+  claim: Claim,
+  state: PartitionState,
+  handler: string,
+  topic: string,
+): Promise<CursorTracker> {
+  const known = await documentOf(state, handler, topic)
+  const document = known ?? {
+    cursor: (await tools.engine.bounds({ topic, partition: claim.partition })).start,
+    done: [],
+  }
+  return new CursorTracker(topic, document)
+}
+
+async function trackerOf(
+  tools: GroupTools,
+  claim: Claim,
+  state: PartitionState,
+  definition: HandlerDefinition,
+  topic: string,
+): Promise<CursorTracker> {
+  const known = await documentOf(state, definition.name, topic)
+  if (known !== undefined) return new CursorTracker(topic, known)
+  const place: Place = { topic, partition: claim.partition }
+  const { start, end } = await tools.engine.bounds(place)
+  const { from, catchUp } = definition.options
+  if (from === undefined && end > start) {
+    throw new MillraceError(
+      'FROM_REQUIRED',
+      `Handler '${definition.name}' is new, and topic '${topic}' has records.`,
+      {
+        where: `handler '${definition.name}'`,
+        fix: "Say where it begins: from: 'start', from: 'now' or from: new Date(…).",
+      },
+    )
+  }
+  const cursor = await beginning(tools, place, from ?? 'start', { start, end })
+  const silent = catchUp === 'silent' ? { silentUntil: end } : {}
+  return new CursorTracker(topic, { cursor, done: [], ...silent })
+}
+
+async function documentOf(
+  state: PartitionState,
+  handler: string,
+  topic: string,
+): Promise<CursorDocument | undefined> {
+  const text = await state.get(stateLayout.subscription(handler, topic))
+  return text === undefined ? undefined : (JSON.parse(text) as CursorDocument)
+}
+
+function beginning(
+  tools: GroupTools,
+  place: Place,
+  from: From,
+  bounds: { readonly start: Offset; readonly end: Offset },
+): Offset | Promise<Offset> {
+  if (from === 'start') return bounds.start
+  if (from === 'now') return bounds.end
+  return tools.engine.offsetAt(place, from.getTime())
+}
+
+/**
+ * A handler that is gone must not leave work behind unnoticed. Without any, or when it is to be forgotten, its keys are
+ * removed; its cells stay, because a handler of that name may come back.
+ */
+async function checkVanished(tools: GroupTools, claim: Claim, state: PartitionState): Promise<void> {
+  const present = new Set(tools.handlers.map(({ name }) => name))
+  for (const { key, text } of await state.range('subscription/', 'subscription0', 10_000)) {
+    const [, handler = '', topic = ''] = key.split('/')
+    if (handler.startsWith('$') || present.has(handler)) continue
+    const parkedPrefix = stateLayout.parked(handler, topic, '')
+    const parked = await state.range(parkedPrefix, endOfPrefix(parkedPrefix), 10_000)
+    const { cursor } = JSON.parse(text) as CursorDocument
+    const behind = cursor < (await endOf(tools, { topic, partition: claim.partition }))
+    if ((behind || parked.length > 0) && !tools.forget.has(handler))
+      throw vanished(handler, topic, claim.partition)
+    state.stage({ deletes: [key, ...parked.map((entry) => entry.key)] })
+  }
+}
+
+async function endOf(tools: GroupTools, place: Place): Promise<Offset> {
+  const topics = await tools.engine.listTopics()
+  return topics.some(({ name }) => name === place.topic) ? (await tools.engine.bounds(place)).end : 0
+}
+
+function vanished(handler: string, topic: string, partition: number): MillraceError {
+  return new MillraceError(
+    'HANDLER_VANISHED',
+    `Handler '${handler}' is gone, and it has work pending in topic '${topic}'.`,
+    {
+      where: `handler '${handler}', partition ${partition}`,
+      fix: 'Put the handler back until it has caught up, or start once with its name under `forget`.',
+      facts: { handler, topic, partition },
+    },
+  )
+}

@@ -1,0 +1,39 @@
+export type { App, AppOptions, AppTopicOptions } from './app/app.ts'
+export { app, isApp } from './app/app.ts'
+export type {
+  Method,
+  PathParameters,
+  RouteContext,
+  RouteDefinition,
+  RouteHandler,
+  RouteOptions,
+  RouteRequest,
+} from './app/http.ts'
+export { http } from './app/http.ts'
+export type { RunningApp, StartOptions } from './app/running.ts'
+export { start } from './app/start.ts'
+export type { DeadLetter } from './bus/dead-letter.ts'
+export type {
+  EmitOptions,
+  EveryOptions,
+  From,
+  Handler,
+  HandlerContext,
+  HandlerDefinition,
+  OnceOptions,
+  OnOptions,
+  RetryOptions,
+  StateCell,
+  StateSchemas,
+  StateSnapshot,
+  Tick,
+} from './bus/definitions.ts'
+export { every, on } from './bus/definitions.ts'
+export type { Published, PublishOptions } from './bus/publisher.ts'
+export type { HandlerStatus } from './bus/status.ts'
+export type { ErrorCode } from './core/errors.ts'
+export { errorCodes, isMillraceError, MillraceError, TerminalError } from './core/errors.ts'
+export type { AnyEventType, Event, EventOptions, EventType } from './core/event.ts'
+export { event } from './core/event.ts'
+export type { Logger, Runtime } from './core/runtime.ts'
+export type { Schema } from './core/schema.ts'
