@@ -10,7 +10,7 @@ import {
   parseMediaType,
   unsupportedContentType,
 } from './body.ts'
-import { drainMs, type Listening, listen } from './listen.ts'
+import { defaultDrainMs, type Listening, listen } from './listen.ts'
 import { createServer, type GatewayServer, withHead } from './server.ts'
 
 /** Options of {@link serveApp}. */
@@ -21,6 +21,8 @@ export interface AppServerOptions {
   readonly host?: string
   /** The most bytes of one request's body; 1 MiB unless given. */
   readonly maxBodyBytes?: number
+  /** How long closing waits for requests in flight before it cuts them off; 10 s unless given. */
+  readonly drainMs?: number
 }
 
 const defaultMaxBodyBytes = 1024 * 1024
@@ -33,7 +35,12 @@ const defaultMaxBodyBytes = 1024 * 1024
  * Rejects with `PORT_IN_USE` where the port is taken and with `APP_INVALID` where two routes are the same.
  */
 export async function serveApp(running: RunningApp, options: AppServerOptions = {}): Promise<Listening> {
-  const { port = 3000, host = '127.0.0.1', maxBodyBytes = defaultMaxBodyBytes } = options
+  const {
+    port = 3000,
+    host = '127.0.0.1',
+    maxBodyBytes = defaultMaxBodyBytes,
+    drainMs = defaultDrainMs,
+  } = options
   const { routes } = running.app
   const patterns = routes.map(({ method, path }) => ({ method, pattern: patternOf(path) }))
   const server = await createServer({

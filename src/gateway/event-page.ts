@@ -1,5 +1,5 @@
 import type { RunningApp } from '../app/running.ts'
-import { isRfc3339, isRfc3339 } from '../core/cloud-event.ts'
+import { isRfc3339 } from '../core/cloud-event.ts'
 import { isMillraceError, MillraceError } from '../core/errors.ts'
 import { decodeEvent, eventToJson } from '../core/event-codec.ts'
 import type { Batch, Offset, Place } from '../log/port.ts'
@@ -41,14 +41,6 @@ async function offsetOf({ engine }: RunningApp, at: Place, from: string | undefi
   if (!Number.isNaN(timeMs)) return engine.offsetAt(at, timeMs)
   const { start } = await engine.bounds(at)
   return integer(from, 'from', { least: 0, most: Number.MAX_SAFE_INTEGER, otherwise: start })
-}
-
-/** Where to begin: an offset, the first record appended at a time or later, or the start. */
-async function offsetOf({ engine }: RunningApp, at: Place, from: string | undefined): Promise<Offset> {
-  if (from === undefined) return (await engine.bounds(at)).start
-  const timeMs = isRfc3339(from) ? new Date(from).getTime() : Number.NaN
-  if (!Number.isNaN(timeMs)) return engine.offsetAt(at, timeMs)
-  return integer(from, 'from', { least: 0, most: Number.MAX_SAFE_INTEGER, otherwise: 0 })
 }
 
 async function checkTopic(running: RunningApp, topic: string): Promise<void> {

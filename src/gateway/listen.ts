@@ -8,8 +8,8 @@ export interface Listening {
   readonly url: string
   readonly port: number
   /**
-   * Takes no more connections and resolves once the requests in flight are answered; those that are not within 10 s are
-   * cut off, and the signals of their handlers aborted. Closing twice is fine.
+   * Takes no more connections and resolves once the requests in flight are answered; those that are not within
+   * `drainMs` are cut off, and the signals of their handlers aborted. Closing twice is fine.
    */
   close(): Promise<void>
 }
@@ -24,8 +24,8 @@ export interface ListenOptions {
   readonly drainMs: number
 }
 
-/** How long closing waits for requests in flight, in milliseconds. */
-export const drainMs = 10_000
+/** How long closing waits for requests in flight unless told otherwise. */
+export const defaultDrainMs = 10_000
 
 /** Begins to listen; `PORT_IN_USE` where another program does already. */
 export async function listen(server: GatewayServer, options: ListenOptions): Promise<Listening> {

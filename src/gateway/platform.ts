@@ -3,7 +3,7 @@ import type { RunningApp } from '../app/running.ts'
 import { isInternalTopic } from '../bus/internal-topics.ts'
 import { readEvents } from './event-page.ts'
 import { eventsOf } from './http-events.ts'
-import { drainMs, type Listening, listen } from './listen.ts'
+import { defaultDrainMs, type Listening, listen } from './listen.ts'
 import { checkListenHost, checkRequestHost } from './loopback.ts'
 import { parameters } from './parameters.ts'
 import { createServer, withHead } from './server.ts'
@@ -16,6 +16,8 @@ export interface PlatformOptions {
   readonly host?: string
   /** The most bytes of one request's body; 4 MiB unless given. */
   readonly maxBodyBytes?: number
+  /** How long closing waits for requests in flight before it cuts them off; 10 s unless given. */
+  readonly drainMs?: number
 }
 
 const defaultMaxBodyBytes = 4 * 1024 * 1024
@@ -40,7 +42,12 @@ const routes: readonly { readonly method: 'GET' | 'POST'; readonly path: string;
  * Rejects with `HOST_NOT_ALLOWED` for any other host and with `PORT_IN_USE` where the port is taken.
  */
 export async function servePlatform(running: RunningApp, options: PlatformOptions = {}): Promise<Listening> {
-  const { port = 4400, host = '127.0.0.1', maxBodyBytes = defaultMaxBodyBytes } = options
+  const {
+    port = 4400,
+    host = '127.0.0.1',
+    maxBodyBytes = defaultMaxBodyBytes,
+    drainMs = defaultDrainMs,
+  } = options
   checkListenHost(host)
   const server = await createServer({ running, maxBodyBytes, methodsOf })
   server.fastify.addHook('onRequest', async (request) => checkRequestHost(request.headers.host))

@@ -1,35 +1,30 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
-import { afterEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { http, type RouteDefinition } from '../../src/app/http.ts'
-import type { RunningApp } from '../../src/app/running.ts'
+import { on } from '../../src/bus/definitions.ts'
 import { MillraceError } from '../../src/core/errors.ts'
 import { event } from '../../src/core/event.ts'
 import { type AppServerOptions, type Listening, type Problem, serveApp } from '../../src/gateway/index.ts'
-import { keepingLogger, startInMemory } from './support.ts'
+import { endAfterTest, keepingLogger, startInMemory } from './support.ts'
 
 const OrderPlaced = event('order.placed', {
   schema: z.object({ sku: z.string(), quantity: z.int().positive() }),
   key: (data) => data.sku,
 })
 
-const ends: (() => Promise<void>)[] = []
-afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end()
-})
+const countOrders = on(
+  OrderPlaced,
+  { name: 'count-orders', from: 'start', state: { ordered: z.int().default(0) } },
+  async ({ data }, ctx) => ctx.state.ordered.set((await ctx.state.ordered.get()) + data.quantity),
+)
 
-async function serve(
-  routes: readonly RouteDefinition[],
-  options: AppServerOptions & { readonly sleep?: RunningApp['runtime']['sleep'] } = {},
-) {
+async function serve(routes: readonly RouteDefinition[], options: AppServerOptions = {}) {
   const { logger, lines } = keepingLogger()
-  const started = await startInMemory({ name: 'shop', events: [OrderPlaced], routes }, { logger })
-  ends.push(() => started.stop())
-  const { sleep, ...rest } = options
-  const running = sleep === undefined ? started : { ...started, runtime: { ...started.runtime, sleep } }
-  const at = await serveApp(running, { port: 0, ...rest })
-  ends.push(() => at.close())
+  const running = await startInMemory({ name: 'shop', handlers: [countOrders], routes }, { logger })
+  const at = await serveApp(running, { port: 0, ...options })
+  endAfterTest(() => at.close())
   return { running, at, lines }
 }
 
@@ -98,6 +93,19 @@ describe('what a route is given', () => {
     const place = (await response.json()) as { topic: string; partition: number; offset: number; now: number }
     expect(place.now).toBeGreaterThanOrEqual(before)
     expect((await running.engine.bounds(place)).end).toBe(place.offset + 1)
+  })
+
+  test('the state that a handler keeps for a key can be read', async () => {
+    const { running, at } = await serve([
+      http.get('/stock/:sku', {}, async (request, ctx) =>
+        Response.json(await ctx.read(countOrders, request.params.sku)),
+      ),
+    ])
+    await running.publish(OrderPlaced, { sku: 'tea', quantity: 2 })
+    await running.publish(OrderPlaced, { sku: 'tea', quantity: 3 })
+    await running.settled()
+    expect(await (await fetch(`${at.url}/stock/tea`)).json()).toEqual({ ordered: 5 })
+    expect(await (await fetch(`${at.url}/stock/milk`)).json()).toEqual({ ordered: 0 })
   })
 
   test('the signal is aborted when the client goes', async () => {
@@ -294,7 +302,6 @@ describe('what is refused', () => {
   test('an application with one route twice', async () => {
     const route = http.get('/twice', {}, () => new Response())
     const running = await startInMemory({ name: 'shop', routes: [route, route] })
-    ends.push(() => running.stop())
     await expect(serveApp(running, { port: 0 })).rejects.toMatchObject({
       code: 'APP_INVALID',
       where: 'route GET /twice',
@@ -336,12 +343,13 @@ describe('closing', () => {
 
   test('cuts off what does not finish in time, and closing twice is fine', async () => {
     const { route, entered, release } = slowRoute()
-    const { at } = await serve([route], { sleep: () => Promise.resolve() })
+    const { at } = await serve([route], { drainMs: 0 })
     const answered = expect(fetch(`${at.url}/slow`)).rejects.toThrow()
     const signal = await entered
+    const aborted = once(signal, 'abort')
     await Promise.all([at.close(), at.close()])
     await answered
-    expect(signal.aborted).toBe(true)
+    await aborted
     release()
   })
 

@@ -1,11 +1,20 @@
+import { afterEach } from 'vitest'
 import { type AppOptions, app } from '../../src/app/app.ts'
 import type { RunningApp } from '../../src/app/running.ts'
-import { Door } from '../../src/bus/door.ts'
-import { Publisher } from '../../src/bus/publisher.ts'
-import { RecordCache } from '../../src/bus/record-cache.ts'
+import { start } from '../../src/app/start.ts'
 import { realRuntime } from '../../src/core/real-runtime.ts'
 import { type Logger, silentLogger } from '../../src/core/runtime.ts'
 import { openMemory } from '../../src/engines/memory/index.ts'
+
+const ends: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end()
+})
+
+/** Runs `end` when the test has ended, the last one first. */
+export function endAfterTest(end: () => Promise<void>): void {
+  ends.push(end)
+}
 
 /** A line that was logged. */
 export interface LogLine {
@@ -33,40 +42,12 @@ export interface StartInMemory {
   readonly fault?: (name: string) => Error | undefined
 }
 
-/** Starts an application on a log in memory with four partitions; stop it when done. */
+/** Starts an application on a log in memory with four partitions, until the test ends. */
 export async function startInMemory(options: AppOptions, how: StartInMemory = {}): Promise<RunningApp> {
-  const made = app(options)
-  const runtime = realRuntime()
-  const fault = how.fault === undefined ? {} : { fault: how.fault }
-  const engine = openMemory({ runtime, partitions: 4, ...fault })
-  const topics = new Set([made.name, ...[...made.events.values()].map((type) => type.topic ?? made.name)])
-  for (const topic of topics) await engine.createTopic(topic, made.topics[topic] ?? {})
-  const door = new Door({ runtime, partitions: 4, source: made.name, topic: made.name })
-  const publisher = new Publisher({
-    engine,
-    runtime,
-    door,
-    cache: new RecordCache(),
-    events: made.events,
-    delayedTopic: 'millrace.delayed',
-  })
-  let ready = true
-  return {
-    app: made,
-    engine,
-    runtime,
-    logger: how.logger ?? silentLogger,
-    publish: (type, data, publishOptions) => publisher.publish(type, data, publishOptions),
-    accept: (events, acceptOptions) => publisher.accept(events, acceptOptions?.topic),
-    read: async () => ({}) as never,
-    status: async () => [],
-    get ready() {
-      return ready
-    },
-    settled: async () => {},
-    async stop() {
-      ready = false
-      await engine.close()
-    },
-  }
+  const { logger = silentLogger, fault } = how
+  const faulty = fault && openMemory({ runtime: realRuntime(), partitions: 4, fault })
+  if (faulty !== undefined) endAfterTest(() => faulty.close())
+  const running = await start(app(options), { log: faulty ?? 'memory:', partitions: 4, logger })
+  endAfterTest(() => running.stop())
+  return running
 }
