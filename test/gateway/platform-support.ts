@@ -15,6 +15,9 @@ export const OrderPlaced = event('order.placed', {
   key: (data) => data.sku,
 })
 
+/** An event type of a topic that no handler reads, so that nothing keeps its records. */
+export const NoteKept = event('note.kept', { schema: z.string(), key: () => 'all', topic: 'notes' })
+
 const takeOrder = on(OrderPlaced, { name: 'take-order', from: 'start' }, () => {})
 
 /** What taking events answers. */
@@ -28,7 +31,10 @@ export async function serveShop(
   options: PlatformOptions = {},
   how: StartInMemory = {},
 ): Promise<{ running: RunningApp; at: Listening }> {
-  const running = await startInMemory({ name: 'shop', handlers: [takeOrder], events: [AnyHappened] }, how)
+  const running = await startInMemory(
+    { name: 'shop', handlers: [takeOrder], events: [AnyHappened, NoteKept] },
+    how,
+  )
   const at = await servePlatform(running, { port: 0, ...options })
   endAfterTest(() => at.close())
   return { running, at }

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { RunningApp } from '../../src/app/running.ts'
 import { MillraceError } from '../../src/core/errors.ts'
 import { type Listening, servePlatform } from '../../src/gateway/index.ts'
-import { OrderPlaced, problem, serveShop } from './platform-support.ts'
+import { NoteKept, OrderPlaced, problem, serveShop } from './platform-support.ts'
 import { type StartInMemory, startInMemory } from './support.ts'
 
 describe('reading', () => {
@@ -41,9 +41,11 @@ describe('reading', () => {
   })
 
   test('begins at the start of what is kept, and below it is 410', async () => {
-    const { running, place, partition } = await filled()
-    await running.settled()
-    await running.engine.trim({ topic: 'shop', partition }, { before: 2 })
+    const { running, at } = await serveShop()
+    let partition = 0
+    for (const note of ['a', 'b', 'c']) ({ partition } = await running.publish(NoteKept, note))
+    await running.engine.trim({ topic: 'notes', partition }, { before: 2 })
+    const place = `${at.url}/events?topic=notes&partition=${partition}`
     expect(((await (await fetch(place)).json()) as Page).records).toMatchObject([{ offset: 2 }])
     expect(await problem(await fetch(`${place}&from=0`))).toMatchObject({
       status: 410,
