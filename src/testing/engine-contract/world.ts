@@ -14,7 +14,7 @@ import type {
   StoredRecord,
 } from '../../log/port.ts'
 import { ManualRuntime } from '../manual-runtime.ts'
-import type { EngineUnderTest, LogUnderTest } from './suite.ts'
+import type { EngineUnderTest, LogUnderTest } from './engine-under-test.ts'
 
 /** Limits that no test reaches. */
 export const noLimits = { records: 1_000_000, bytes: 1_000_000_000 } as const
@@ -188,7 +188,7 @@ export function abortOf(signal: AbortSignal): Promise<void> {
   })
 }
 
-/** Asserts that a call rejects with an error of this code; gives the error. */
+/** Asserts that a call rejects with an error of this code. */
 export async function rejectsWith(code: ErrorCode, call: Promise<unknown>): Promise<void> {
   await assert.rejects(call, (error: unknown) => {
     assert(isMillraceError(error, code), `expected ${code}, got ${String(error)}`)
@@ -196,7 +196,7 @@ export async function rejectsWith(code: ErrorCode, call: Promise<unknown>): Prom
   })
 }
 
-/** Asserts that what crosses the port can be structured-cloned and is equal to its clone. */
+/** Asserts that what crosses the port can be structured-cloned. */
 export function assertCloneable(value: unknown): void {
-  assert.deepEqual(structuredClone(value), value)
+  assert.doesNotThrow(() => structuredClone(value))
 }

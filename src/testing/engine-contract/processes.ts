@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict'
+import type { Suite } from './suite.ts'
+import { abortOf, change, put, rejectsWith, textsAt, type World } from './world.ts'
+
+const at = { topic: 'orders', partition: 1 }
+const forever = new AbortController().signal
+
+export function processRules(suite: Suite): void {
+  if (!suite.engine.severalProcesses) return
+  suite.chapter('several processes', () => {
+    sharingRules(suite)
+    ownershipRules(suite)
+  })
+}
+
+async function twoEngines(world: World) {
+  const first = world.engine
+  return { first, second: await world.open() }
+}
+
+function sharingRules(suite: Suite): void {
+  suite.rule('what one appended another reads, and is told of', async (world) => {
+    const { first, second } = await twoEngines(world)
+    const { end } = await second.bounds(at)
+    const news = second.changed(new Map([[at, end]]), forever)
+    await first.append([world.entry(at, 'from the first')])
+    assert.deepEqual(await news, [at])
+    assert.deepEqual(await world.dataIn(at, second), ['from the first'])
+  })
+
+  suite.rule('topics are common to all', async (world) => {
+    const { first, second } = await twoEngines(world)
+    await first.createTopic('shared', {})
+    await second.append([world.entry({ topic: 'shared', partition: 0 }, 1)])
+    await rejectsWith('TOPIC_CONFLICT', second.createTopic('shared', { retention: { maxAgeMs: 1 } }))
+    await second.deleteTopic('shared')
+    await rejectsWith('TOPIC_UNKNOWN', first.bounds({ topic: 'shared', partition: 0 }))
+  })
+
+  suite.rule('closing one leaves the others open', async (world) => {
+    const { first, second } = await twoEngines(world)
+    await first.close()
+    await second.append([world.entry(at, 'still open')])
+    assert.deepEqual(await world.dataIn(at, second), ['still open'])
+  })
+
+  if (!suite.engine.capabilities.appendDeduplicates) return
+  suite.rule('a repeated id is stored once, whichever process repeats it', async (world) => {
+    const { first, second } = await twoEngines(world)
+    const entry = () => world.entry(at, 'once', { id: 'one' })
+    const places = (await Promise.all([first.append([entry()]), second.append([entry()])])).flat()
+    assert.deepEqual(places.map(({ duplicate }) => duplicate).sort(), [false, true])
+    assert.deepEqual(await world.dataIn(at), ['once'])
+  })
+}
+
+function ownershipRules(suite: Suite): void {
+  suite.rule('partitions are spread over the members of a group', async (world) => {
+    const { first, second } = await twoEngines(world)
+    const one = await world.join('readers', 'one', first)
+    const before = [...one.claims]
+    const two = await world.join('readers', 'two', second)
+    assert.equal(two.claims.length, 2)
+    const moved = two.claims.map(({ partition }) => partition)
+    for (const claim of before) {
+      if (!moved.includes(claim.partition)) await claim.commit(change({ puts: [put('key', 'kept')] }))
+      else await abortOf(claim.signal)
+    }
+    for (const claim of two.claims) await claim.commit(change({ puts: [put('key', 'moved')] }))
+  })
+
+  suite.rule(
+    'an owner that was replaced cannot commit, and its successor sees all it committed',
+    async (world) => {
+      const { first, second } = await twoEngines(world)
+      const one = await world.join('readers', 'one', first)
+      const commits = one.claims.map(async (claim) => {
+        for (let index = 0; ; index += 1) {
+          const [outcome] = await Promise.allSettled([
+            claim.commit(change({ puts: [put('last', String(index))] })),
+          ])
+          if (outcome.status === 'fulfilled') continue
+          await rejectsWith('NOT_OWNER', Promise.reject(outcome.reason))
+          return index
+        }
+      })
+      const two = await world.join('readers', 'two', second)
+      const taken = two.claims.map(({ partition }) => partition)
+      await one.leave()
+      const acknowledged = await Promise.all(commits)
+      for (const partition of taken) {
+        const position = one.claims.findIndex((claim) => claim.partition === partition)
+        const last = (acknowledged[position] ?? 0) - 1
+        const expected = last < 0 ? undefined : String(last)
+        assert.deepEqual(await textsAt(two.claim(partition), ['last']), [expected])
+      }
+    },
+  )
+
+  suite.rule('what a process that closes owned is given to the others', async (world) => {
+    const { first, second } = await twoEngines(world)
+    const [one, two] = [await world.join('g', 'one', first), await world.join('g', 'two', second)]
+    await one
+      .claim(0)
+      .commit(change({}))
+      .catch(() => undefined)
+    await first.close()
+    for (const partition of [0, 1, 2, 3]) {
+      const above = Math.max(
+        -1,
+        ...one.claims.filter((claim) => claim.partition === partition).map(({ epoch }) => epoch),
+      )
+      await (await two.next(partition, above)).commit(change({ puts: [put('key', 'value')] }))
+    }
+  })
+}
