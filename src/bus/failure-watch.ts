@@ -34,7 +34,10 @@ export class FailureWatch {
 
   /** Takes note of an attempt. */
   record(succeeded: boolean): void {
-    if (this.#pausedUntilMs !== undefined) return this.#probed(succeeded)
+    if (this.#pausedUntilMs !== undefined) {
+      this.#probed(succeeded)
+      return
+    }
     this.#outcomes.push(succeeded)
     if (!succeeded) this.#failures += 1
     if (this.#outcomes.length > pauseRules.window && this.#outcomes.shift() === false) this.#failures -= 1

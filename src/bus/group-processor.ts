@@ -84,7 +84,7 @@ export class GroupProcessor {
         totals.lag += Math.max(0, end - tracker.cursor)
       }
       totals.inFlight += subscription.inFlight
-      totals.waiting += subscription.waiting
+      totals.waiting += subscription.held - Math.min(subscription.held, subscription.inFlight)
       totals.keys += subscription.parked.size
       stuck.push(...subscription.stuck)
       paused ||= subscription.paused

@@ -229,7 +229,7 @@ export class PartitionProcessor {
       this.#tools.logger.warn({ ...request }, 'a redrive names a handler that is not there')
       return {}
     }
-    const step = subscription.redrive(request.topic, request.key, request.offset)
+    const step = subscription.redrive(request)
     this.#timers?.notify()
     return step
   }

@@ -1,28 +1,20 @@
-import { isMillraceError, MillraceError } from '../core/errors.ts'
+import { isMillraceError } from '../core/errors.ts'
 import { type Event, keyOf } from '../core/event.ts'
 import type { Offset } from '../log/port.ts'
 import { type Outcome, runAttempt } from './attempt.ts'
 import type { AttemptTools } from './context.ts'
 import type { CursorTracker } from './cursor-tracker.ts'
-import { deadLetterEntry } from './dead-letter.ts'
 import type { HandlerDefinition, Tick } from './definitions.ts'
-import { nextOf } from './drain.ts'
+import { nextOf, type ReadForDrain } from './drain.ts'
 import { FailureWatch } from './failure-watch.ts'
-import {
-  advanced,
-  errorRecord,
-  extended,
-  type Failure,
-  failed,
-  type ParkedEntry,
-  redriven,
-} from './parked-entry.ts'
+import { type Lane, Lanes } from './lanes.ts'
+import { frontOf } from './parked-entry.ts'
 import { laneName, maxParkedKeys, type ParkedKey, type ParkedKeys } from './parked-keys.ts'
+import { type FailedAttempt, loopError, Parking, type Subject } from './parking.ts'
 import type { Step } from './partition-state.ts'
 import type { LogRecord } from './record-cache.ts'
-import { isTerminal, mayRetry, type RetryPolicy, retryDelayMs, retryPolicy } from './retry.ts'
+import { isTerminal, mayRetry, type RetryPolicy, retryPolicy } from './retry.ts'
 import { tickType } from './schedule.ts'
-import { stateLayout } from './state-layout.ts'
 import type { HandlerCounts } from './status.ts'
 
 /** What a subscription works with. */
@@ -34,45 +26,37 @@ export interface SubscriptionTools extends AttemptTools {
   /** Aborts running attempts: the claim is lost, or stopping has waited long enough. */
   readonly stop: AbortSignal
   readonly counts: HandlerCounts
-  /** Reads records of a topic for a drain. */
-  readForDrain(
-    topic: string,
-    from: Offset,
-  ): Promise<{ readonly records: readonly LogRecord[]; readonly next: Offset }>
+  readonly readForDrain: ReadForDrain
   /** Something has ended: there may be room to read, or a new time to wait for. */
   changed(): void
   /** The partition cannot go on. */
   failed(error: unknown): void
 }
 
-/** The records of one key of one topic that wait, the first of them perhaps running. */
-interface Lane {
-  readonly topic: string
-  readonly key: string
-  readonly records: LogRecord[]
-  running: boolean
-}
-
 /** The bounds of what one subscription holds of one partition. */
 export const windowBounds = { records: 8_192, bytes: 16 * 1024 * 1024, perKey: 256 } as const
+
+const defaultTimeoutMs = 30_000
+const defaultConcurrency = 256
 
 /** One handler's part in one partition: its cursors, the keys in work and the keys that are parked. */
 export class Subscription {
   readonly definition: HandlerDefinition
   readonly trackers: ReadonlyMap<string, CursorTracker>
   readonly parked: ParkedKeys
+  /** The types of the events that {@link offer} is to be called with. */
+  readonly types: ReadonlySet<string>
   readonly #tools: SubscriptionTools
   readonly #retry: RetryPolicy
   readonly #watch: FailureWatch
-  readonly #types: ReadonlySet<string>
-  readonly #lanes = new Map<string, Lane>()
-  readonly #ready: Lane[] = []
+  readonly #lanes = new Lanes()
+  readonly #parking: Parking
   /** Keys in work and what waits for them: a handler has one state for a key, whatever the topic. */
   readonly #busyKeys = new Map<string, (() => void)[]>()
   readonly #stuck = new Set<string>()
+  readonly #timeoutMs: number
   readonly #concurrency: number
   #inFlight = 0
-  #bytes = 0
   #closed = false
 
   constructor(
@@ -84,24 +68,22 @@ export class Subscription {
     this.definition = definition
     this.trackers = trackers
     this.parked = parked
+    this.types = new Set(definition.kind === 'every' ? [tickType] : definition.events.map(({ type }) => type))
     this.#tools = tools
     this.#retry = retryPolicy(definition.options.retry)
     this.#watch = new FailureWatch(tools.runtime)
-    this.#types = new Set(
-      definition.kind === 'every' ? [tickType] : definition.events.map(({ type }) => type),
-    )
-    this.#concurrency = definition.options.concurrency ?? 256
+    this.#parking = new Parking(definition, parked, this.#retry, tools)
+    this.#timeoutMs = definition.options.timeoutMs ?? defaultTimeoutMs
+    this.#concurrency = definition.options.concurrency ?? defaultConcurrency
   }
 
   get inFlight(): number {
     return this.#inFlight
   }
 
-  /** Records that are read and wait for their key, the running ones not among them. */
-  get waiting(): number {
-    let waiting = 0
-    for (const lane of this.#lanes.values()) waiting += lane.records.length - (lane.running ? 1 : 0)
-    return waiting
+  /** Records that are read and not done, the running ones among them; parked keys hold theirs in the log. */
+  get held(): number {
+    return this.#lanes.records
   }
 
   /** Keys whose timed-out attempt has not ended. */
@@ -113,19 +95,15 @@ export class Subscription {
     return this.#watch.pausedUntilMs !== undefined || this.parked.size >= maxParkedKeys
   }
 
-  /** The types of the events that {@link offer} is to be called with. */
-  get types(): ReadonlySet<string> {
-    return this.#types
-  }
-
   /** Whether more of a topic may be read for it now. Frees room held by one slow key by parking that key. */
   hasRoom(topic: string): boolean {
     const tracker = this.trackers.get(topic)
     if (tracker === undefined || this.#closed || this.parked.size >= maxParkedKeys) return false
     if (this.#watch.pausedUntilMs !== undefined && this.#canProbe()) return false
-    if (this.#bytes >= windowBounds.bytes) return false
+    if (this.#lanes.bytes >= windowBounds.bytes) return false
     if (tracker.read - tracker.cursor < windowBounds.records) return true
-    this.#parkSlowest(tracker)
+    const slowest = this.#lanes.runningAt(topic, tracker.oldestUndone)
+    if (slowest !== undefined) this.#park(slowest)
     return false
   }
 
@@ -135,18 +113,13 @@ export class Subscription {
     if (tracker === undefined || !this.#wants(event) || tracker.isRecovered(record.offset)) return
     tracker.add(record.offset)
     const key = keyOf(event)
-    const name = laneName(record.topic, key)
-    const parked = this.parked.get(name)
-    if (parked !== undefined) return this.#extend(parked, record.offset, tracker)
-    let lane = this.#lanes.get(name)
-    if (lane === undefined) {
-      lane = { topic: record.topic, key, records: [], running: false }
-      this.#lanes.set(name, lane)
-      this.#ready.push(lane)
+    const parked = this.parked.get(laneName(record.topic, key))
+    if (parked !== undefined) {
+      this.#parking.extend(parked, record.offset, tracker)
+      return
     }
-    lane.records.push(record)
-    this.#bytes += record.bytes
-    if (lane.records.length > windowBounds.perKey) this.#park(lane, undefined)
+    const lane = this.#lanes.push(record, key)
+    if (lane.records.length > windowBounds.perKey) this.#park(lane)
   }
 
   /** Takes note of a record that nobody can read: it goes to the dead letters. */
@@ -154,38 +127,37 @@ export class Subscription {
     const tracker = this.trackers.get(topic)
     if (tracker === undefined || tracker.isRecovered(offset)) return
     tracker.add(offset)
-    const appends = [this.#deadLetter({ topic, key: '', offset }, undefined, [], error)]
-    this.#tools.state.stage({ appends, done: [{ tracker, offset }] })
+    const failure = { subject: { topic, key: '', offset }, event: undefined, attempt: 0, error }
+    this.#tools.state.stage({ appends: [this.#parking.deadLetter(failure, [])], done: [{ tracker, offset }] })
   }
 
-  /** Hands a dead letter back: tried before anything of its key that waits. Gives what must be committed for it. */
-  redrive(topic: string, key: string, offset: Offset): Step {
-    const name = laneName(topic, key)
-    const lane = this.#lanes.get(name)
-    if (lane !== undefined) this.#park(lane, undefined)
-    const nothing: ParkedEntry = { first: offset, last: -1, count: 0, attempt: 0, dueMs: null, failures: [] }
-    const parked = this.parked.get(name) ?? { topic, key, entry: nothing, busy: false, ahead: [] }
-    parked.ahead = []
-    return { puts: [this.#changeEntry(parked, redriven(parked.entry, offset, this.#tools.runtime.now()))] }
+  /** Hands a dead letter back. Gives what must be committed for it, together with the request's being done. */
+  redrive(subject: Subject): Step {
+    const lane = this.#lanes.get(subject.topic, subject.key)
+    if (lane !== undefined) this.#park(lane)
+    return this.#parking.redrive(subject)
   }
 
   /** When {@link pump} has something to do that only time brings. */
   nextDueMs(): number | undefined {
-    const dueMs = this.parked.nextDueMs()
     const pausedUntilMs = this.#watch.pausedUntilMs
-    if (pausedUntilMs === undefined) return dueMs
-    return this.#canProbe() ? pausedUntilMs : undefined
+    if (this.#inFlight >= this.#concurrency || this.#closed) return undefined
+    if (pausedUntilMs === undefined) return this.parked.nextDueMs()
+    return this.#inFlight === 0 && this.#canProbe() ? pausedUntilMs : undefined
   }
 
   /** Starts whatever may run now. */
   pump(): void {
     while (!this.#closed && this.#inFlight < this.#slots()) {
-      const parked = this.parked.takeDue(
-        this.#watch.pausedUntilMs === undefined ? this.#tools.runtime.now() : Infinity,
-      )
-      if (parked !== undefined) this.#startParked(parked)
-      else if (this.#ready.length > 0) this.#startLane(this.#ready.shift() as Lane)
-      else return
+      const pausedUntilMs = this.#watch.pausedUntilMs
+      const parked = this.parked.takeDue(pausedUntilMs === undefined ? this.#tools.runtime.now() : Infinity)
+      if (parked !== undefined) {
+        this.#startParked(parked)
+        continue
+      }
+      const lane = this.#lanes.takeReady()
+      if (lane === undefined) return
+      this.#startLane(lane)
     }
   }
 
@@ -202,25 +174,22 @@ export class Subscription {
   }
 
   #canProbe(): boolean {
-    return this.#inFlight > 0 || this.#ready.length > 0 || this.parked.nextDueMs() !== undefined
+    return this.#inFlight > 0 || this.#lanes.hasReady || this.parked.nextDueMs() !== undefined
   }
 
   #wants(event: Event): boolean {
     if (this.definition.kind === 'every') return (event.data as Tick).name === this.definition.name
-    return this.#types.has(event.type)
+    return this.types.has(event.type)
   }
 
   #startLane(lane: Lane): void {
-    const record = lane.records[0]
-    const isCurrent = this.#lanes.get(laneName(lane.topic, lane.key)) === lane
-    if (record === undefined || !isCurrent || lane.running) return
-    if (this.#waitForKey(lane.key, () => this.#ready.push(lane))) return
+    const [record] = lane.records
+    if (record === undefined || this.#waitForKey(lane.key, () => this.#lanes.ready(lane))) return
     lane.running = true
     this.#inFlight += 1
     this.#tools.runtime.spawn(`handler ${this.definition.name}`, async () => {
       const subject = { topic: lane.topic, key: lane.key, offset: record.offset }
-      const outcome = await this.#attempt(subject, record.event, 1, false)
-      this.#complete(subject, record.event, 1, outcome)
+      this.#complete(subject, record.event, 1, await this.#attempt(subject, record.event, 1, false))
     })
   }
 
@@ -231,12 +200,19 @@ export class Subscription {
     this.#tools.runtime.spawn(`handler ${this.definition.name}`, async () => {
       try {
         const record = await nextOf(parked, this.#tools.readForDrain, (event) => this.#wants(event))
-        if (record === undefined) return this.#nothingLeft(parked)
+        if (record === undefined) {
+          this.#nothingLeft(parked)
+          return
+        }
         const subject = { topic: parked.topic, key: parked.key, offset: record.offset }
         const attempt = parked.entry.attempt + 1
         const isRedriven = parked.entry.redrive?.[0] === record.offset
-        const outcome = await this.#attempt(subject, record.event, attempt, isRedriven)
-        this.#complete(subject, record.event, attempt, outcome)
+        this.#complete(
+          subject,
+          record.event,
+          attempt,
+          await this.#attempt(subject, record.event, attempt, isRedriven),
+        )
       } catch (error) {
         this.#drainFailed(parked, error)
       }
@@ -248,31 +224,24 @@ export class Subscription {
     counts.attempts += 1
     if ((event.hops ?? 0) > hopLimit) return { kind: 'failed', error: loopError(event, hopLimit) }
     const silentUntil = this.trackers.get(subject.topic)?.silentUntil ?? 0
+    const silent = subject.offset < silentUntil
     return runAttempt(
-      {
-        ...subject,
-        definition: this.definition,
-        event,
-        partition,
-        attempt,
-        silent: subject.offset < silentUntil,
-        redriven: isRedriven,
-      },
+      { ...subject, definition: this.definition, event, partition, attempt, silent, redriven: isRedriven },
       this.#tools,
-      { timeoutMs: this.definition.options.timeoutMs ?? 30_000, stop },
+      { timeoutMs: this.#timeoutMs, stop },
     )
   }
 
   #complete(subject: Subject, event: Event, attempt: number, outcome: Outcome): void {
-    const settled = outcome.kind === 'failed' ? outcome.settled : undefined
     if (outcome.kind !== 'aborted') {
-      const parked = this.parked.get(laneName(subject.topic, subject.key))
       this.#count(attempt, outcome)
-      if (parked === undefined) this.#completeLane(subject, event, attempt, outcome)
-      else this.#completeParked(parked, subject, event, attempt, outcome)
+      const parked = this.parked.get(laneName(subject.topic, subject.key))
+      if (parked !== undefined) this.#completeParked(parked, subject, event, attempt, outcome)
+      else this.#completeLane(subject, event, attempt, outcome)
     }
-    if (settled === undefined) this.#release(subject)
-    else this.#awaitSettled(subject, settled)
+    if (outcome.kind === 'failed' && outcome.settled !== undefined)
+      this.#awaitSettled(subject, outcome.settled)
+    else this.#release(subject)
   }
 
   /** The first attempts tell whether the handler works at all; a repeated or a terminal failure is its event's own. */
@@ -284,24 +253,22 @@ export class Subscription {
   }
 
   #completeLane(subject: Subject, event: Event, attempt: number, outcome: Outcome): void {
-    const name = laneName(subject.topic, subject.key)
-    const lane = this.#lanes.get(name)
+    const lane = this.#lanes.get(subject.topic, subject.key)
     const tracker = this.trackers.get(subject.topic)
     if (lane === undefined || tracker === undefined || outcome.kind === 'aborted') return
     const done = [{ tracker, offset: subject.offset }]
-    if (outcome.kind === 'failed') {
-      const failure = this.#failure(attempt, outcome.error)
-      if (mayRetry(this.#retry, attempt, outcome.error) || outcome.settled !== undefined || this.#holds()) {
-        return this.#park(lane, { failure, error: outcome.error, event })
-      }
-      this.#tools.state.stage({ appends: [this.#deadLetter(subject, event, [failure], outcome.error)], done })
-    } else {
+    if (outcome.kind === 'succeeded') {
       this.#tools.state.stage({ ...outcome.effects, done })
+      this.#lanes.shift(lane)
+      return
     }
-    this.#bytes -= lane.records.shift()?.bytes ?? 0
-    lane.running = false
-    if (lane.records.length > 0) this.#ready.push(lane)
-    else this.#lanes.delete(name)
+    const failure: FailedAttempt = { subject, event, attempt, error: outcome.error }
+    if (mayRetry(this.#retry, attempt, outcome.error) || this.#parking.holds) {
+      this.#parking.fail(this.#park(lane), failure)
+      return
+    }
+    this.#tools.state.stage({ appends: [this.#parking.deadLetter(failure, [])], done })
+    this.#lanes.shift(lane)
   }
 
   #completeParked(
@@ -311,126 +278,36 @@ export class Subscription {
     attempt: number,
     outcome: Outcome,
   ): void {
-    if (outcome.kind === 'succeeded') return this.#advance(parked, subject.offset, outcome.effects)
-    if (outcome.kind === 'failed')
-      this.#failParked(parked, subject, event, this.#failure(attempt, outcome.error), outcome.error)
+    if (outcome.kind === 'succeeded') this.#parking.advance(parked, subject.offset, outcome.effects)
+    else if (outcome.kind === 'failed')
+      this.#parking.fail(parked, { subject, event, attempt, error: outcome.error })
   }
 
-  /** Takes note of a failure of the record at the front of a parked key: another attempt, or the dead letters. */
-  #failParked(
-    parked: ParkedKey,
-    subject: Subject,
-    event: Event | undefined,
-    failure: Failure,
-    error: unknown,
-  ): void {
-    const { runtime, state } = this.#tools
-    if (mayRetry(this.#retry, failure.attempt, error)) {
-      const dueMs = runtime.now() + retryDelayMs(this.#retry, failure.attempt, runtime)
-      return state.stage({
-        puts: [this.#changeEntry(parked, failed(parked.entry, subject.offset, failure, dueMs))],
-      })
-    }
-    const failures = [...parked.entry.failures, failure]
-    const appends = [this.#deadLetter(subject, event, failures, error)]
-    if (!this.#holds()) return this.#advance(parked, subject.offset, { puts: [], deletes: [], appends })
-    state.stage({
-      puts: [this.#changeEntry(parked, failed(parked.entry, subject.offset, failure, null))],
-      appends,
-    })
-  }
-
-  /** Commits effects together with a parked key's going on behind `offset`, or with its end. */
-  #advance(parked: ParkedKey, offset: Offset, effects: Step): void {
-    const entry = advanced(parked.entry, offset, this.#tools.runtime.now())
-    if (entry !== undefined) {
-      this.#tools.state.stage({
-        ...effects,
-        puts: [...(effects.puts ?? []), this.#changeEntry(parked, entry)],
-      })
-      return
-    }
-    this.parked.remove(parked)
-    const key = stateLayout.parked(this.definition.name, parked.topic, parked.key)
-    this.#tools.state.stage({ ...effects, deletes: [...(effects.deletes ?? []), key] })
-  }
-
-  /**
-   * Parks a key with all its records, a running one included: they count as done now, and the entry holds them instead.
-   * The attempt that is running then completes as one of the parked key.
-   */
-  #park(lane: Lane, failedAttempt: { failure: Failure; error: unknown; event: Event } | undefined): void {
-    const { state, runtime } = this.#tools
-    const [head] = lane.records
-    const tracker = this.trackers.get(lane.topic)
-    const last = lane.records.at(-1)
-    if (head === undefined || last === undefined || tracker === undefined) return
-    const entry: ParkedEntry = {
-      first: head.offset,
-      last: last.offset,
-      count: lane.records.length,
-      attempt: 0,
-      dueMs: runtime.now(),
-      failures: [],
-    }
-    const parked: ParkedKey = {
-      topic: lane.topic,
-      key: lane.key,
-      entry,
-      busy: lane.running,
-      ahead: [...lane.records],
-    }
-    const done = lane.records.map(({ offset }) => ({ tracker, offset }))
-    this.#lanes.delete(laneName(lane.topic, lane.key))
-    const queued = this.#ready.indexOf(lane)
-    if (queued >= 0) this.#ready.splice(queued, 1)
-    for (const { bytes } of lane.records) this.#bytes -= bytes
-    state.stage({ puts: [this.#changeEntry(parked, entry)], done })
-    if (failedAttempt === undefined) return
-    const { failure, error, event } = failedAttempt
-    this.#failParked(parked, { topic: lane.topic, key: lane.key, offset: head.offset }, event, failure, error)
-  }
-
-  /** Parks the key whose running attempt holds the cursor back, so that one slow key never stops its partition. */
-  #parkSlowest(tracker: CursorTracker): void {
-    const oldest = tracker.oldestUndone
-    for (const lane of this.#lanes.values()) {
-      if (lane.running && lane.topic === tracker.topic && lane.records[0]?.offset === oldest)
-        return this.#park(lane, undefined)
-    }
-  }
-
-  #extend(parked: ParkedKey, offset: Offset, tracker: CursorTracker): void {
-    const entry = extended(parked.entry, offset)
-    const done = [{ tracker, offset }]
-    if (entry === parked.entry) return this.#tools.state.stage({ done })
-    this.#tools.state.stage({ puts: [this.#changeEntry(parked, entry)], done })
-  }
-
-  #changeEntry(parked: ParkedKey, entry: ParkedEntry): readonly [string, ParkedEntry] {
-    parked.entry = entry
-    this.parked.set(parked)
-    return [stateLayout.parked(this.definition.name, parked.topic, parked.key), entry]
+  #park(lane: Lane): ParkedKey {
+    const tracker = this.trackers.get(lane.topic) as CursorTracker
+    this.#lanes.remove(lane)
+    return this.#parking.park(lane.records, lane.key, tracker, lane.running)
   }
 
   /** Nothing of a parked key is in the log any more: what it held was trimmed, or is of a type that is not handled now. */
   #nothingLeft(parked: ParkedKey): void {
-    const subject = {
-      topic: parked.topic,
-      key: parked.key,
-      offset: parked.entry.redrive?.[0] ?? parked.entry.last,
-    }
-    this.#advance(parked, subject.offset, {})
-    this.#release(subject)
+    const { topic, key, entry } = parked
+    const offset = entry.redrive?.[0] ?? entry.last
+    this.#parking.advance(parked, offset, {})
+    this.#release({ topic, key, offset })
   }
 
   /** A drain could not read: one bad record goes to the dead letters, anything else ends the partition's work here. */
   #drainFailed(parked: ParkedKey, error: unknown): void {
     const offset = isMillraceError(error, 'RECORD_CORRUPT') ? Number(error.facts.offset) : Number.NaN
-    if (!Number.isSafeInteger(offset)) return this.#tools.failed(error)
+    if (!(offset >= frontOf(parked.entry))) {
+      this.#tools.failed(error)
+      return
+    }
     const subject = { topic: parked.topic, key: parked.key, offset }
-    this.#advance(parked, offset, {
-      appends: [this.#deadLetter(subject, undefined, parked.entry.failures, error)],
+    const failure = { subject, event: undefined, attempt: 0, error }
+    this.#parking.advance(parked, offset, {
+      appends: [this.#parking.deadLetter(failure, parked.entry.failures)],
     })
     this.#release(subject)
   }
@@ -453,25 +330,24 @@ export class Subscription {
   /** A handler that timed out and goes on: its key waits for it, and after a grace it is shown as stuck. */
   #awaitSettled(subject: Subject, settled: Promise<void>): void {
     const { runtime, logger } = this.#tools
-    const name = subject.key
-    const graceMs = this.definition.options.timeoutMs ?? 30_000
+    const { key } = subject
     const ended = new AbortController()
     runtime.spawn(`grace of ${this.definition.name}`, async () => {
-      const expired = await runtime.sleep(graceMs, ended.signal).then(
+      const expired = await runtime.sleep(this.#timeoutMs, ended.signal).then(
         () => true,
         () => false,
       )
       if (!expired) return
-      this.#stuck.add(name)
+      this.#stuck.add(key)
       logger.warn(
-        { code: 'HANDLER_STUCK', handler: this.definition.name, key: name },
+        { code: 'HANDLER_STUCK', handler: this.definition.name, key },
         'a timed-out attempt does not end',
       )
     })
     runtime.spawn(`end of ${this.definition.name}`, async () => {
       await settled
       ended.abort()
-      this.#stuck.delete(name)
+      this.#stuck.delete(key)
       this.#release(subject)
     })
     this.#tools.changed()
@@ -490,45 +366,4 @@ export class Subscription {
     waiters.push(wake)
     return true
   }
-
-  #holds(): boolean {
-    return this.definition.options.whenExhausted === 'park'
-  }
-
-  #failure(attempt: number, error: unknown): Failure {
-    return { attempt, atMs: this.#tools.runtime.now(), error: errorRecord(error) }
-  }
-
-  #deadLetter(subject: Subject, event: Event | undefined, failures: readonly Failure[], error: unknown) {
-    this.#tools.counts.deadLettered += 1
-    const { partition, runtime } = this.#tools
-    const attempts = failures.at(-1)?.attempt ?? 0
-    const letter = {
-      handler: this.definition.name,
-      partition,
-      ...subject,
-      event,
-      error: errorRecord(error),
-      attempts,
-      failures,
-    }
-    return deadLetterEntry(this.#tools, letter, runtime)
-  }
-}
-
-interface Subject {
-  readonly topic: string
-  readonly key: string
-  readonly offset: Offset
-}
-
-function loopError(event: Event, hopLimit: number): MillraceError {
-  return new MillraceError(
-    'LOOP_SUSPECTED',
-    `A chain of events passed through more than ${hopLimit} handlers.`,
-    {
-      where: `event '${event.type}', correlation ${event.correlationid ?? event.id}`,
-      fix: 'Break the cycle of handlers that emit to one another, or raise hopLimit.',
-    },
-  )
 }

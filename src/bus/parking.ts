@@ -1,0 +1,170 @@
+import { MillraceError } from '../core/errors.ts'
+import type { Event } from '../core/event.ts'
+import type { Entry, Offset } from '../log/port.ts'
+import type { CursorTracker } from './cursor-tracker.ts'
+import { deadLetterEntry } from './dead-letter.ts'
+import type { HandlerDefinition } from './definitions.ts'
+import {
+  advanced,
+  errorRecord,
+  extended,
+  type Failure,
+  failed,
+  type ParkedEntry,
+  redriven,
+} from './parked-entry.ts'
+import { laneName, type ParkedKey, type ParkedKeys } from './parked-keys.ts'
+import type { Step } from './partition-state.ts'
+import type { LogRecord } from './record-cache.ts'
+import { mayRetry, type RetryPolicy, retryDelayMs } from './retry.ts'
+import { stateLayout } from './state-layout.ts'
+import type { SubscriptionTools } from './subscription.ts'
+
+/** What an attempt was about: one record of one key. */
+export interface Subject {
+  readonly topic: string
+  readonly key: string
+  readonly offset: Offset
+}
+
+/** How an attempt failed. */
+export interface FailedAttempt {
+  readonly subject: Subject
+  /** Undefined when the record could not be read. */
+  readonly event: Event | undefined
+  readonly attempt: number
+  readonly error: unknown
+}
+
+/**
+ * Holds keys back and lets them go again. Every change is staged as one step: the entry of the key, the done marks of the
+ * records that the entry holds from now on, and the effects or the dead letter that go with it.
+ */
+export class Parking {
+  readonly #definition: HandlerDefinition
+  readonly #keys: ParkedKeys
+  readonly #retry: RetryPolicy
+  readonly #tools: SubscriptionTools
+
+  constructor(definition: HandlerDefinition, keys: ParkedKeys, retry: RetryPolicy, tools: SubscriptionTools) {
+    this.#definition = definition
+    this.#keys = keys
+    this.#retry = retry
+    this.#tools = tools
+  }
+
+  /**
+   * Parks a key with all its waiting records, a running one included: they count as done now, and the entry holds them
+   * instead. An attempt that is running then completes as one of the parked key.
+   */
+  park(records: readonly LogRecord[], key: string, tracker: CursorTracker, running: boolean): ParkedKey {
+    const [head] = records
+    const last = records.at(-1)
+    if (head === undefined || last === undefined) throw new TypeError('park: there is no record to hold')
+    const dueMs = this.#tools.runtime.now()
+    const entry = {
+      first: head.offset,
+      last: last.offset,
+      count: records.length,
+      attempt: 0,
+      dueMs,
+      failures: [],
+    }
+    const parked: ParkedKey = { topic: tracker.topic, key, entry, busy: running, ahead: [...records] }
+    this.#tools.state.stage({
+      puts: [this.#change(parked, entry)],
+      done: records.map(({ offset }) => ({ tracker, offset })),
+    })
+    return parked
+  }
+
+  /** One more record of a parked key was read. */
+  extend(parked: ParkedKey, offset: Offset, tracker: CursorTracker): void {
+    const entry = extended(parked.entry, offset)
+    const puts = entry === parked.entry ? [] : [this.#change(parked, entry)]
+    this.#tools.state.stage({ puts, done: [{ tracker, offset }] })
+  }
+
+  /** Commits effects together with a parked key's going on behind `offset`, or with its end. */
+  advance(parked: ParkedKey, offset: Offset, effects: Step): void {
+    const entry = advanced(parked.entry, offset, this.#tools.runtime.now())
+    if (entry !== undefined) {
+      this.#tools.state.stage({ ...effects, puts: [...(effects.puts ?? []), this.#change(parked, entry)] })
+      return
+    }
+    this.#keys.remove(parked)
+    const key = stateLayout.parked(this.#definition.name, parked.topic, parked.key)
+    this.#tools.state.stage({ ...effects, deletes: [...(effects.deletes ?? []), key] })
+  }
+
+  /** The record at the front of a parked key failed: it is tried again, or goes to the dead letters. */
+  fail(parked: ParkedKey, failure: FailedAttempt): void {
+    const { runtime, state } = this.#tools
+    const { attempt, error, subject } = failure
+    if (mayRetry(this.#retry, attempt, error)) {
+      const dueMs = runtime.now() + retryDelayMs(this.#retry, attempt, runtime)
+      const entry = failed(parked.entry, subject.offset, this.#failureOf(failure), dueMs)
+      state.stage({ puts: [this.#change(parked, entry)] })
+      return
+    }
+    const appends = [this.deadLetter(failure, parked.entry.failures)]
+    if (!this.holds) {
+      this.advance(parked, subject.offset, { appends })
+      return
+    }
+    const entry = failed(parked.entry, subject.offset, this.#failureOf(failure), null)
+    state.stage({ puts: [this.#change(parked, entry)], appends })
+  }
+
+  /** Hands a dead letter back: tried before anything of its key that waits. Gives what must be committed for it. */
+  redrive(subject: Subject): Step {
+    const { topic, key, offset } = subject
+    const nothing: ParkedEntry = { first: offset, last: -1, count: 0, attempt: 0, dueMs: null, failures: [] }
+    const parked = this.#keys.get(laneName(topic, key)) ?? {
+      topic,
+      key,
+      entry: nothing,
+      busy: false,
+      ahead: [],
+    }
+    parked.ahead = []
+    return { puts: [this.#change(parked, redriven(parked.entry, offset, this.#tools.runtime.now()))] }
+  }
+
+  /** The entry of a dead letter, with the whole history of its record. */
+  deadLetter(failure: FailedAttempt, earlier: readonly Failure[]): Entry {
+    const { partition, runtime, counts } = this.#tools
+    const { subject, event, attempt: attempts, error } = failure
+    counts.deadLettered += 1
+    const failures = attempts === 0 ? earlier : [...earlier, this.#failureOf(failure)]
+    const letter = { handler: this.#definition.name, partition, ...subject, event, attempts, failures }
+    return deadLetterEntry(this.#tools, { ...letter, error: errorRecord(error) }, runtime)
+  }
+
+  /** Whether a key is held after its attempts are exhausted, until it is redriven. */
+  get holds(): boolean {
+    return this.#definition.options.whenExhausted === 'park'
+  }
+
+  #failureOf({ attempt, error }: FailedAttempt): Failure {
+    return { attempt, atMs: this.#tools.runtime.now(), error: errorRecord(error) }
+  }
+
+  #change(parked: ParkedKey, entry: ParkedEntry): readonly [string, ParkedEntry] {
+    parked.entry = entry
+    this.#keys.set(parked)
+    return [stateLayout.parked(this.#definition.name, parked.topic, parked.key), entry]
+  }
+}
+
+/** The failure of an event whose chain has passed through too many handlers. */
+export function loopError(event: Event, hopLimit: number): MillraceError {
+  return new MillraceError(
+    'LOOP_SUSPECTED',
+    `A chain of events passed through more than ${hopLimit} handlers.`,
+    {
+      where: `event '${event.type}', correlation ${event.correlationid ?? event.id}`,
+      fix: 'Break the cycle of handlers that emit to one another, or raise hopLimit.',
+    },
+  )
+}
