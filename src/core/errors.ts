@@ -31,6 +31,7 @@ export const errorCodes = {
   JSON_INVALID: { retryable: false, status: 400 },
   KEY_INVALID: { retryable: false, status: 400 },
   KEY_TOO_LONG: { retryable: false, status: 400 },
+  LISTEN_FAILED: { retryable: false, status: 500 },
   LOG_CLOSED: { retryable: false, status: 503 },
   LOG_FULL: { retryable: true, status: 507 },
   LOG_IN_USE: { retryable: true, status: 503 },

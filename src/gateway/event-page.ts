@@ -9,11 +9,11 @@ import { integer, parameters, required } from './parameters.ts'
 const limits = { records: 1000, defaultRecords: 100, bytes: 4 * 1024 * 1024 } as const
 
 /**
- * Answers `GET /events?topic&partition&from&limit` with `{ records: [{ topic, partition, offset, event }], next }`: the records
+ * The JSON that answers `GET /events?topic&partition&from&limit`: `{ records: [{ topic, partition, offset, event }], next }`: the records
  * of one partition from an offset or a time (RFC 3339) on, or from its start, each event in the CloudEvents JSON format,
  * and where to read on.
  */
-export async function readEvents(running: RunningApp, query: unknown): Promise<Response> {
+export async function readEvents(running: RunningApp, query: unknown): Promise<string> {
   const given = parameters(query, ['topic', 'partition', 'from', 'limit'])
   const { engine } = running
   const topic = required(given.topic, 'topic')
@@ -31,8 +31,7 @@ export async function readEvents(running: RunningApp, query: unknown): Promise<R
   await checkTopic(running, topic)
   const at = { topic, partition }
   const from = await offsetOf(running, at, given.from)
-  const batch = await readAt(running, at, from, records)
-  return new Response(pageJson(at, batch), { headers: { 'content-type': 'application/json' } })
+  return pageJson(at, await readAt(running, at, from, records))
 }
 
 /** Where to begin: at an offset, at the first record appended at a time or later, or at the start. */

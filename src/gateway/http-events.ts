@@ -57,7 +57,8 @@ function parseBatch(batch: unknown): readonly IncomingEvent[] {
 }
 
 function parseBinary(request: EventRequest, type: MediaType | undefined): IncomingEvent {
-  const attributes: Record<string, unknown> = {}
+  // Without a prototype, so that a header named `ce-__proto__` is an attribute like any other, and refused.
+  const attributes: Record<string, unknown> = Object.create(null)
   for (const [header, values] of Object.entries(request.headersDistinct)) {
     if (!header.startsWith(prefix) || values === undefined) continue
     attributes[header.slice(prefix.length)] = headerValue(header, values)

@@ -1,5 +1,5 @@
 import type { RunningApp } from '../app/running.ts'
-import { MillraceError } from '../core/errors.ts'
+import { MillraceError, messageOf } from '../core/errors.ts'
 import type { GatewayServer } from './server.ts'
 
 /** A server that listens. */
@@ -27,7 +27,7 @@ export interface ListenOptions {
 /** How long closing waits for requests in flight unless told otherwise. */
 export const defaultDrainMs = 10_000
 
-/** Begins to listen; `PORT_IN_USE` where another program does already. */
+/** Begins to listen; `PORT_IN_USE` where another program does already, `LISTEN_FAILED` for any other cause. */
 export async function listen(server: GatewayServer, options: ListenOptions): Promise<Listening> {
   const { host, port } = options
   try {
@@ -63,15 +63,22 @@ async function close(server: GatewayServer, options: ListenOptions): Promise<voi
   await finished
 }
 
-function listenError(error: unknown, host: string, port: number): unknown {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
-  if (code !== 'EADDRINUSE') return error
-  return new MillraceError('PORT_IN_USE', `Port ${port} of ${host} is in use by another program.`, {
-    where: `port ${port}`,
-    fix: 'Stop the other program, or choose another port.',
-    cause: error,
-    facts: { host, port },
-  })
+function listenError(cause: unknown, host: string, port: number): MillraceError {
+  const details = { where: `port ${port}`, cause, facts: { host, port } }
+  if (cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE') {
+    return new MillraceError('PORT_IN_USE', `Port ${port} of ${host} is in use by another program.`, {
+      ...details,
+      fix: 'Stop the other program, or choose another port.',
+    })
+  }
+  return new MillraceError(
+    'LISTEN_FAILED',
+    `Cannot listen on port ${port} of ${host}: ${messageOf(cause)}.`,
+    {
+      ...details,
+      fix: 'Choose a host of this machine, and a port from 1024 to 65535.',
+    },
+  )
 }
 
 function urlHost(host: string): string {

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { RunningApp } from '../app/running.ts'
 import { isInternalTopic } from '../bus/internal-topics.ts'
 import { readEvents } from './event-page.ts'
@@ -6,6 +6,7 @@ import { eventsOf } from './http-events.ts'
 import { defaultDrainMs, type Listening, listen } from './listen.ts'
 import { checkListenHost, checkRequestHost } from './loopback.ts'
 import { parameters } from './parameters.ts'
+import { retryAfterSeconds } from './problem.ts'
 import { createServer, withHead } from './server.ts'
 
 /** Options of {@link servePlatform}. */
@@ -22,15 +23,16 @@ export interface PlatformOptions {
 
 const defaultMaxBodyBytes = 4 * 1024 * 1024
 
-type Answer = (running: RunningApp, request: FastifyRequest) => unknown
+/** Gives what is answered as JSON. */
+type Answer = (running: RunningApp, request: FastifyRequest, reply: FastifyReply) => unknown
 
 const routes: readonly { readonly method: 'GET' | 'POST'; readonly path: string; readonly answer: Answer }[] =
   [
     { method: 'POST', path: '/events', answer: takeEvents },
-    { method: 'GET', path: '/events', answer: (running, request) => readEvents(running, request.query) },
+    { method: 'GET', path: '/events', answer: giveEvents },
     { method: 'GET', path: '/topics', answer: listTopics },
     { method: 'GET', path: '/handlers', answer: listHandlers },
-    { method: 'GET', path: '/health/live', answer: () => Response.json({ status: 'live' }) },
+    { method: 'GET', path: '/health/live', answer: () => ({ status: 'live' }) },
     { method: 'GET', path: '/health/ready', answer: readiness },
   ]
 
@@ -60,7 +62,7 @@ function addRoutes(fastify: FastifyInstance, running: RunningApp): void {
     fastify.route({
       method: [...withHead(method)],
       url: path,
-      handler: async (request) => answer(running, request),
+      handler: async (request, reply) => answer(running, request, reply),
     })
   }
 }
@@ -69,7 +71,7 @@ function methodsOf(path: string): readonly string[] {
   return routes.filter((route) => route.path === path).flatMap(({ method }) => withHead(method))
 }
 
-async function takeEvents(running: RunningApp, request: FastifyRequest): Promise<Response> {
+async function takeEvents(running: RunningApp, request: FastifyRequest, reply: FastifyReply) {
   const { topic } = parameters(request.query, ['topic'])
   const body = Buffer.isBuffer(request.body) ? request.body : new Uint8Array()
   const { headers, headersDistinct } = request.raw
@@ -81,10 +83,16 @@ async function takeEvents(running: RunningApp, request: FastifyRequest): Promise
     offset: place.offset,
     ...(place.duplicate ? { duplicate: true } : {}),
   }))
-  return Response.json({ accepted: records.length, records }, { status: 202 })
+  reply.code(202)
+  return { accepted: records.length, records }
 }
 
-async function listTopics(running: RunningApp): Promise<Response> {
+function giveEvents(running: RunningApp, request: FastifyRequest, reply: FastifyReply): Promise<string> {
+  reply.type('application/json')
+  return readEvents(running, request.query)
+}
+
+async function listTopics(running: RunningApp) {
   const { engine } = running
   const topics = await engine.listTopics()
   const listed = topics.map(async ({ name, options }) => ({
@@ -98,14 +106,15 @@ async function listTopics(running: RunningApp): Promise<Response> {
       })),
     ),
   }))
-  return Response.json({ topics: await Promise.all(listed) })
+  return { topics: await Promise.all(listed) }
 }
 
-async function listHandlers(running: RunningApp): Promise<Response> {
-  return Response.json({ handlers: await running.status() })
+async function listHandlers(running: RunningApp) {
+  return { handlers: await running.status() }
 }
 
-function readiness(running: RunningApp): Response {
-  if (running.ready) return Response.json({ status: 'ready' })
-  return Response.json({ status: 'stopping' }, { status: 503, headers: { 'retry-after': '1' } })
+function readiness(running: RunningApp, _request: FastifyRequest, reply: FastifyReply) {
+  if (running.ready) return { status: 'ready' }
+  reply.code(503).header('retry-after', String(retryAfterSeconds(503)))
+  return { status: 'stopping' }
 }

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { CloudEvent, HTTP } from 'cloudevents'
 import { describe, expect, test } from 'vitest'
 import { MillraceError } from '../../src/core/errors.ts'
@@ -318,6 +320,14 @@ const badInputs: readonly BadInput[] = [
     'header ce-my-header',
   ],
   [
+    'a header name that every object has',
+    { ...binary, 'ce-__proto__': 'x' },
+    null,
+    400,
+    'EVENT_INVALID',
+    'header ce-__proto__',
+  ],
+  [
     'an overlong encoding',
     { ...binary, 'ce-subject': '%C0%A0' },
     null,
@@ -435,6 +445,27 @@ describe('a log that cannot take more', () => {
     const response = await structured(at, attributes)
     expect(response.headers.get('retry-after')).toBe(retryAfter)
     expect(await problem(response)).toMatchObject({ status, code })
+  })
+
+  test('bodies that might not fit into memory together are refused with Retry-After', async () => {
+    const { at } = await serveShop({ maxBodyBytes: 40 * 1024 * 1024 })
+    const held = httpRequest(`${at.url}/events`, { method: 'POST', headers: structuredType })
+    const answered = once(held, 'response')
+    held.write(' ')
+    const chunked = () =>
+      fetch(`${at.url}/events`, {
+        method: 'POST',
+        headers: structuredType,
+        body: new Blob([smallest]).stream(),
+        duplex: 'half',
+      } as RequestInit)
+    await expect.poll(async () => (await chunked()).headers.get('retry-after')).toBe('1')
+    expect(await problem(await chunked())).toMatchObject({ status: 429, code: 'OVERLOADED' })
+    held.end(smallest)
+    const [taken] = (await answered) as [IncomingMessage]
+    expect(taken.statusCode).toBe(202)
+    taken.resume()
+    await expect.poll(async () => (await chunked()).status).toBe(202)
   })
 
   test('an unknown error is 500, tells nothing of itself, and is logged', async () => {

@@ -2,7 +2,7 @@ import { request as httpRequest } from 'node:http'
 import { describe, expect, test } from 'vitest'
 import type { RunningApp } from '../../src/app/running.ts'
 import { MillraceError } from '../../src/core/errors.ts'
-import { type Listening, servePlatform } from '../../src/gateway/index.ts'
+import { type Listening, serveApp, servePlatform } from '../../src/gateway/index.ts'
 import { NoteKept, OrderPlaced, problem, serveShop } from './platform-support.ts'
 import { type StartInMemory, startInMemory } from './support.ts'
 
@@ -131,9 +131,11 @@ describe('the state of the platform', () => {
   test('a wrong path is 404, and a wrong method is 405 with what is allowed', async () => {
     const { at } = await serveShop()
     expect(await problem(await fetch(`${at.url}/event`))).toMatchObject({ status: 404, code: 'NOT_FOUND' })
-    const response = await fetch(`${at.url}/events`, { method: 'DELETE' })
-    expect(response.headers.get('allow')).toBe('POST, HEAD, GET')
-    expect(await problem(response)).toMatchObject({ status: 405, code: 'METHOD_NOT_ALLOWED' })
+    for (const method of ['DELETE', 'OPTIONS', 'PROPFIND']) {
+      const response = await fetch(`${at.url}/events`, { method })
+      expect(response.headers.get('allow')).toBe('POST, HEAD, GET')
+      expect(await problem(response)).toMatchObject({ status: 405, code: 'METHOD_NOT_ALLOWED' })
+    }
   })
 })
 
@@ -157,6 +159,13 @@ describe('nobody from outside is let in', () => {
         .end()
     })
     expect(status).toBe(403)
+  })
+
+  test('a host that is not this machine is LISTEN_FAILED', async () => {
+    const running = await startInMemory({ name: 'shop' })
+    await expect(serveApp(running, { port: 0, host: '192.0.2.1' })).rejects.toMatchObject({
+      code: 'LISTEN_FAILED',
+    })
   })
 
   test('a port that is taken is PORT_IN_USE', async () => {
