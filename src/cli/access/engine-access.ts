@@ -1,6 +1,6 @@
 import type { App } from '../../app/app.ts'
 import { type Admitted, Door } from '../../bus/door.ts'
-import { ingestProgressedType, ingestTopic } from '../../bus/internal-topics.ts'
+import { ingestProgressedType, ingestTopic, internalTopics } from '../../bus/internal-topics.ts'
 import { Publisher } from '../../bus/publisher.ts'
 import { RecordCache } from '../../bus/record-cache.ts'
 import { MillraceError } from '../../core/errors.ts'
@@ -53,21 +53,27 @@ function doorOf({ engine, runtime }: EngineAccessOptions, app: App | undefined):
 function appendAsDeclared(options: EngineAccessOptions, app: App): Append {
   const { engine, runtime } = options
   const door = doorOf(options, app)
+  const ensured = new Set<string>()
+  const ensureTopic = async (name: string) => {
+    if (ensured.has(name)) return
+    const retention = app.topics[name]?.retention
+    await engine.createTopic(name, retention === undefined ? {} : { retention })
+    ensured.add(name)
+  }
   const publisher = new Publisher({
     engine,
     runtime,
     door,
     cache: new RecordCache(0),
     events: app.events,
-    delayedTopic: '',
+    delayedTopic: internalTopics(app.name).delayed,
+    ensureTopic,
   })
   return async (events, topic) => {
-    if (topic !== undefined && options.createTopic) await engine.createTopic(topic, {})
-    for (const name of new Set([...app.events.values()].map((type) => door.topicOf(type)))) {
-      await engine.createTopic(
-        name,
-        app.topics[name]?.retention ? { retention: app.topics[name].retention } : {},
-      )
+    if (topic !== undefined && options.createTopic) await ensureTopic(topic)
+    for (const { type } of events) {
+      const declared = app.events.get(type)
+      if (topic === undefined && declared !== undefined) await ensureTopic(door.topicOf(declared))
     }
     return publisher.accept(events, topic)
   }

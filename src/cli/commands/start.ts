@@ -13,6 +13,7 @@ interface StartCommandOptions {
   readonly port: number
   readonly platformPort: number
   readonly log?: string
+  readonly forget?: readonly string[]
 }
 
 /** Adds `millrace start`. */
@@ -24,6 +25,7 @@ export function addStart(program: Command, context: () => CommandContext): void 
     .option('--port <port>', "the port of the application's own routes", wholeNumber(0, 65_535), 3000)
     .option('--platform-port <port>', "the platform's port", wholeNumber(0, 65_535), 4400)
     .option('--log <url>', `the log (default: MILLRACE_LOG, else ${defaultLogUrl})`)
+    .option('--forget <handler...>', 'drop the pending work of handlers that are no longer there')
   withCommonOptions(command).action(
     async (file: string, options: StartCommandOptions) => await startFile(file, options, context()),
   )
@@ -34,7 +36,9 @@ async function startFile(file: string, options: StartCommandOptions, context: Co
   const loaded = await loadApp(file)
   const log = options.log ?? environment.MILLRACE_LOG ?? defaultLogUrl
   const { start } = await import('../../app/start.ts')
-  const running = await start(loaded.app, { log, runtime, logger: await loggerOf(output) })
+  const logger = await loggerOf(output)
+  const { forget = [] } = options
+  const running = await start(loaded.app, { log, runtime, logger, forget })
   const stop = stopRequest(process, runtime)
   const ports: Listening[] = []
   try {

@@ -42,7 +42,7 @@ export function eventOf(line: Line, mapping: Mapping, facts: LineFacts): Event {
 
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
-/** Parses JSON; `JSON_INVALID` with the column where it stops being JSON. */
+/** Parses JSON; `JSON_INVALID` with the column where it stops being JSON, where that is known. */
 export function parseJson(bytes: Uint8Array): unknown {
   let text = ''
   try {
@@ -50,15 +50,20 @@ export function parseJson(bytes: Uint8Array): unknown {
     return JSON.parse(text)
   } catch (cause) {
     const message = cause instanceof SyntaxError ? messageOf(cause) : 'The bytes are not UTF-8'
-    const position = /at position (\d+)/.exec(message)?.[1]
     const [what] = message.split(/ (?:in JSON )?at position /)
     throw new MillraceError('JSON_INVALID', `This is not JSON: ${what}.`, {
-      where:
-        text === '' ? undefined : `column ${position === undefined ? text.length + 1 : Number(position) + 1}`,
+      where: columnOf(message, text),
       fix: 'Correct it, or give JSON.',
       cause,
     })
   }
+}
+
+/** The parser tells the place of some errors; for others it quotes what is around it. */
+function columnOf(message: string, text: string): string | undefined {
+  const position = /at position (\d+)/.exec(message)?.[1]
+  if (position !== undefined) return `column ${Number(position) + 1}`
+  return message.includes('end of JSON input') && text !== '' ? `column ${text.length + 1}` : undefined
 }
 
 type Fields = Readonly<Record<string, unknown>>
