@@ -35,6 +35,9 @@ export async function start(app: App, options: StartOptions = {}): Promise<Runni
   const log = options.log ?? 'lmdb:.millrace'
   const partitions = options.partitions === undefined ? {} : { partitions: options.partitions }
   const engine = typeof log === 'string' ? await openEngine(log, { runtime, ...partitions }) : log
+  if (!engine.capabilities.appendDeduplicates) {
+    throw new TypeError('start: this engine does not deduplicate appends, which publishing twice relies on')
+  }
   const running = new Running(app, engine, runtime, options)
   try {
     await running.begin()
