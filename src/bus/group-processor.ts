@@ -148,7 +148,8 @@ export class GroupProcessor {
     } catch (error) {
       processor.abandon(error)
       if (!claim.signal.aborted) this.#failed(claim, error)
-      throw error
+      // Partitions change hands while others start and stop too: this one is its next owner's concern.
+      if (!isMillraceError(error, 'NOT_OWNER')) throw error
     }
   }
 

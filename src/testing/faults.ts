@@ -20,13 +20,13 @@ export type FaultRates = Readonly<Partial<Record<FaultKind, number>>>
 
 /** The rates that a kind has unless another is given. */
 export const defaultFaultRates: Readonly<Record<FaultKind, number>> = {
-  crash: 0.01,
-  stop: 0.005,
-  session: 0.01,
-  storage: 0.02,
-  delay: 0.1,
+  crash: 0.003,
+  stop: 0.001,
+  session: 0.003,
+  storage: 0.01,
+  delay: 0.03,
   handler: 0.3,
-  clock: 0.01,
+  clock: 0.002,
 }
 
 /** Kinds of fault at their default rates, or a rate for each. */
@@ -60,7 +60,7 @@ export class FaultPlan {
   readonly #random: Readonly<Record<FaultKind, SeededRandom>>
   readonly #happened: number[] = []
   #count = 0
-  #ended = false
+  #active = false
 
   constructor(options: FaultPlanOptions) {
     this.#options = options
@@ -81,13 +81,13 @@ export class FaultPlan {
 
   /** Whether faults can still happen. */
   get active(): boolean {
-    return !this.#ended
+    return this.#active
   }
 
-  /** Whether a fault happens now, which is drawn anew for each call. */
-  happens(kind: FaultKind, what: () => string): boolean {
-    const rate = this.#options.rates[kind] ?? 0
-    if (this.#ended || rate === 0 || !this.#random[kind].chance(rate)) return false
+  /** Whether a fault happens now, which is drawn anew for each call; `weight` multiplies its rate. */
+  happens(kind: FaultKind, what: () => string, weight = 1): boolean {
+    const rate = this.rate(kind) * weight
+    if (rate === 0 || !this.#random[kind].chance(rate)) return false
     return this.take(kind, what)
   }
 
@@ -101,12 +101,18 @@ export class FaultPlan {
     return true
   }
 
+  /** The rate of a kind at present. */
   rate(kind: FaultKind): number {
-    return this.#ended ? 0 : (this.#options.rates[kind] ?? 0)
+    return this.#active ? (this.#options.rates[kind] ?? 0) : 0
+  }
+
+  /** From now on faults can happen. */
+  begin(): void {
+    this.#active = true
   }
 
   /** From now on nothing happens any more. */
   end(): void {
-    this.#ended = true
+    this.#active = false
   }
 }

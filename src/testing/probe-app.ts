@@ -4,6 +4,7 @@ import { event } from '../core/event.ts'
 import type { Schema } from '../core/schema.ts'
 import type { Publication } from './publishers.ts'
 import type { SeededRandom } from './random.ts'
+import type { SimulationSettings } from './simulation.ts'
 
 function trusted<T>(): Schema<T> {
   return { '~standard': { version: 1, vendor: 'millrace', validate: (value) => ({ value: value as T }) } }
@@ -97,4 +98,11 @@ export function publishProbe(random: SeededRandom): Publication {
   return random.chance(0.1)
     ? { type: Placed, data, options: { delay: random.between(1, 5_000) } }
     : { type: Placed, data }
+}
+
+/** The command that simulates {@link probeApp} again. */
+export function replayProbe({ seed, steps, rates, processes, events, without }: SimulationSettings): string {
+  const faults = Object.keys(rates).join(',')
+  const left = without.length === 0 ? '' : ` --without ${without.join(',')}`
+  return `npm run simulate -- --seed ${seed} --steps ${steps} --events ${events} --processes ${processes} --faults '${faults}'${left}`
 }

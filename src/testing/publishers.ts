@@ -16,7 +16,7 @@ export interface Publication {
 /** Makes the next event to be published. Everything random in it must come from `random`. */
 export type Workload = (random: SeededRandom) => Publication
 
-const retryMs = 500
+const retryMs = 2_000
 
 /** Publishers outside the processes: each publishes an event through any of them until one acknowledges it. */
 export class Publishers {

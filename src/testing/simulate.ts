@@ -19,7 +19,7 @@ import {
 export interface SimulateOptions {
   /** Decides everything that is left to chance. */
   readonly seed: number
-  /** How many steps are disturbed before everything is left to settle; 500 unless given. */
+  /** How many steps are disturbed before everything is left to settle; 1,500 unless given. */
   readonly steps?: number
   /** Which faults happen: kinds at their default rates, or a rate for each; all of them unless given. */
   readonly faults?: Faults
@@ -79,7 +79,7 @@ export async function simulate(app: App, options: SimulateOptions): Promise<Simu
   const subject: SimulationSubject = { app, start: options.start ?? start, workload: options.publish }
   const settings: SimulationSettings = {
     seed: options.seed,
-    steps: options.steps ?? 500,
+    steps: options.steps ?? 1_500,
     rates: faultRates(options.faults ?? faultKinds),
     processes: options.processes ?? 3,
     partitions: options.partitions ?? 4,

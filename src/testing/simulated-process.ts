@@ -132,10 +132,10 @@ export class SimulatedProcess {
     )
   }
 
-  /** Lets the other processes take over without telling this one. */
+  /** Lets the other processes take over without telling this one, which must have taken part. */
   loseSession(): void {
     const incarnation = this.#incarnation
-    if (incarnation === undefined || incarnation.sessionLost) return
+    if (incarnation?.running === undefined || incarnation.sessionLost) return
     incarnation.sessionLost = true
     incarnation.engine.loseSession()
   }
@@ -173,7 +173,8 @@ export class SimulatedProcess {
 
   #storageFault(name: string, step: string): Error | undefined {
     if (/^(close|leave|changed):/.test(step)) return undefined
-    if (!this.#world.plan.happens('storage', () => `${name} ${step}`)) return undefined
+    const weight = /^(append|commit):/.test(step) ? 1 : 0.1
+    if (!this.#world.plan.happens('storage', () => `${name} ${step}`, weight)) return undefined
     return new MillraceError('STORAGE_FAILED', `The simulation lets ${step} fail.`)
   }
 

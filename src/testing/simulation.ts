@@ -45,7 +45,9 @@ export interface SimulationOutcome {
 /** When every simulation begins: 2026-01-01 in UTC. */
 const epochMs = Date.UTC(2026, 0, 1)
 
-const publishChance = 0.12
+/** How much likelier a crash is between the halves of a commit. */
+const crashWeightInCommit = 8
+const maxStartDecisions = 5_000
 const maxSettlingDecisions = 200_000
 const maxSettlingMs = 6 * 60 * 60 * 1000
 const checkEveryMs = 1_000
@@ -63,6 +65,7 @@ export class Simulation {
   readonly #publishers: Publishers
   readonly #observer: LogObserver
   readonly #stateObserver: StateObserver
+  /** Whether the last step applied a commit. */
   #committed = false
   readonly #restarting = new Set<SimulatedProcess>()
 
@@ -118,7 +121,10 @@ export class Simulation {
   }
 
   async #disturb(): Promise<void> {
+    const publishChance = Math.min(0.12, (1.5 * this.#settings.events) / this.#settings.steps)
     for (const process of this.#processes) process.start()
+    if (this.#choice.chance(0.75)) await this.#startUndisturbed()
+    this.#plan.begin()
     for (let decision = 0; decision < this.#settings.steps; decision += 1) {
       await this.#look()
       this.#disturbProcesses()
@@ -126,6 +132,15 @@ export class Simulation {
       const more = this.#publishers.published < this.#settings.events
       if (more && this.#choice.chance(publishChance)) this.#publishers.publishNext()
       else if (!this.#advance() && !more) return
+    }
+  }
+
+  /** Most courses begin with all processes up: starting takes many steps, and few seeds would get beyond it. */
+  async #startUndisturbed(): Promise<void> {
+    for (let decision = 0; decision < maxStartDecisions; decision += 1) {
+      await this.#look()
+      if (this.#processes.every((process) => process.running !== undefined)) return
+      if (!this.#advance()) return
     }
   }
 
@@ -186,11 +201,11 @@ export class Simulation {
     await turn()
     this.#observer.look()
     if (this.#committed) this.#recorder.cursors.push(...this.#stateObserver.look(this.#observer.step))
-    this.#committed = false
   }
 
   /** Lets one step happen or one timer fire; false when there is neither. */
   #advance(): boolean {
+    this.#committed = false
     const steps = this.#eligible()
     const timer = this.#time.next()
     const lateSteps =
@@ -218,7 +233,7 @@ export class Simulation {
   }
 
   #disturbProcesses(): void {
-    this.#disturbOne('crash', (process) => process.crash())
+    this.#disturbOne('crash', (process) => process.crash(), this.#committed ? crashWeightInCommit : 1)
     this.#disturbOne('stop', (process) => process.stop())
     this.#disturbOne('session', (process) => {
       process.loseSession()
@@ -231,11 +246,15 @@ export class Simulation {
     })
   }
 
-  #disturbOne(kind: 'crash' | 'stop' | 'session' | 'clock', act: (process: SimulatedProcess) => void): void {
+  #disturbOne(
+    kind: 'crash' | 'stop' | 'session' | 'clock',
+    act: (process: SimulatedProcess) => void,
+    weight = 1,
+  ): void {
     const up = this.#processes.filter((process) => !process.isDown)
     if (up.length === 0) return
     const process = this.#plan.random(kind).pick(up)
-    if (this.#plan.happens(kind, () => process.name)) act(process)
+    if (this.#plan.happens(kind, () => process.name, weight)) act(process)
   }
 
   #restartProcesses(): void {

@@ -9,6 +9,7 @@ function planOf(without: readonly number[] = []): { plan: FaultPlan; lines: stri
     without: new Set(without),
     onFault: (line) => lines.push(line),
   })
+  plan.begin()
   return { plan, lines }
 }
 

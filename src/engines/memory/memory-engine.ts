@@ -63,6 +63,8 @@ export class MemoryEngine implements LogEngine {
   readonly #lanes = new Lanes()
   readonly #running = new Set<Promise<unknown>>()
   readonly #memberships = new Set<MemoryMembership>()
+  /** Those of a session that was lost, until it is regained. */
+  readonly #expelled = new Set<MemoryMembership>()
   readonly #closing = new AbortController()
   #closed: Promise<void> | undefined
   #crashed = false
@@ -176,15 +178,20 @@ export class MemoryEngine implements LogEngine {
 
   /** Others take over, but this process goes on and does not know: it finds out when it commits, or is told. */
   loseSession(): void {
-    for (const membership of this.#memberships) membership.vanish()
+    for (const membership of this.#memberships) {
+      membership.vanish()
+      this.#expelled.add(membership)
+    }
   }
 
-  /** After {@link loseSession}: tells of the loss of every claim, and takes part again. */
+  /** After {@link loseSession}: tells of the loss of every claim, and takes part again, unless it has left meanwhile. */
   regainSession(): void {
-    for (const membership of this.#memberships) {
+    for (const membership of this.#expelled) {
+      if (!this.#memberships.has(membership)) continue
       membership.loseAll()
       membership.enter()
     }
+    this.#expelled.clear()
   }
 
   async #end(): Promise<void> {

@@ -1,0 +1,48 @@
+// Simulates the probe application: npm run simulate -- --seed 123 [--count 100] [--steps 1500] [--faults crash,handler]
+import { parseArgs } from 'node:util'
+import { type FaultKind, faultKinds } from '../src/testing/faults.ts'
+import { probeApp, publishProbe, replayProbe } from '../src/testing/probe-app.ts'
+import { SimulationFailed, simulate } from '../src/testing/simulate.ts'
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string', default: '1' },
+    count: { type: 'string', default: '1' },
+    steps: { type: 'string', default: '1500' },
+    events: { type: 'string', default: '40' },
+    processes: { type: 'string', default: '3' },
+    faults: { type: 'string', default: faultKinds.join(',') },
+    without: { type: 'string', default: '' },
+    trace: { type: 'boolean', default: false },
+    'go-on': { type: 'boolean', default: false },
+  },
+})
+
+const first = Number(values.seed)
+const numbers = (list: string) => list.split(',').filter(Boolean).map(Number)
+let failed = 0
+for (let seed = first; seed < first + Number(values.count); seed += 1) {
+  try {
+    const { trace, traceHash, history, virtualMs } = await simulate(probeApp, {
+      seed,
+      steps: Number(values.steps),
+      events: Number(values.events),
+      processes: Number(values.processes),
+      faults: values.faults.split(',').filter(Boolean) as FaultKind[],
+      without: numbers(values.without),
+      publish: publishProbe,
+      replay: replayProbe,
+    })
+    if (values.trace) console.log(trace.join('\n'))
+    console.log(
+      `seed ${seed}: holds; ${history.acknowledged.length} acknowledged, ${history.attempts.length} attempts, ${history.deadLetters.length} dead letters, ${trace.length} lines, ${Math.round(virtualMs / 1000)} s, ${traceHash.slice(0, 12)}`,
+    )
+  } catch (error) {
+    if (!(error instanceof SimulationFailed)) throw error
+    failed += 1
+    if (values.trace) console.log(error.report.trace.join('\n'))
+    console.log(error.message)
+    if (!values['go-on']) break
+  }
+}
+process.exitCode = failed === 0 ? 0 : 1
