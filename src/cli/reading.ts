@@ -22,16 +22,55 @@ export async function* mergePlaces(
   limit = Number.POSITIVE_INFINITY,
 ): AsyncGenerator<ShownRecord> {
   if (from === 'end') return
-  const heads: { record: ShownRecord; rest: AsyncGenerator<ShownRecord> }[] = []
+  const sources = places.map((place) => recordsOf(access, place, from === 'start' ? place.start : from))
+  let given = 0
+  for await (const record of merged(sources)) {
+    yield record
+    given += 1
+    if (given >= limit) return
+  }
+}
+
+/** The `count` records that happened last, the oldest of them first. Holds as many of each place. */
+export async function* newest({ access, places }: Reading, count: number): AsyncGenerator<ShownRecord> {
+  const sources: AsyncIterator<ShownRecord>[] = []
   for (const place of places) {
-    const rest = recordsOf(access, place, from === 'start' ? place.start : from)
+    const last = await lastOf(access, place, count)
+    sources.push(
+      (async function* () {
+        yield* last
+      })(),
+    )
+  }
+  let kept: ShownRecord[] = []
+  for await (const record of merged(sources)) {
+    kept.push(record)
+    if (kept.length >= 2 * count) kept = kept.slice(-count)
+  }
+  yield* kept.slice(-count)
+}
+
+/** The last records of a place. Offsets may skip, so it looks ever further back until there are enough. */
+async function lastOf(access: LogAccess, place: Place & Bounds, count: number): Promise<ShownRecord[]> {
+  for (let span = count; ; span *= 4) {
+    const from = Math.max(place.start, place.end - span)
+    let found: ShownRecord[] = []
+    for await (const record of recordsOf(access, place, from)) {
+      found.push(record)
+      if (found.length >= 2 * count) found = found.slice(-count)
+    }
+    if (found.length >= count || from === place.start) return found.slice(-count)
+  }
+}
+
+async function* merged(sources: readonly AsyncIterator<ShownRecord>[]): AsyncGenerator<ShownRecord> {
+  const heads: { record: ShownRecord; readonly rest: AsyncIterator<ShownRecord> }[] = []
+  for (const rest of sources) {
     const first = await rest.next()
     if (!first.done) heads.push({ record: first.value, rest })
   }
-  for (let given = 0; given < limit && heads.length > 0; given += 1) {
-    const head = heads.reduce((best, other) =>
-      other.record.event.time < best.record.event.time ? other : best,
-    )
+  while (heads.length > 0) {
+    const head = heads.reduce((best, other) => (happenedMs(other) < happenedMs(best) ? other : best))
     yield head.record
     const next = await head.rest.next()
     if (next.done) heads.splice(heads.indexOf(head), 1)
@@ -39,18 +78,8 @@ export async function* mergePlaces(
   }
 }
 
-/** The `count` records that happened last, the oldest of them first. */
-export async function* newest(reading: Reading, count: number): AsyncGenerator<ShownRecord> {
-  const places = reading.places.map((place) => ({
-    ...place,
-    start: Math.max(place.start, place.end - count),
-  }))
-  const kept: ShownRecord[] = []
-  for await (const record of mergePlaces({ ...reading, places }, 'start')) {
-    kept.push(record)
-    if (kept.length > 2 * count) kept.splice(0, kept.length - count)
-  }
-  yield* kept.slice(-count)
+function happenedMs({ record }: { readonly record: ShownRecord }): number {
+  return Date.parse(record.event.time)
 }
 
 async function* recordsOf(
