@@ -111,5 +111,10 @@ export function isMillraceError(error: unknown, code?: ErrorCode): error is Mill
 
 /** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  if (error instanceof Error) return error.message
+  try {
+    return String(error)
+  } catch {
+    return 'a value that has no text'
+  }
 }
