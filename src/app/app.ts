@@ -51,11 +51,12 @@ export function isApp(value: unknown): value is App {
 }
 
 /**
- * Puts an application together. Throws `HANDLER_NAME_TAKEN` when two handlers share a name, and `APP_INVALID` when two
- * different event types do.
+ * Puts an application together. Throws `HANDLER_NAME_TAKEN` when two handlers share a name, `APP_INVALID` when two
+ * different event types do, and `TypeError` for parts that cannot work.
  */
 export function app(options: AppOptions): App {
-  checkTopicName(options.name)
+  checkTopicName(options?.name)
+  checkParts(options)
   const handlers = (options.handlers ?? []) as readonly HandlerDefinition[]
   checkHandlers(options.name, handlers)
   for (const topic of Object.keys(options.topics ?? {})) checkTopicName(topic)
@@ -70,6 +71,20 @@ export function app(options: AppOptions): App {
   })
   apps.add(made)
   return made
+}
+
+function checkParts({ name, routes = [], events = [], hopLimit, maxEventBytes }: AppOptions): void {
+  if (routes.some((route) => typeof route?.path !== 'string')) {
+    throw new TypeError(`app '${name}': every route must be made by http.get() or its siblings`)
+  }
+  if (events.some((type) => typeof type?.type !== 'string')) {
+    throw new TypeError(`app '${name}': every event type must be made by event()`)
+  }
+  for (const [option, value] of Object.entries({ hopLimit, maxEventBytes })) {
+    if (value !== undefined && !(Number.isSafeInteger(value) && value >= 1)) {
+      throw new TypeError(`app '${name}': '${option}' must be a whole number, at least 1`)
+    }
+  }
 }
 
 function checkHandlers(name: string, handlers: readonly HandlerDefinition[]): void {

@@ -89,6 +89,11 @@ function declare(method: Method): DeclareRoute {
     if (typeof handler !== 'function') {
       throw new TypeError(`http.${method.toLowerCase()} '${path}': the third argument must be a function`)
     }
+    if (options?.body !== undefined && typeof options.body['~standard']?.validate !== 'function') {
+      throw new TypeError(
+        `http.${method.toLowerCase()} '${path}': 'body' must be a Standard Schema validator`,
+      )
+    }
     return Object.freeze({
       method,
       path,

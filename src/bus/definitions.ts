@@ -239,37 +239,52 @@ export function nextFiring(schedule: Schedule, afterMs: number, name: string): n
 
 const namePattern = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/
 
+function isName(name: unknown): name is string {
+  return typeof name === 'string' && name.length <= 128 && namePattern.test(name)
+}
+
 function checkHandlerName(name: unknown): string {
-  if (typeof name === 'string' && name.length <= 128 && namePattern.test(name)) return name
+  if (isName(name)) return name
   throw new TypeError(
     `'${String(name)}' is no handler name; give 'name' as words of letters, digits, '-' and '_'`,
   )
 }
 
 function checkOptions(name: string, options: OnOptions<StateSchemas>): void {
-  const positive: readonly (readonly [string, number | undefined])[] = [
-    ['retry.attempts', options.retry?.attempts],
-    ['retry.baseMs', options.retry?.baseMs],
-    ['retry.maxMs', options.retry?.maxMs],
-    ['timeoutMs', options.timeoutMs],
-    ['concurrency', options.concurrency],
-  ]
-  for (const [option, value] of positive) {
-    if (value !== undefined && !(value >= 1))
-      throw new TypeError(`handler '${name}': '${option}' must be at least 1`)
-  }
-  if (
-    options.from instanceof Date
-      ? Number.isNaN(options.from.getTime())
-      : ![undefined, 'start', 'now'].includes(options.from)
-  ) {
+  checkNumbers(name, options)
+  const { from, catchUp, whenExhausted, group } = options
+  if (from instanceof Date ? Number.isNaN(from.getTime()) : ![undefined, 'start', 'now'].includes(from)) {
     throw new TypeError(`handler '${name}': 'from' must be 'start', 'now' or a valid Date`)
+  }
+  if (![undefined, 'silent', 'live'].includes(catchUp)) {
+    throw new TypeError(`handler '${name}': 'catchUp' must be 'silent' or 'live'`)
+  }
+  if (![undefined, 'skip', 'park'].includes(whenExhausted)) {
+    throw new TypeError(`handler '${name}': 'whenExhausted' must be 'skip' or 'park'`)
+  }
+  if (group !== undefined && !isName(group)) {
+    throw new TypeError(`handler '${name}': 'group' must be words of letters, digits, '-' and '_'`)
   }
   for (const [state, schema] of Object.entries(options.state ?? {})) {
     if (!namePattern.test(state) || typeof schema?.['~standard']?.validate !== 'function') {
       throw new TypeError(
         `handler '${name}': state '${state}' must be a Standard Schema validator under a plain name`,
       )
+    }
+  }
+}
+
+function checkNumbers(name: string, { retry, timeoutMs, concurrency }: OnOptions<StateSchemas>): void {
+  const counts = { 'retry.attempts': retry?.attempts, concurrency }
+  for (const [option, value] of Object.entries(counts)) {
+    if (value !== undefined && !(Number.isSafeInteger(value) && value >= 1)) {
+      throw new TypeError(`handler '${name}': '${option}' must be a whole number, at least 1`)
+    }
+  }
+  const durations = { 'retry.baseMs': retry?.baseMs, 'retry.maxMs': retry?.maxMs, timeoutMs }
+  for (const [option, value] of Object.entries(durations)) {
+    if (value !== undefined && !(Number.isFinite(value) && value >= 1)) {
+      throw new TypeError(`handler '${name}': '${option}' must be a number of milliseconds, at least 1`)
     }
   }
 }
