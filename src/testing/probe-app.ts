@@ -77,7 +77,7 @@ const archive = on(
 )
 
 const sweep = every(
-  '*/10 * * * * *',
+  '*/30 * * * * *',
   { name: 'sweep', retry, state: { sweeps: startingAt(0) } },
   async (_tick, ctx) => {
     ctx.state.sweeps.set((await ctx.state.sweeps.get()) + 1)

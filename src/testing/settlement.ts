@@ -7,6 +7,9 @@ import type { Publishers } from './publishers.ts'
 import type { SimulatedProcess, World } from './simulated-process.ts'
 import { type Ledger, ledgerName } from './witness.ts'
 
+/** Timers look at the clock at least this often, so that is how late they can be once it has jumped. */
+const graceMs = 61_000
+
 /** What is still to be done, in words; none once everything has settled. */
 export async function unsettled(
   world: World,
@@ -21,7 +24,7 @@ export async function unsettled(
       reasons.push(`${process.name} is not running`)
       continue
     }
-    if ((process.clock?.now() ?? 0) < latestDueMs)
+    if ((process.clock?.now() ?? 0) < latestDueMs + graceMs)
       reasons.push(`delayed events are not due at ${process.name}`)
     const statuses = (await process.running?.status()) ?? []
     for (const status of statuses) {

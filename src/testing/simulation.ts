@@ -47,6 +47,7 @@ const epochMs = Date.UTC(2026, 0, 1)
 
 /** How much likelier a crash is between the halves of a commit. */
 const crashWeightInCommit = 8
+const maxJumpMs = 120_000
 const maxStartDecisions = 5_000
 const maxSettlingDecisions = 200_000
 const maxSettlingMs = 6 * 60 * 60 * 1000
@@ -67,6 +68,8 @@ export class Simulation {
   readonly #stateObserver: StateObserver
   /** Whether the last step applied a commit. */
   #committed = false
+  /** Whether it appended to the log otherwise. */
+  #appended = false
   readonly #restarting = new Set<SimulatedProcess>()
 
   constructor(subject: SimulationSubject, settings: SimulationSettings) {
@@ -199,17 +202,17 @@ export class Simulation {
 
   async #look(): Promise<void> {
     await turn()
-    this.#observer.look()
+    if (this.#appended || this.#committed) this.#observer.look()
     if (this.#committed) this.#recorder.cursors.push(...this.#stateObserver.look(this.#observer.step))
   }
 
   /** Lets one step happen or one timer fire; false when there is neither. */
   #advance(): boolean {
     this.#committed = false
+    this.#appended = false
     const steps = this.#eligible()
     const timer = this.#time.next()
-    const lateSteps =
-      timer !== undefined && steps.length > 0 && this.#plan.happens('delay', () => 'time passes')
+    const lateSteps = timer !== undefined && steps.length > 0 && this.#choice.chance(this.#plan.rate('delay'))
     if (steps.length === 0 || lateSteps) {
       if (timer === undefined) return false
       this.#recorder.line(`time ${timer.atMs}: ${timer.owner}`)
@@ -219,6 +222,7 @@ export class Simulation {
     const step = this.#choice.pick(steps)
     this.#recorder.line(`step ${step.process} ${step.name}`)
     this.#committed = step.name === 'commit:apply'
+    this.#appended = step.name === 'append:apply'
     this.#steps.grant(step)
     return true
   }
@@ -242,7 +246,7 @@ export class Simulation {
       )
     })
     this.#disturbOne('clock', (process) => {
-      process.clock?.jump(this.#plan.random('clock').between(-3_600_000, 3_600_000))
+      process.clock?.jump(this.#plan.random('clock').between(-maxJumpMs, maxJumpMs))
     })
   }
 
