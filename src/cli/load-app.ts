@@ -77,13 +77,17 @@ function firstLine(text: string): string {
   return (text.split('\n')[0] ?? '').replace(/\.$/, '')
 }
 
-/** The first place of a stack that is neither Node's nor a library's, with its line of source. */
+/** The head of a syntax error's stack, and the frames of any stack. */
+const placePattern = /^(?<path>(?:\/|[A-Za-z]:\\).*?):(?<head>\d+)$|(?<url>file:\/\/[^\s()]+?):(?<line>\d+)/gm
+
+/** The first place of a stack that is neither Node's nor a library's nor ours, with its line of source. */
 function sourcePlace(error: unknown): string | undefined {
   const stack = error instanceof Error ? (error.stack ?? '') : ''
   const own = fileURLToPath(new URL('../', import.meta.url))
-  for (const [, url = '', line = ''] of stack.matchAll(/(file:\/\/[^\s()]+?):(\d+)/g)) {
-    const path = fileURLToPath(url)
-    if (path.includes('/node_modules/') || path.startsWith(own)) continue
+  for (const { groups = {} } of stack.matchAll(placePattern)) {
+    const path = groups.url === undefined ? (groups.path ?? '') : fileURLToPath(groups.url)
+    const line = groups.line ?? groups.head
+    if (path.includes('/node_modules/') || path.startsWith(own) || !existsSync(path)) continue
     const source = readFileSync(path, 'utf8').split('\n')[Number(line) - 1]?.trim()
     const place = `${relative('', path)}:${line}`
     return source === undefined || source === '' ? place : `${place}: ${source.slice(0, 100)}`

@@ -75,7 +75,7 @@ describe('start', () => {
 describe('the file of an application', () => {
   test.each([
     ['throws', `const a = 1\nthrow new Error('no database')\n`, 'no database.*bad\\.ts:2: throw new Error'],
-    ['is no TypeScript', `const = 1\n`, 'bad\\.ts'],
+    ['is no TypeScript', `\n\nconst = 1\n`, 'bad\\.ts:3: const = 1'],
     ['exports nothing', `export const a = 1\n`, 'no default export.*bad\\.ts'],
     ['exports something else', `export default { name: 'shop' }\n`, 'Its default export is none.*bad\\.ts'],
     ['imports what is not there', `import './nowhere.ts'\n`, 'nowhere\\.ts'],

@@ -46,7 +46,7 @@ export class ProgressView {
   }
 
   #draw(text: string): void {
-    const columns = this.#output.stderr.columns ?? 80
+    const columns = this.#output.stderr.columns || 80
     this.#output.stderr.write(`\r\x1b[K${text.slice(0, columns - 1)}`)
     this.#drawn = true
   }
