@@ -83,8 +83,11 @@ function valueRules(suite: Suite): void {
         ],
       }),
     )
-    const values = (await claim.get(['all', 'empty', 'large', 'part'])).map((value) => value && [...value])
-    assert.deepEqual(values, [[...all], [], [...large], [9, 9, 9, 9, 9]])
+    const values = await claim.get(['all', 'empty', 'large', 'part'])
+    assert.deepEqual(
+      values.map((value) => value && new Uint8Array(value)),
+      [all, new Uint8Array(), large, new Uint8Array(5).fill(9)],
+    )
   })
 
   suite.rule('values that come out belong to the caller', async (world) => {
@@ -175,6 +178,9 @@ function rangeRules(suite: Suite): void {
     await claim.commit(change({ puts: [put('c', '1'), put('b', '2')], deletes: ['d'] }))
     assert.deepEqual(await keysNow(), ['b', 'c', 'f'])
     await claim.commit(change({ puts: [put('d', '3')], deletes: ['f', 'b', 'c'] }))
+    assert.deepEqual(await keysNow(), ['d'])
+    await claim.commit(change({ deletes: ['d'] }))
+    await claim.commit(change({ puts: [put('d', '4')] }))
     assert.deepEqual(await keysNow(), ['d'])
   })
 

@@ -1,22 +1,39 @@
 import { describe, it } from 'vitest'
-import { MemoryLog, openMemory } from '../../../src/engines/memory/index.ts'
-import { testEngine } from '../../../src/testing/engine-contract.ts'
+import { MemoryLog, type MemoryOptions, openMemory } from '../../../src/engines/memory/index.ts'
+import { type EngineUnderTest, testEngine } from '../../../src/testing/engine-contract.ts'
+import { shuffledSteps } from './shuffled-steps.ts'
 
-for (const atomicAppend of [true, false]) {
-  for (const appendDeduplicates of [true, false]) {
-    const answers = { atomicAppend, appendDeduplicates }
-    testEngine({
-      name: `memory engine, ${JSON.stringify(answers)}`,
-      test: { describe, it },
-      capabilities: { persistent: false, powerLossSafe: false, ...answers },
-      severalProcesses: true,
-      async createLog(options) {
-        const log = new MemoryLog()
-        return {
-          open: async (later) => openMemory({ ...options, ...later, log, ...answers }),
-          remove: async () => {},
-        }
-      },
-    })
+function memoryEngine(
+  name: string,
+  answers: { readonly atomicAppend: boolean; readonly appendDeduplicates: boolean },
+  more: () => Partial<MemoryOptions> = () => ({}),
+): EngineUnderTest {
+  return {
+    name: `memory engine, ${name}`,
+    test: { describe, it },
+    capabilities: { persistent: false, powerLossSafe: false, ...answers },
+    severalProcesses: true,
+    async createLog(options) {
+      const log = new MemoryLog()
+      return {
+        open: async (later) => openMemory({ ...options, ...later, log, ...answers, ...more() }),
+        remove: async () => {},
+      }
+    },
   }
+}
+
+testEngine(memoryEngine('as it is', { atomicAppend: true, appendDeduplicates: true }))
+testEngine(memoryEngine('appending entry by entry', { atomicAppend: false, appendDeduplicates: true }))
+testEngine(memoryEngine('storing repeats', { atomicAppend: true, appendDeduplicates: false }))
+testEngine(memoryEngine('promising least', { atomicAppend: false, appendDeduplicates: false }))
+
+for (const seed of [1, 2, 3]) {
+  testEngine(
+    memoryEngine(
+      `its steps in another order, seed ${seed}`,
+      { atomicAppend: seed !== 2, appendDeduplicates: true },
+      () => ({ steps: shuffledSteps(seed) }),
+    ),
+  )
 }
