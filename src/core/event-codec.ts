@@ -57,6 +57,14 @@ export function decodeEvent(stored: Uint8Array): Event {
   return deepFreeze(parsed) as unknown as Event
 }
 
+/**
+ * `value` as JSON text that gives it back unchanged. Throws `DATA_NOT_STORABLE` with the path of the first part that JSON
+ * cannot carry; `path` names the value itself.
+ */
+export function storableJson(value: unknown, path: string): string {
+  return checkStorable(value, path, 0) ? JSON.stringify(value, keepNegativeZero) : JSON.stringify(value)
+}
+
 const maxDepth = 512
 
 /** Throws unless JSON carries `value` unchanged; returns whether it holds a negative zero, which needs care. */
