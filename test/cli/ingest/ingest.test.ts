@@ -67,6 +67,14 @@ describe('ingesting', () => {
     )
   })
 
+  test('what was ingested is found however little of the log a read gives', async () => {
+    const log = forgetfulLog()
+    await run(input(30), log)
+    const read: LogAccess['read'] = (at, from) => log.access.read(at, from, 2)
+    const { counts } = await run(input(30), { ...log, access: { ...log.access, read } })
+    expect(counts).toMatchObject({ added: 0, known: 30 })
+  })
+
   test('an input that grew adds exactly what is new, wherever it was cut before', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.nat(40), { maxLength: 4 }), async (cuts) => {

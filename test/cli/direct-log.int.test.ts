@@ -1,0 +1,90 @@
+import { writeFile } from 'node:fs/promises'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { shopFile, Workplace } from './process.ts'
+
+let place: Workplace
+
+beforeEach(async () => {
+  place = await Workplace.make()
+})
+
+afterEach(async () => {
+  await place[Symbol.asyncDispose]()
+})
+
+const log = ['--log', 'lmdb:log']
+const type = ['--type', 'shop.order.placed']
+
+function lines(count: number): string {
+  return Array.from({ length: count }, (_, n) => `${JSON.stringify({ n, sku: `s${n % 7}` })}\n`).join('')
+}
+
+describe('a log that nobody has open', () => {
+  test('is opened by the commands, with the schemas and keys of the application', async () => {
+    const app = ['--app', shopFile]
+    const refused = await place.run(['publish', 'shop.order.placed', '--data', '{"n":"x"}', ...app, ...log])
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringMatching(/^error: DATA_INVALID: /) })
+    const data = ['--data', '{"n":1,"sku":"a"}', '--json']
+    const { stdout } = await place.run(['publish', 'shop.order.placed', ...data, ...app, ...log])
+    const { partition, offset } = JSON.parse(stdout)
+    const tailed = await place.run(['tail', '--json', ...log])
+    expect(JSON.parse(tailed.stdout)).toMatchObject({
+      topic: 'shop',
+      partition,
+      offset,
+      event: { partitionkey: 'a', data: { n: 1, sku: 'a' } },
+    })
+  })
+
+  test('takes a file once, also when the application is started on it in between', async () => {
+    await writeFile(place.path('orders.jsonl'), lines(2500))
+    const args = ['ingest', 'orders.jsonl', ...type, '--json']
+    const here = await place.run([...args, '--app', shopFile, ...log])
+    expect(JSON.parse(here.stdout)).toMatchObject({ added: 2500, known: 0 })
+    const { urls, child, ended } = await place.start(log)
+    const there = await place.run([...args, '--url', urls.platform])
+    expect(JSON.parse(there.stdout)).toMatchObject({ added: 0, known: 2500 })
+    child.kill('SIGTERM')
+    expect(await ended).toBe(0)
+  })
+
+  test('is not made by a command that only looks', async () => {
+    const { code, stderr } = await place.run(['tail', ...log])
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/^error: UNREACHABLE: There is no log in 'log'/)
+  })
+})
+
+describe('a log that a process has open', () => {
+  test('is LOG_IN_USE to a command that opens it', async () => {
+    const { child } = await place.start(log)
+    const { code, stderr } = await place.run(['inspect', ...log])
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/^error: LOG_IN_USE: /)
+    expect(stderr).toContain(String(child.pid))
+  })
+
+  test('goes on being ingested into when its process is killed and comes back', async () => {
+    await writeFile(place.path('orders.jsonl'), lines(30_000))
+    const { urls, child, ended } = await place.start(log)
+    const ingesting = place.run(['ingest', 'orders.jsonl', ...type, '--json', '--url', urls.platform])
+    await expect.poll(() => recordsAt(urls.platform), { timeout: 10_000 }).toBeGreaterThan(3000)
+    child.kill('SIGKILL')
+    await ended
+    const again = await place.start([...log, '--platform-port', new URL(urls.platform).port])
+    expect((await ingesting).code).toBe(0)
+    expect(await recordsAt(again.urls.platform)).toBe(30_000)
+  })
+})
+
+async function recordsAt(url: string): Promise<number> {
+  const response = await fetch(`${url}/topics`)
+  const { topics } = (await response.json()) as {
+    readonly topics: readonly {
+      readonly name: string
+      readonly partitions: readonly { readonly end: number }[]
+    }[]
+  }
+  const shop = topics.find(({ name }) => name === 'shop')
+  return (shop?.partitions ?? []).reduce((total, { end }) => total + end, 0)
+}
