@@ -1,0 +1,87 @@
+import { MillraceError } from '../../core/errors.ts'
+import type { Fingerprint } from '../../log/deduplication-window.ts'
+import type { Appended, Entry } from '../../log/port.ts'
+import type { Catalog } from './catalog.ts'
+import { type Identities, isSame } from './identities.ts'
+import { recordHeaderBytes } from './sealed.ts'
+import type { StoredPlace } from './stored-place.ts'
+import type { Writes } from './writes.ts'
+
+/** The most bytes that one call may bring into a transaction. */
+export const maxCallBytes = 64 * 1024 * 1024
+
+/** Throws `COMMIT_TOO_LARGE` when a call brings too much; gives its bytes. */
+export function checkSize(bytes: number): number {
+  if (bytes <= maxCallBytes) return bytes
+  throw new MillraceError(
+    'COMMIT_TOO_LARGE',
+    `One step has at most ${maxCallBytes} bytes; this one has ${bytes}.`,
+    { fix: 'Append or commit less at a time.', facts: { bytes, maxBytes: maxCallBytes } },
+  )
+}
+
+/** What entries take in the log, approximately. */
+export function sizeOf(entries: readonly Entry[]): number {
+  let bytes = 0
+  for (const { value } of entries) bytes += recordHeaderBytes + value.length
+  return bytes
+}
+
+/** What becomes of one entry: it is the same as a record, or as an earlier entry of the call, or it is new. */
+interface Plan {
+  readonly entry: Entry
+  readonly place: StoredPlace
+  readonly fingerprint?: Fingerprint | undefined
+  readonly appended?: Appended | undefined
+  readonly sameAs?: number | undefined
+}
+
+/** Puts the entries of one call into a transaction: all of them, or none when it throws. */
+export function stageAppends(
+  entries: readonly Entry[],
+  context: { readonly catalog: Catalog; readonly identities: Identities; readonly nowMs: number },
+  writes: Writes,
+): Appended[] {
+  const plans = planAppends(entries, context.catalog, context.identities)
+  const answers: Appended[] = []
+  for (const { entry, place, fingerprint, appended, sameAs } of plans) {
+    if (appended !== undefined) {
+      answers.push(appended)
+      continue
+    }
+    const earlier = sameAs === undefined ? undefined : answers[sameAs]
+    if (earlier !== undefined) {
+      answers.push({ ...earlier, duplicate: true })
+      continue
+    }
+    const offset = place.stage(entry.value, entry.timeMs, writes)
+    const { topic, topicId, partition } = place
+    if (fingerprint !== undefined) {
+      context.identities.stage(fingerprint, { topicId, partition, offset }, context.nowMs, writes)
+    }
+    answers.push({ topic, partition, offset, duplicate: false })
+  }
+  return answers
+}
+
+/** Changes nothing, so that the whole call can be refused. */
+function planAppends(entries: readonly Entry[], catalog: Catalog, identities: Identities): Plan[] {
+  const firsts = new Map<string, number>()
+  return entries.map((entry, index) => {
+    const place = catalog.placeForStep(entry)
+    const id = entry.deduplicationId
+    if (id === undefined) return { entry, place }
+    const { topic, topicId } = place
+    const fingerprint = identities.fingerprint(topicId, id)
+    const seen = identities.find(entry, topicId, fingerprint)
+    if (seen !== undefined) {
+      const { partition, offset } = seen
+      return { entry, place, appended: { topic, partition, offset, duplicate: true } }
+    }
+    const sameAs = firsts.get(`${topicId}/${id}`)
+    const first = sameAs === undefined ? undefined : entries[sameAs]
+    if (first !== undefined && isSame(first.value, entry)) return { entry, place, sameAs }
+    firsts.set(`${topicId}/${id}`, index)
+    return { entry, place, fingerprint }
+  })
+}

@@ -1,0 +1,130 @@
+import type { Runtime } from '../../core/runtime.ts'
+import type { Store } from './store.ts'
+import { Writes } from './writes.ts'
+
+/** Something that is to become part of a transaction. */
+export interface Step<T> {
+  /** What it adds to the transaction, approximately. */
+  readonly sizeBytes: number
+  /**
+   * Called when its transaction is put together, after all earlier steps. Adds its writes and gives the answer that is
+   * due once they are durable; or throws, and then it must have added and changed nothing.
+   */
+  stage(writes: Writes): T
+}
+
+/** What every transaction does beside its steps. */
+export interface TransactionHooks {
+  /** Called before the first step is staged. */
+  before(writes: Writes): void
+  /** Called when the last step was staged. */
+  staged(writes: Writes): void
+  /** Called when the transaction is durable, before its steps are answered. */
+  after(writes: Writes): void
+}
+
+interface Waiting {
+  readonly sizeBytes: number
+  stage(writes: Writes): void
+  resolve(): void
+  reject(error: unknown): void
+}
+
+/** A transaction takes no further step when it has reached this size. */
+const enoughBytes = 16 * 1024 * 1024
+const enoughSteps = 16_384
+/** Turns of the microtask queue: enough for callers that were just answered to come back with their next step. */
+const turnsToGather = 16
+
+/**
+ * Puts all that comes while a transaction is being written into the next one. One is under way at a time, so a failed
+ * one takes nothing down that was built on it.
+ */
+export class GroupCommit {
+  readonly #store: Store
+  readonly #runtime: Runtime
+  #waiting: Waiting[] = []
+  #running = false
+  #whenIdle: (() => void)[] = []
+  readonly #hooks: TransactionHooks
+
+  constructor(store: Store, runtime: Runtime, hooks: TransactionHooks) {
+    this.#store = store
+    this.#runtime = runtime
+    this.#hooks = hooks
+  }
+
+  /** Resolves once the step is durable. Steps are staged in the order of the calls. */
+  submit<T>(step: Step<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      let answer: T
+      this.#waiting.push({
+        sizeBytes: step.sizeBytes,
+        stage: (writes) => {
+          answer = step.stage(writes)
+        },
+        resolve: () => resolve(answer),
+        reject,
+      })
+      if (this.#running) return
+      this.#running = true
+      this.#runtime.spawn('lmdb group commit', () => this.#run())
+    })
+  }
+
+  /** Resolves when no step waits or is being written. */
+  idle(): Promise<void> {
+    return this.#running ? new Promise((resolve) => this.#whenIdle.push(resolve)) : Promise.resolve()
+  }
+
+  async #run(): Promise<void> {
+    for (;;) {
+      for (let turn = 0; turn < turnsToGather; turn += 1) await undefined
+      if (this.#waiting.length === 0) break
+      await this.#commit(this.#take())
+    }
+    this.#running = false
+    for (const resolve of this.#whenIdle.splice(0)) resolve()
+  }
+
+  #take(): Waiting[] {
+    let bytes = 0
+    let count = 0
+    for (const waiting of this.#waiting) {
+      if (count > 0 && (bytes + waiting.sizeBytes > enoughBytes || count >= enoughSteps)) break
+      bytes += waiting.sizeBytes
+      count += 1
+    }
+    if (count === this.#waiting.length) {
+      const all = this.#waiting
+      this.#waiting = []
+      return all
+    }
+    return this.#waiting.splice(0, count)
+  }
+
+  async #commit(steps: readonly Waiting[]): Promise<void> {
+    const writes = new Writes()
+    const staged: Waiting[] = []
+    try {
+      this.#hooks.before(writes)
+      for (const step of steps) {
+        try {
+          step.stage(writes)
+          staged.push(step)
+        } catch (error) {
+          step.reject(error)
+        }
+      }
+      this.#hooks.staged(writes)
+      if (!writes.empty) await this.#store.write(writes)
+    } catch (error) {
+      writes.rollBack()
+      for (const step of steps) step.reject(error)
+      return
+    }
+    writes.commit()
+    this.#hooks.after(writes)
+    for (const step of staged) step.resolve()
+  }
+}

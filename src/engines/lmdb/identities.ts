@@ -1,0 +1,158 @@
+import { MillraceError } from '../../core/errors.ts'
+import { DeduplicationWindow, type Fingerprint, type Sighting } from '../../log/deduplication-window.ts'
+import type { HashKey } from '../../log/half-sip-hash.ts'
+import type { Entry } from '../../log/port.ts'
+import { compareEvents } from '../../log/same-event.ts'
+import type { Catalog } from './catalog.ts'
+import { allOf, idsKey, numberIn } from './keys.ts'
+import { seal, unseal } from './sealed.ts'
+import type { Store } from './store.ts'
+import type { Writes } from './writes.ts'
+
+/** How long and how many ids are remembered. */
+export interface IdentitiesOptions {
+  readonly windowMs: number
+  readonly maxIds: number
+  readonly key: HashKey
+}
+
+interface Added {
+  readonly fingerprint: Fingerprint
+  readonly at: Sighting
+}
+
+const entryBytes = 4 + 4 + 4 + 2 + 6
+const sweptAtOnce = 1000
+
+/** Remembers the ids that publishers chose. Each transaction writes the ones it added as one row. */
+export class Identities {
+  readonly #store: Store
+  readonly #catalog: Catalog
+  readonly #options: IdentitiesOptions
+  #window: DeduplicationWindow
+  #added: Added[] = []
+  /** Rows whose last sequence is below this were removed. */
+  #sweptBelow = 0
+
+  constructor(store: Store, catalog: Catalog, options: IdentitiesOptions) {
+    this.#store = store
+    this.#catalog = catalog
+    this.#options = options
+    this.#window = new DeduplicationWindow(options)
+  }
+
+  /** Reads the rows of earlier openings, in one scan. */
+  load(): void {
+    let first = true
+    this.#store.visit(allOf('ids'), ({ key, value }) => {
+      const count = Math.floor((value.length - 12) / entryBytes)
+      if (first) this.#window = new DeduplicationWindow(this.#options, numberIn(key, 1, 6) + 1 - count)
+      first = false
+      this.#loadRow(unseal(value), count)
+      return true
+    })
+  }
+
+  #loadRow(content: Uint8Array | undefined, count: number): void {
+    const row = Buffer.from(content?.buffer ?? emptyMemory, content?.byteOffset, content?.byteLength)
+    for (let index = 0; index < count; index += 1) {
+      if (content === undefined) {
+        // A row that is corrupt still takes its sequence numbers; these entries lead to no topic.
+        const low = Math.imul(index, 0x9e3779b1) >>> 0
+        this.#window.add({ high: 0, low }, { topicId: 0, partition: 0, offset: 0 }, Number.NEGATIVE_INFINITY)
+        continue
+      }
+      const at = 8 + index * entryBytes
+      this.#window.add(
+        { high: row.readUInt32BE(at), low: row.readUInt32BE(at + 4) },
+        {
+          topicId: row.readUInt32BE(at + 8),
+          partition: row.readUInt16BE(at + 12),
+          offset: row.readUIntBE(at + 14, 6),
+        },
+        row.readDoubleBE(0),
+      )
+    }
+  }
+
+  fingerprint(topicId: number, id: string): Fingerprint {
+    return this.#window.fingerprint(topicId, id)
+  }
+
+  /**
+   * Where the same event was put, on its way to the disk too; undefined when it is new. Throws `ID_REUSED` when its id
+   * stands for something else. A record that was removed or is corrupt cannot be compared and counts as the same.
+   */
+  find(entry: Entry, topicId: number, fingerprint: Fingerprint): Sighting | undefined {
+    for (const at of this.#window.find(fingerprint)) {
+      const place = at.topicId === topicId ? this.#catalog.placeById(topicId, at.partition) : undefined
+      if (place === undefined) continue
+      const stored = place.valueAt(at.offset)
+      if (stored === undefined || isSame(stored, entry)) return at
+    }
+    return undefined
+  }
+
+  /** Remembers an entry of the transaction that is being put together. */
+  stage(fingerprint: Fingerprint, at: Sighting, nowMs: number, writes: Writes): void {
+    if (this.#added.length === 0)
+      writes.afterwards(
+        () => undefined,
+        () => this.#unstage(),
+      )
+    this.#added.push({ fingerprint, at })
+    this.#window.add(fingerprint, at, nowMs)
+  }
+
+  #unstage(): void {
+    this.#window.dropNewest(this.#added.length)
+    this.#added = []
+  }
+
+  /** Forgets what is too old, and removes rows of which nothing is remembered any more. */
+  expire(nowMs: number, writes: Writes): void {
+    this.#window.expire(nowMs)
+    const below = this.#window.oldest
+    if (below === this.#sweptBelow) return
+    const { start } = allOf('ids')
+    const keys = this.#store.keys({ start, end: idsKey(below), limit: sweptAtOnce })
+    for (const key of keys) writes.remove(key)
+    if (keys.length < sweptAtOnce) {
+      writes.afterwards(() => {
+        this.#sweptBelow = below
+      })
+    }
+  }
+
+  /** Writes the row of a transaction whose steps are all staged. */
+  stageRow(nowMs: number, writes: Writes): void {
+    if (this.#added.length === 0) return
+    const row = Buffer.allocUnsafe(8 + this.#added.length * entryBytes)
+    let position = row.writeDoubleBE(nowMs, 0)
+    for (const { fingerprint, at } of this.#added) {
+      position = row.writeUInt32BE(fingerprint.high, position)
+      position = row.writeUInt32BE(fingerprint.low, position)
+      position = row.writeUInt32BE(at.topicId, position)
+      position = row.writeUInt16BE(at.partition, position)
+      position = row.writeUIntBE(at.offset, position, 6)
+    }
+    writes.put(idsKey(this.#window.next - 1), seal(row))
+    writes.afterwards(() => {
+      this.#added = []
+    })
+  }
+}
+
+const emptyMemory = new ArrayBuffer(0)
+
+/** Whether a stored event is the one of an entry; false when only their fingerprints are equal. */
+export function isSame(stored: Uint8Array, entry: Entry): boolean {
+  if (Buffer.compare(stored, entry.value) === 0) return true
+  const comparison = compareEvents(stored, entry.value)
+  if (comparison !== 'changed') return comparison === 'same'
+  throw new MillraceError('ID_REUSED', 'An event with this source and id was published with other content.', {
+    where: `${entry.topic}/${entry.partition}`,
+    fix: 'Give every event an id of its own; publish again under the same id only what is the same.',
+    facts: { topic: entry.topic, deduplicationId: entry.deduplicationId },
+  })
+}

@@ -1,0 +1,299 @@
+import type { Runtime } from '../../core/runtime.ts'
+import type {
+  Appended,
+  Batch,
+  Bounds,
+  Capabilities,
+  ClaimListener,
+  Entry,
+  LogEngine,
+  Member,
+  Membership,
+  Offset,
+  Place,
+  ReadLimits,
+  Topic,
+  TopicOptions,
+  TrimLimits,
+} from '../../log/port.ts'
+import { checkSize, sizeOf, stageAppends } from './appending.ts'
+import type { Catalog } from './catalog.ts'
+import { boundReached, logClosed, topicUnknown } from './failures.ts'
+import { Group, type GroupContext, type Share } from './group.ts'
+import { GroupCommit } from './group-commit.ts'
+import type { Identities } from './identities.ts'
+import { News } from './news.ts'
+import { type LmdbOptions, type OpenedLog, openLog } from './open-log.ts'
+import { readRecords } from './reading.ts'
+import type { Store } from './store.ts'
+import { type ClaimContext, StoredClaim } from './stored-claim.ts'
+import type { StoredPlace } from './stored-place.ts'
+import type { Writes } from './writes.ts'
+
+export type { LmdbOptions } from './open-log.ts'
+
+/**
+ * Opens the log in a folder, which is created where there is none. Rejects with `LOG_IN_USE` (`facts.pid`) while another
+ * process, or this one, has it open, and with `STORAGE_FAILED` when the folder cannot be used.
+ */
+export async function openLmdb(folder: string, options: LmdbOptions): Promise<LogEngine> {
+  return new LmdbEngine(await openLog(folder, options), options)
+}
+
+const removedAtOnce = 5000
+
+/** The log in one folder, for one process. */
+class LmdbEngine implements LogEngine {
+  readonly partitions: number
+  readonly capabilities: Capabilities
+  readonly #opened: OpenedLog
+  readonly #store: Store
+  readonly #catalog: Catalog
+  readonly #identities: Identities
+  readonly #runtime: Runtime
+  readonly #commits: GroupCommit
+  readonly #news = new News()
+  readonly #groups = new Map<string, Group>()
+  readonly #maxBytes: number
+  readonly #begun = new Set<Promise<unknown>>()
+  #usedBytes = 0
+  #closing: Promise<void> | undefined
+
+  constructor(opened: OpenedLog, options: LmdbOptions) {
+    this.#opened = opened
+    this.#store = opened.store
+    this.#catalog = opened.catalog
+    this.#identities = opened.identities
+    this.#runtime = options.runtime
+    this.#maxBytes = options.maxBytes ?? Number.POSITIVE_INFINITY
+    this.partitions = opened.catalog.partitions
+    this.capabilities = {
+      persistent: true,
+      powerLossSafe: options.unsafeNoSync !== true,
+      atomicAppend: true,
+      appendDeduplicates: true,
+    }
+    this.#commits = new GroupCommit(this.#store, this.#runtime, {
+      before: (writes) => this.#beforeTransaction(writes),
+      staged: (writes) => this.#identities.stageRow(this.#runtime.now(), writes),
+      after: (writes) => this.#news.tell(new Set(writes.records.map(({ place }) => place))),
+    })
+  }
+
+  #beforeTransaction(writes: Writes): void {
+    this.#identities.expire(this.#runtime.now(), writes)
+    if (Number.isFinite(this.#maxBytes)) this.#usedBytes = this.#store.usedBytes()
+  }
+
+  createTopic(name: string, options: TopicOptions): Promise<void> {
+    return this.#begin(() =>
+      this.#commits.submit({
+        sizeBytes: name.length,
+        stage: (writes) => this.#catalog.stageTopic(name, options, writes),
+      }),
+    )
+  }
+
+  listTopics(): Promise<readonly Topic[]> {
+    return this.#begin(() => this.#catalog.list())
+  }
+
+  deleteTopic(name: string): Promise<void> {
+    return this.#begin(async () => {
+      const topic = await this.#commits.submit({
+        sizeBytes: name.length,
+        stage: (writes) => this.#catalog.stageDeletion(name, writes),
+      })
+      this.#news.fail(topicUnknown(name), topic.places)
+      await this.#sweep()
+    })
+  }
+
+  async #sweep(): Promise<void> {
+    const stage = (writes: Writes) => this.#catalog.stageSweep(removedAtOnce, writes)
+    while (await this.#commits.submit({ sizeBytes: 0, stage }));
+  }
+
+  bounds(at: Place): Promise<Bounds> {
+    return this.#begin(() => {
+      const { start, end, bytes } = this.#catalog.place(at)
+      return { start, end, bytes }
+    })
+  }
+
+  offsetAt(at: Place, timeMs: number): Promise<Offset> {
+    return this.#begin(() => this.#catalog.place(at).offsetAtTime(timeMs))
+  }
+
+  append(entries: readonly Entry[], signal?: AbortSignal): Promise<readonly Appended[]> {
+    return this.#begin(() => {
+      signal?.throwIfAborted()
+      if (entries.length === 0) return []
+      const sizeBytes = checkSize(sizeOf(entries))
+      const stage = (writes: Writes) => {
+        signal?.throwIfAborted()
+        return this.#stageAppends(entries, this.#maxBytes, writes)
+      }
+      return this.#commits.submit<readonly Appended[]>({ sizeBytes, stage })
+    })
+  }
+
+  /** Duplicates take no room and are answered at the bound too. */
+  #stageAppends(entries: readonly Entry[], maxBytes: number, writes: Writes): readonly Appended[] {
+    if (entries.length === 0) return []
+    if (this.#usedBytes + writes.recordBytes + sizeOf(entries) > maxBytes) {
+      throw boundReached(this.#store.folder, this.#maxBytes)
+    }
+    const context = { catalog: this.#catalog, identities: this.#identities, nowMs: this.#runtime.now() }
+    return stageAppends(entries, context, writes)
+  }
+
+  read(at: Place, from: Offset, limits: ReadLimits, signal?: AbortSignal): Promise<Batch> {
+    return this.#begin(() => {
+      signal?.throwIfAborted()
+      return readRecords(this.#store, this.#catalog.place(at), from, limits)
+    })
+  }
+
+  changed(known: ReadonlyMap<Place, Offset>, signal: AbortSignal): Promise<readonly Place[]> {
+    return this.#begin(() => {
+      signal.throwIfAborted()
+      const places = Array.from(known, ([named, offset]) => ({
+        named,
+        place: this.#catalog.place(named),
+        known: offset,
+      }))
+      return this.#news.wait(places, signal)
+    })
+  }
+
+  trim(at: Place, limits: TrimLimits): Promise<Offset> {
+    return this.#begin(async () => {
+      const place = this.#catalog.place(at)
+      const target = trimTarget(place, limits)
+      let goesOn = true
+      while (goesOn) {
+        const stage = (writes: Writes) => this.#stageTrim(place, target, writes)
+        goesOn = await this.#commits.submit({ sizeBytes: 0, stage })
+      }
+      return place.start
+    })
+  }
+
+  /** Removes some records, and returns whether more are to go. What groups need is looked up anew each time. */
+  #stageTrim(place: StoredPlace, target: Offset, writes: Writes): boolean {
+    if (this.#catalog.placeById(place.topicId, place.partition) !== place) throw topicUnknown(place.topic)
+    const allowed = Math.min(target, ...place.needs.values())
+    const to = Math.min(allowed, place.start + removedAtOnce)
+    if (to <= place.start) return false
+    place.stageRemoval(to, writes)
+    return to < allowed
+  }
+
+  join(group: string, member: Member, listener: ClaimListener): Promise<Membership> {
+    return this.#begin(async () => {
+      const joined = this.#groups.get(group) ?? new Group(group, this.#groupContext())
+      this.#groups.set(group, joined)
+      await joined.join(member, listener)
+      let left: Promise<void> | undefined
+      const leave = () => {
+        left ??= this.#closing ?? this.#begin(() => joined.leave(member.id))
+        return left
+      }
+      return { leave }
+    })
+  }
+
+  #groupContext(): GroupContext {
+    return {
+      partitions: this.partitions,
+      claim: (group, shares, onFailed) => this.#claim(group, shares, onFailed),
+      spawn: (name, task) => {
+        if (this.#closing !== undefined) return
+        this.#runtime.spawn(name, () => this.#begin(task).catch(() => undefined))
+      },
+    }
+  }
+
+  #claim(
+    group: string,
+    shares: readonly Share[],
+    onFailed: (claim: StoredClaim) => void,
+  ): Promise<StoredClaim[]> {
+    return this.#commits.submit({
+      sizeBytes: 0,
+      stage: (writes) => {
+        const groupId = this.#catalog.stageGroup(group, writes)
+        const context = this.#claimContext(groupId, onFailed)
+        return shares.map(({ partition, memberId }) => {
+          const epoch = this.#catalog.stageEpoch(groupId, partition, writes)
+          return new StoredClaim({ group, partition, epoch, memberId }, context)
+        })
+      },
+    })
+  }
+
+  #claimContext(groupId: number, onFailed: (claim: StoredClaim) => void): ClaimContext {
+    return {
+      store: this.#store,
+      groupId,
+      onFailed,
+      checkOpen: () => this.#checkOpen(),
+      submit: (sizeBytes, stage) => this.#begin(() => this.#commits.submit({ sizeBytes, stage })),
+      // Handlers that drain a full log must be able to commit, so theirs is a quarter more.
+      stageAppends: ({ appends }, writes) => this.#stageAppends(appends, this.#maxBytes * 1.25, writes),
+      stageNeeds: (needs, partition, writes) => this.#stageNeeds(needs, { groupId, partition }, writes),
+    }
+  }
+
+  #stageNeeds(
+    needs: Readonly<Record<string, Offset>>,
+    of: { readonly groupId: number; readonly partition: number },
+    writes: Writes,
+  ): void {
+    for (const [topic, offset] of Object.entries(needs)) {
+      if (!this.#catalog.hasForStep(topic)) continue
+      const place = this.#catalog.placeForStep({ topic, partition: of.partition })
+      this.#catalog.stageNeed(place, of.groupId, offset, writes)
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    this.#news.fail(logClosed(this.#store.folder))
+    while (this.#begun.size > 0) await Promise.allSettled([...this.#begun])
+    await this.#commits.idle()
+    for (const group of this.#groups.values()) group.end()
+    await this.#opened.close()
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== undefined) throw logClosed(this.#store.folder)
+  }
+
+  /** Counts a call that begins, so that closing waits for it. */
+  async #begin<T>(call: () => T | Promise<T>): Promise<T> {
+    this.#checkOpen()
+    const answer = call()
+    if (!(answer instanceof Promise)) return answer
+    this.#begun.add(answer)
+    try {
+      return await answer
+    } finally {
+      this.#begun.delete(answer)
+    }
+  }
+}
+
+/** The offset below which everything may go by these limits, whatever groups need. */
+function trimTarget(place: StoredPlace, { before, beforeTimeMs, keepBytes }: TrimLimits): Offset {
+  const targets = [place.start]
+  if (before !== undefined) targets.push(Math.min(before, place.end))
+  if (beforeTimeMs !== undefined) targets.push(place.offsetAtTime(beforeTimeMs))
+  if (keepBytes !== undefined) targets.push(place.offsetAtSize(keepBytes))
+  return Math.max(...targets)
+}

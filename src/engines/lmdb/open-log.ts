@@ -1,0 +1,134 @@
+import { mkdirSync, realpathSync } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { Runtime } from '../../core/runtime.ts'
+import type { HashKey } from '../../log/half-sip-hash.ts'
+import { defaultPartitions, type EngineOptions } from '../../log/port.ts'
+import { Catalog, type LogRow } from './catalog.ts'
+import { storageFailed } from './failures.ts'
+import { Identities } from './identities.ts'
+import { logKey } from './keys.ts'
+import { inUse, thisProcess } from './opening.ts'
+import { sealJson } from './sealed.ts'
+import { Store } from './store.ts'
+import { Writes } from './writes.ts'
+
+/** Options of `openLmdb`. */
+export interface LmdbOptions extends EngineOptions {
+  readonly runtime: Runtime
+  /** Acknowledges before the data is on the disk: a loss of power may lose what was acknowledged. */
+  readonly unsafeNoSync?: boolean
+}
+
+/** A log that is open, with what is kept of it in memory. */
+export interface OpenedLog {
+  readonly store: Store
+  readonly catalog: Catalog
+  readonly identities: Identities
+  close(): Promise<void>
+}
+
+/** The folders that this process has open. LMDB itself must not open one twice in a process. */
+const openHere = new Set<string>()
+
+const defaultWindowMs = 10 * 60 * 1000
+const defaultMaxIds = 5_000_000
+const mostPartitions = 65_536
+
+/** Opens or creates the log in a folder and reads what belongs in memory. */
+export async function openLog(folder: string, options: LmdbOptions): Promise<OpenedLog> {
+  const partitions = options.partitions ?? defaultPartitions
+  if (!Number.isInteger(partitions) || partitions < 1 || partitions > mostPartitions) {
+    throw new TypeError(`partitions must be a whole number from 1 to ${mostPartitions}, not ${partitions}`)
+  }
+  const path = prepareFolder(folder)
+  if (openHere.has(path)) throw inUse(path, process.pid)
+  openHere.add(path)
+  try {
+    const store = await Store.open(path, options.unsafeNoSync === true, thisProcess())
+    const close = () => store.close().finally(() => openHere.delete(path))
+    try {
+      return { ...(await load(store, partitions, options)), close }
+    } catch (error) {
+      await store.close().catch(() => undefined)
+      throw error
+    }
+  } catch (error) {
+    openHere.delete(path)
+    throw error
+  }
+}
+
+function prepareFolder(folder: string): string {
+  try {
+    mkdirSync(folder, { recursive: true })
+    return realpathSync(folder)
+  } catch (error) {
+    throw storageFailed(folder, error)
+  }
+}
+
+async function load(
+  store: Store,
+  partitions: number,
+  options: LmdbOptions,
+): Promise<Omit<OpenedLog, 'close'>> {
+  const log = store.json<LogRow>(logKey) ?? (await create(store, partitions, options.runtime))
+  if (log.format !== 1) {
+    throw storageFailed(store.folder, new Error(`it has format ${String(log.format)}; this version reads 1`))
+  }
+  const catalog = new Catalog(store, log)
+  catalog.load()
+  const identities = new Identities(store, catalog, {
+    windowMs: options.deduplicationWindowMs ?? defaultWindowMs,
+    maxIds: options.deduplicationMaxIds ?? defaultMaxIds,
+    key: log.deduplicationKey,
+  })
+  identities.load()
+  await finishDeletions(store, catalog)
+  return { store, catalog, identities }
+}
+
+async function create(store: Store, partitions: number, runtime: Runtime): Promise<LogRow> {
+  const log: LogRow = {
+    format: 1,
+    partitions,
+    deduplicationKey: randomKey(runtime),
+    lastTopicId: 0,
+    lastGroupId: 0,
+  }
+  const writes = new Writes()
+  writes.put(logKey, sealJson(log))
+  await store.write(writes)
+  for (const folder of [store.folder, dirname(store.folder)]) await syncFolder(folder)
+  return log
+}
+
+/** The last 32 bits of a UUIDv7 are random. */
+function randomKey(runtime: Runtime): HashKey {
+  const half = () => Number.parseInt(runtime.id().slice(-8), 16)
+  return [half(), half()]
+}
+
+/** A new file survives a loss of power only when its folder was synced too. Some systems cannot, and need not. */
+async function syncFolder(folder: string): Promise<void> {
+  try {
+    const handle = await open(folder, 'r')
+    await handle.sync().finally(() => handle.close())
+  } catch (error) {
+    const { code } = error as { code?: unknown }
+    if (code !== 'EISDIR' && code !== 'EPERM' && code !== 'EACCES' && code !== 'EINVAL') {
+      throw storageFailed(folder, error)
+    }
+  }
+}
+
+/** A crash may have come between the end of a topic and the removal of its rows. */
+async function finishDeletions(store: Store, catalog: Catalog): Promise<void> {
+  for (;;) {
+    const writes = new Writes()
+    if (!catalog.stageSweep(5000, writes)) return
+    await store.write(writes)
+    writes.commit()
+  }
+}

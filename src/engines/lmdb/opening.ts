@@ -1,0 +1,83 @@
+import { readFileSync } from 'node:fs'
+import { threadId } from 'node:worker_threads'
+import { MillraceError } from '../../core/errors.ts'
+import { allOf, numberIn, openingKey } from './keys.ts'
+import { sealJson, unseal } from './sealed.ts'
+import type { RawDatabase } from './store.ts'
+
+/** Who has a log open. */
+export interface Owner {
+  readonly pid: number
+  readonly thread: number
+  /** Tells a process from a later one with the same pid; absent where the system does not say. */
+  readonly startedAs?: string
+}
+
+/** The value of an opening that is over. */
+export const releasedOpening: Uint8Array = sealJson({})
+
+/** This process, as an owner. */
+export function thisProcess(): Owner {
+  const startedAs = startOf(process.pid)
+  return startedAs === undefined || startedAs === 'ended'
+    ? { pid: process.pid, thread: threadId }
+    : { pid: process.pid, thread: threadId, startedAs }
+}
+
+/**
+ * Takes the log for `owner` in one transaction, so that of two processes one is refused, and gives the number of this
+ * opening. Throws `LOG_IN_USE` while the last owner lives. Every later write depends on there being no higher number.
+ */
+export function claimOpening(database: RawDatabase, folder: string, owner: Owner): number {
+  return database.transactionSync(() => {
+    const { start, end } = allOf('opening')
+    let incarnation = 0
+    for (const { key, value } of database.getRange({ start, end })) {
+      incarnation = numberIn(key, 1, 6)
+      const last = unseal(value)
+      const holder = last === undefined ? {} : (JSON.parse(Buffer.from(last).toString()) as Partial<Owner>)
+      if (holder.pid !== undefined && !isSame(holder, owner) && isAlive(holder.pid, holder.startedAs)) {
+        throw inUse(folder, holder.pid)
+      }
+    }
+    if (incarnation > 0) database.removeSync(openingKey(incarnation))
+    database.putSync(openingKey(incarnation + 1), sealJson(owner))
+    return incarnation + 1
+  })
+}
+
+/** Somebody has the log open. */
+export function inUse(folder: string, pid: number): MillraceError {
+  return new MillraceError('LOG_IN_USE', `The log is open in process ${pid}.`, {
+    where: folder,
+    fix: 'Stop that process first, talk to it by its platform port, or use another folder.',
+    facts: { pid },
+  })
+}
+
+/** Whether an opening was this very thread's: one that it could not release because the disk failed. */
+function isSame(holder: Partial<Owner>, owner: Owner): boolean {
+  return holder.pid === owner.pid && holder.startedAs === owner.startedAs && holder.thread === owner.thread
+}
+
+function isAlive(pid: number, startedAs: string | undefined): boolean {
+  try {
+    process.kill(pid, 0)
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'ESRCH') return false
+  }
+  const start = startOf(pid)
+  return start === undefined || startedAs === undefined ? start !== 'ended' : start === startedAs
+}
+
+/** When a process started, counted from which boot; `ended` for one that only waits for its parent; Linux only. */
+function startOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    if (fields[0] === 'Z' || fields[0] === 'X') return 'ended'
+    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}/${fields[19]}`
+  } catch {
+    return undefined
+  }
+}

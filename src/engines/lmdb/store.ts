@@ -1,0 +1,226 @@
+import { type Database, open, type RootDatabase } from 'lmdb'
+import { MillraceError, messageOf } from '../../core/errors.ts'
+import { storageFailed, writeFailure } from './failures.ts'
+import { openingKey, recordKey, setOffset } from './keys.ts'
+import { claimOpening, type Owner, releasedOpening } from './opening.ts'
+import { recordHeaderBytes, sealRecord, unseal } from './sealed.ts'
+import type { Writes } from './writes.ts'
+
+/** The raw database: binary keys to binary values. */
+export type RawDatabase = RootDatabase<Uint8Array, Uint8Array>
+
+/** Opens the raw database of a folder. A commit is visible only after its fsync: `overlappingSync` must stay off. */
+export function openDatabase(folder: string, unsafeNoSync: boolean): RawDatabase {
+  return open<Uint8Array, Uint8Array>({
+    path: folder,
+    noSubdir: false,
+    keyEncoding: 'binary',
+    encoding: 'binary',
+    overlappingSync: false,
+    eventTurnBatching: false,
+    noSync: unsafeNoSync,
+  })
+}
+
+/** Which rows {@link Store.rows} gives. */
+export interface RowRange {
+  readonly start: Uint8Array
+  readonly end: Uint8Array
+  readonly limit?: number
+  readonly reverse?: boolean
+}
+
+/** A row of the database; the bytes are the caller's. */
+export interface Row {
+  readonly key: Uint8Array
+  readonly value: Uint8Array
+}
+
+/**
+ * The database of one folder and its one writer. Reads are synchronous, so none holds a snapshot across an await. Writes
+ * run on LMDB's own thread, one transaction at a time, each on the condition that nobody has opened the log since.
+ */
+export class Store {
+  readonly folder: string
+  readonly #unsafeNoSync: boolean
+  readonly #incarnation: number
+  #database: RawDatabase
+  #broken = false
+
+  private constructor(folder: string, unsafeNoSync: boolean, database: RawDatabase, incarnation: number) {
+    this.folder = folder
+    this.#unsafeNoSync = unsafeNoSync
+    this.#database = database
+    this.#incarnation = incarnation
+  }
+
+  /** Opens the folder for `owner`, or throws `LOG_IN_USE` or `STORAGE_FAILED`. */
+  static async open(folder: string, unsafeNoSync: boolean, owner: Owner): Promise<Store> {
+    let database: RawDatabase
+    try {
+      database = openDatabase(folder, unsafeNoSync)
+    } catch (error) {
+      throw storageFailed(folder, error)
+    }
+    try {
+      return new Store(folder, unsafeNoSync, database, claimOpening(database, folder, owner))
+    } catch (error) {
+      await database.close()
+      throw error instanceof MillraceError ? error : storageFailed(folder, error)
+    }
+  }
+
+  /** The bytes of all pages in use. */
+  usedBytes(): number {
+    const stats = this.#reading().getStats() as Record<string, number>
+    const pages =
+      count(stats.treeBranchPageCount) + count(stats.treeLeafPageCount) + count(stats.overflowPages)
+    return pages * count(stats.pageSize)
+  }
+
+  get(key: Uint8Array): Uint8Array | undefined {
+    return this.#attempt((database) => database.get(key))
+  }
+
+  /** A row of JSON; undefined where there is none. Throws `STORAGE_FAILED` when its checksum does not match. */
+  json<T>(key: Uint8Array): T | undefined {
+    const sealed = this.get(key)
+    return sealed === undefined ? undefined : this.parse<T>(sealed)
+  }
+
+  /** The JSON of a stored value. */
+  parse<T>(sealed: Uint8Array): T {
+    const content = unseal(sealed)
+    if (content === undefined) {
+      throw storageFailed(this.folder, new Error('a row of its catalog does not match its checksum'))
+    }
+    return JSON.parse(Buffer.from(content).toString()) as T
+  }
+
+  /** Visits rows until `visit` returns false. */
+  visit(range: RowRange, visit: (row: Row) => boolean): void {
+    this.#attempt((database) => {
+      for (const row of database.getRange(toLmdbRange(range))) if (!visit(row)) return
+    })
+  }
+
+  /** The rows of a range, all in memory. */
+  rows(range: RowRange): Row[] {
+    const rows: Row[] = []
+    this.visit(range, (row) => rows.push(row) > 0)
+    return rows
+  }
+
+  /** The keys of a range, all in memory. */
+  keys(range: RowRange): Uint8Array[] {
+    return this.#attempt((database) => Array.from(database.getKeys(toLmdbRange(range))))
+  }
+
+  /**
+   * Applies writes as one durable transaction. Rejects with `LOG_FULL`, `STORAGE_FAILED` or `LOG_IN_USE`, and then none
+   * of them holds; the database has been opened afresh, because LMDB does not go on after some failures.
+   */
+  async write(writes: Writes): Promise<void> {
+    let applied: boolean
+    try {
+      await this.#recover()
+      const database = this.#database
+      applied = await database.ifNoExists(openingKey(this.#incarnation + 1), () => putAll(database, writes))
+    } catch (error) {
+      const cause = await commitError(error)
+      this.#broken = true
+      await this.#recover().catch(() => undefined)
+      throw writeFailure(cause, this.folder)
+    }
+    if (!applied) {
+      throw new MillraceError('LOG_IN_USE', 'Another process has taken over the log.', {
+        where: this.folder,
+        fix: 'End this process; only one may have a log open.',
+      })
+    }
+  }
+
+  /** Gives the folder up and closes the database. */
+  async close(): Promise<void> {
+    try {
+      if (!this.#broken) {
+        const database = this.#database
+        const key = openingKey(this.#incarnation)
+        await database.ifNoExists(openingKey(this.#incarnation + 1), () => database.put(key, releasedOpening))
+      }
+    } catch (error) {
+      throw writeFailure(await commitError(error), this.folder)
+    } finally {
+      await this.#database.close()
+    }
+  }
+
+  async #recover(): Promise<void> {
+    if (!this.#broken) return
+    await this.#database.close()
+    this.#database = openDatabase(this.folder, this.#unsafeNoSync)
+    this.#broken = false
+  }
+
+  #reading(): RawDatabase {
+    if (this.#broken) throw storageFailed(this.folder, new Error('it is being opened again after a failure'))
+    return this.#database
+  }
+
+  #attempt<T>(read: (database: RawDatabase) => T): T {
+    const database = this.#reading()
+    try {
+      return read(database)
+    } catch (error) {
+      throw error instanceof MillraceError ? error : storageFailed(this.folder, error)
+    }
+  }
+}
+
+function toLmdbRange(range: RowRange): object {
+  const { start, end, limit, reverse } = range
+  if (reverse !== true) return limit === undefined ? { start, end } : { start, end, limit }
+  return { start: end, end: start, reverse: true, ...(limit === undefined ? {} : { limit }) }
+}
+
+/** Records share one piece of memory, since LMDB asks for the address of each. Keys are copied as they are put. */
+function putAll(database: Database<Uint8Array, Uint8Array>, writes: Writes): void {
+  const memory = Buffer.allocUnsafeSlow(writes.recordBytes)
+  let position = 0
+  for (const record of writes.records) {
+    const size = recordHeaderBytes + record.value.length
+    const target = memory.subarray(position, position + size)
+    position += size
+    sealRecord(target, record)
+    setOffset(record.place.key, record.offset)
+    settled(database.put(record.place.key, target))
+  }
+  for (const { key, value } of writes.rows) {
+    settled(value === undefined ? database.remove(key) : database.put(key, value))
+  }
+  for (const { place, from, to } of writes.removals) {
+    const key = recordKey(place.topicId, place.partition, from)
+    for (let offset = from; offset < to; offset += 1) {
+      setOffset(key, offset)
+      settled(database.remove(key))
+    }
+  }
+}
+
+/** Inside a transaction the promises of single writes say nothing: the transaction's own does. */
+function settled(_write: Promise<boolean>): void {}
+
+/** LMDB gives the reason of a failed commit by a second promise, which it rejects a moment later. */
+async function commitError(error: unknown): Promise<unknown> {
+  const reason = (error as { commitError?: Promise<never> }).commitError
+  if (reason === undefined) return error
+  try {
+    return await reason
+  } catch (cause) {
+    return cause instanceof Error ? cause : new Error(messageOf(cause))
+  }
+}
+
+function count(value: number | undefined): number {
+  return value ?? 0
+}

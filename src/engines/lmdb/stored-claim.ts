@@ -1,0 +1,173 @@
+import { MillraceError } from '../../core/errors.ts'
+import {
+  type Appended,
+  type Change,
+  type Claim,
+  type KeyRange,
+  type KeyValue,
+  maxStateKeyBytes,
+} from '../../log/port.ts'
+import { checkSize, sizeOf } from './appending.ts'
+import { allOf, stateKey, stateKeyIn } from './keys.ts'
+import { seal, unseal } from './sealed.ts'
+import type { Store } from './store.ts'
+import type { Writes } from './writes.ts'
+
+/** What a claim needs of the engine. */
+export interface ClaimContext {
+  readonly store: Store
+  readonly groupId: number
+  /** Throws `LOG_CLOSED` unless the engine is open. */
+  checkOpen(): void
+  /** Makes a step durable, as `GroupCommit.submit` does. */
+  submit(sizeBytes: number, stage: (writes: Writes) => readonly Appended[]): Promise<readonly Appended[]>
+  stageAppends(change: Change, writes: Writes): readonly Appended[]
+  stageNeeds(needs: Readonly<Record<string, number>>, partition: number, writes: Writes): void
+  /** A commit of this claim failed. */
+  onFailed(claim: StoredClaim): void
+}
+
+/** A claim on one partition number. */
+export class StoredClaim implements Claim {
+  readonly group: string
+  readonly partition: number
+  readonly epoch: number
+  readonly memberId: string
+  readonly #context: ClaimContext
+  readonly #controller = new AbortController()
+  #failure: unknown
+
+  constructor(
+    at: { group: string; partition: number; epoch: number; memberId: string },
+    context: ClaimContext,
+  ) {
+    this.group = at.group
+    this.partition = at.partition
+    this.epoch = at.epoch
+    this.memberId = at.memberId
+    this.#context = context
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  /** Ends the claim: whatever has not been staged by now is refused. */
+  lose(): void {
+    this.#controller.abort(this.#notOwner(this.#failure))
+  }
+
+  async get(keys: readonly string[]): Promise<readonly (Uint8Array | undefined)[]> {
+    this.#checkHeld()
+    return keys.map((key) => {
+      const sealed = this.#context.store.get(this.#rowKey(key))
+      return sealed === undefined ? undefined : this.#unseal(key, sealed)
+    })
+  }
+
+  async range(query: KeyRange): Promise<readonly KeyValue[]> {
+    this.#checkHeld()
+    const found: KeyValue[] = []
+    const { groupId, store } = this.#context
+    const range = { start: this.#boundKey(query.from), end: this.#boundKey(query.to) }
+    if (query.limit < 1 || Buffer.compare(range.start, range.end) >= 0) return found
+    const all = allOf('state', [groupId, 4], [this.partition, 2])
+    store.visit({ ...all, ...range, limit: query.limit }, (row) => {
+      const key = stateKeyIn(row.key)
+      return found.push({ key, value: this.#unseal(key, row.value) }) < query.limit
+    })
+    return found
+  }
+
+  commit(change: Change): Promise<readonly Appended[]> {
+    try {
+      const rows = this.#rowsOf(change)
+      const bytes = rows.reduce((sum, { key, value }) => sum + key.length + (value?.length ?? 0), 0)
+      return this.#context.submit(checkSize(bytes + sizeOf(change.appends)), (writes) => {
+        try {
+          return this.#stage(change, rows, writes)
+        } catch (error) {
+          this.#fail(error)
+          throw error
+        }
+      })
+    } catch (error) {
+      this.#fail(error)
+      return Promise.reject(error)
+    }
+  }
+
+  #rowsOf(change: Change): { key: Uint8Array; value?: Uint8Array }[] {
+    this.#checkHeld()
+    const rows: { key: Uint8Array; value?: Uint8Array }[] = []
+    for (const key of change.deletes) rows.push({ key: this.#rowKey(key) })
+    for (const { key, value } of change.puts) rows.push({ key: this.#rowKey(key), value: seal(value) })
+    return rows
+  }
+
+  #stage(
+    change: Change,
+    rows: readonly { key: Uint8Array; value?: Uint8Array }[],
+    writes: Writes,
+  ): readonly Appended[] {
+    if (this.signal.aborted) throw this.signal.reason
+    const appended = this.#context.stageAppends(change, writes)
+    writes.rows.push(...rows)
+    if (change.needs !== undefined) this.#context.stageNeeds(change.needs, this.partition, writes)
+    writes.afterwards(
+      () => undefined,
+      () => this.#fail(new Error('its transaction failed')),
+    )
+    return appended
+  }
+
+  /** After a failed commit nothing of this claim may follow: a cursor would get ahead of its effects. */
+  #fail(error: unknown): void {
+    if (this.signal.aborted) return
+    this.#failure = error
+    this.lose()
+    this.#context.onFailed(this)
+  }
+
+  #checkHeld(): void {
+    this.#context.checkOpen()
+    if (this.signal.aborted) throw this.signal.reason
+  }
+
+  #notOwner(cause: unknown): MillraceError {
+    const why = cause === undefined ? 'was lost' : 'had a commit that failed'
+    return new MillraceError('NOT_OWNER', `The claim on partition ${this.partition} ${why}.`, {
+      where: `${this.group}/${this.partition}`,
+      fix: 'Take the partition anew by joining the group, and go on from what is committed.',
+      facts: { group: this.group, partition: this.partition, epoch: this.epoch },
+      cause,
+    })
+  }
+
+  #rowKey(key: string): Buffer {
+    if (typeof key !== 'string' || !key.isWellFormed()) {
+      throw new TypeError('a state key must be a string of valid Unicode')
+    }
+    const row = stateKey(this.#context.groupId, this.partition, key)
+    if (row.length > stateKey(0, 0, '').length + maxStateKeyBytes) {
+      throw new TypeError(`a state key has at most ${maxStateKeyBytes} bytes of UTF-8`)
+    }
+    return row
+  }
+
+  /** A bound may be longer than any key: cutting it behind the longest key changes nothing. */
+  #boundKey(key: string): Buffer {
+    const bound = stateKey(this.#context.groupId, this.partition, key)
+    return bound.subarray(0, stateKey(0, 0, '').length + maxStateKeyBytes + 1)
+  }
+
+  #unseal(key: string, sealed: Uint8Array): Uint8Array {
+    const value = unseal(sealed)
+    if (value !== undefined) return value
+    throw new MillraceError('RECORD_CORRUPT', 'A value of the state does not match its checksum.', {
+      where: `${this.group}/${this.partition}/${key}`,
+      fix: 'Restore the log from a backup, or rebuild this state from its events.',
+      facts: { group: this.group, partition: this.partition, key },
+    })
+  }
+}
