@@ -65,15 +65,23 @@ describe('a log that a process has open', () => {
   })
 
   test('goes on being ingested into when its process is killed and comes back', async () => {
-    await writeFile(place.path('orders.jsonl'), lines(30_000))
     const { urls, child, ended } = await place.start(log)
-    const ingesting = place.run(['ingest', 'orders.jsonl', ...type, '--json', '--url', urls.platform])
-    await expect.poll(() => recordsAt(urls.platform), { timeout: 10_000 }).toBeGreaterThan(3000)
+    const args = ['ingest', '-', ...type, '--json', '--url', urls.platform]
+    const ingesting = place.spawn(args, {})
+    const code = new Promise((resolve) => ingesting.once('close', resolve))
+    const text = lines(9000)
+    const third = text.length / 3
+    ingesting.stdin?.write(text.slice(0, third))
+    await expect.poll(() => recordsAt(urls.platform), { timeout: 10_000 }).toBeGreaterThanOrEqual(2000)
     child.kill('SIGKILL')
     await ended
+    ingesting.stdin?.write(text.slice(third, 2 * third))
     const again = await place.start([...log, '--platform-port', new URL(urls.platform).port])
-    expect((await ingesting).code).toBe(0)
-    expect(await recordsAt(again.urls.platform)).toBe(30_000)
+    ingesting.stdin?.end(text.slice(2 * third))
+    expect(await code).toBe(0)
+    expect(await recordsAt(again.urls.platform)).toBe(9000)
+    const second = await place.run(args, { input: text })
+    expect(JSON.parse(second.stdout)).toMatchObject({ added: 0, known: 9000 })
   })
 })
 
