@@ -24,7 +24,11 @@ export async function runAttempt(
   options: { readonly timeoutMs: number; readonly stop: AbortSignal },
 ): Promise<Outcome> {
   const controller = new AbortController()
-  const abort = () => controller.abort(options.stop.reason)
+  const stopped = Promise.withResolvers<'aborted'>()
+  const abort = () => {
+    controller.abort(options.stop.reason)
+    stopped.resolve('aborted')
+  }
   if (options.stop.aborted) return { kind: 'aborted' }
   options.stop.addEventListener('abort', abort, { once: true })
   const context = new AttemptContext(subject, tools, controller.signal)
@@ -37,9 +41,10 @@ export async function runAttempt(
         () => 'timeout' as const,
         () => 'cancelled' as const,
       ),
-      aborted(options.stop),
+      stopped.promise,
     ])
-    timer.abort()
+    // With a reason, as making the one that is made otherwise takes longer than most handlers.
+    timer.abort('cancelled')
     if (first === 'aborted') return { kind: 'aborted' }
     if (typeof first !== 'string') return first
     const error = timeoutError(subject, options.timeoutMs)
@@ -71,10 +76,6 @@ async function run(subject: AttemptSubject, context: AttemptContext): Promise<Ou
   } catch (error) {
     return { kind: 'failed', error }
   }
-}
-
-function aborted(signal: AbortSignal): Promise<'aborted'> {
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve('aborted'), { once: true }))
 }
 
 function timeoutError(subject: AttemptSubject, timeoutMs: number): MillraceError {

@@ -1,0 +1,64 @@
+import { getEventListeners } from 'node:events'
+import { event, on } from 'millrace'
+import { expect, test } from 'vitest'
+import { z } from 'zod'
+import { runAttempt } from '../../src/bus/attempt.ts'
+import type { AttemptSubject, AttemptTools } from '../../src/bus/context.ts'
+import { Door } from '../../src/bus/door.ts'
+import { PartitionState } from '../../src/bus/partition-state.ts'
+import type { Event } from '../../src/core/event.ts'
+import { realRuntime } from '../../src/core/real-runtime.ts'
+import { silentLogger } from '../../src/core/runtime.ts'
+import type { Claim } from '../../src/log/port.ts'
+
+const Happened = event('happened', { schema: z.number() })
+const happened: Event = { specversion: '1.0', id: '1', source: 't', type: 'happened', time: '', data: 1 }
+const runtime = realRuntime()
+
+function subjectOf(run: (signal: AbortSignal) => Promise<void>): AttemptSubject {
+  const definition = on(Happened, { name: 'handle' }, (_event, { signal }) => run(signal))
+  const place = { topic: 't', partition: 0, offset: 0, key: 'k' }
+  return { definition, event: happened, ...place, attempt: 1, silent: false, redriven: false }
+}
+
+function tools(): AttemptTools {
+  const claim = { partition: 0 } as Claim
+  const state = new PartitionState(claim, {
+    parts: () => ({ puts: [], needs: {} }),
+    committed() {},
+    failed() {},
+  })
+  const door = new Door({ runtime, partitions: 1, source: 't', topic: 't' })
+  return { state, runtime, logger: silentLogger, door, ensureTopic: () => Promise.resolve() }
+}
+
+test('an attempt that has ended leaves nothing behind on the signal that stops its partition', async () => {
+  const stop = new AbortController()
+  const run = (handle: () => Promise<void>) =>
+    runAttempt(
+      subjectOf(() => handle()),
+      tools(),
+      { timeoutMs: 1_000, stop: stop.signal },
+    )
+  const succeeded = await run(() => Promise.resolve())
+  const failed = await run(() => Promise.reject(new Error('not now')))
+  expect([succeeded.kind, failed.kind]).toEqual(['succeeded', 'failed'])
+  expect(getEventListeners(stop.signal, 'abort')).toEqual([])
+})
+
+test('an attempt ends when its partition stops, and its own signal aborts with the same reason', async () => {
+  const stop = new AbortController()
+  const reason = new Error('the claim is lost')
+  const seen: unknown[] = []
+  const handle = (signal: AbortSignal) =>
+    new Promise<void>((resolve) => {
+      signal.addEventListener('abort', () => {
+        seen.push(signal.reason)
+        resolve()
+      })
+      stop.abort(reason)
+    })
+  const outcome = await runAttempt(subjectOf(handle), tools(), { timeoutMs: 1_000, stop: stop.signal })
+  expect(outcome).toEqual({ kind: 'aborted' })
+  expect(seen).toEqual([reason])
+})
