@@ -107,6 +107,7 @@ export class GroupCommit {
     const writes = new Writes()
     const staged: Waiting[] = []
     try {
+      await this.#store.recovery()
       this.#hooks.before(writes)
       for (const step of steps) {
         try {

@@ -10,8 +10,8 @@ export interface GroupContext {
     shares: readonly Share[],
     onFailed: (claim: StoredClaim) => void,
   ): Promise<StoredClaim[]>
-  /** Runs work that nobody waits for. */
-  spawn(name: string, task: () => Promise<void>): void
+  /** Runs work that nobody waits for until it succeeds. */
+  retry(task: () => Promise<void>): void
 }
 
 /** A partition and who is to have it. */
@@ -47,6 +47,7 @@ export class Group {
       await this.#spread()
     } catch (error) {
       this.#remove(member.id)
+      this.#context.retry(() => this.#spread())
       throw error
     }
   }
@@ -54,7 +55,12 @@ export class Group {
   /** Ends a member's claims at once; resolves when others have been given its share. */
   async leave(memberId: string): Promise<void> {
     this.#remove(memberId)
-    await this.#spread()
+    try {
+      await this.#spread()
+    } catch (error) {
+      this.#context.retry(() => this.#spread())
+      throw error
+    }
   }
 
   /** Ends every claim. */
@@ -123,6 +129,6 @@ export class Group {
   #renew(claim: StoredClaim): void {
     if (this.#claims.get(claim.partition) !== claim) return
     this.#take(claim)
-    this.#context.spawn('renew a claim', () => this.#spread())
+    this.#context.retry(() => this.#spread())
   }
 }

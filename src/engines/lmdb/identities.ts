@@ -95,6 +95,7 @@ export class Identities {
 
   /** Remembers an entry of the transaction that is being put together. */
   stage(fingerprint: Fingerprint, at: Sighting, nowMs: number, writes: Writes): void {
+    if (this.#options.maxIds < 1) return
     if (this.#added.length === 0)
       writes.afterwards(
         () => undefined,

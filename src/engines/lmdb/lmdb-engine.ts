@@ -41,6 +41,7 @@ export async function openLmdb(folder: string, options: LmdbOptions): Promise<Lo
 }
 
 const removedAtOnce = 5000
+const retryMs = 1000
 
 /** The log in one folder, for one process. */
 class LmdbEngine implements LogEngine {
@@ -56,6 +57,7 @@ class LmdbEngine implements LogEngine {
   readonly #groups = new Map<string, Group>()
   readonly #maxBytes: number
   readonly #begun = new Set<Promise<unknown>>()
+  readonly #ending = new AbortController()
   #usedBytes = 0
   #closing: Promise<void> | undefined
 
@@ -208,10 +210,18 @@ class LmdbEngine implements LogEngine {
     return {
       partitions: this.partitions,
       claim: (group, shares, onFailed) => this.#claim(group, shares, onFailed),
-      spawn: (name, task) => {
-        if (this.#closing !== undefined) return
-        this.#runtime.spawn(name, () => this.#begin(task).catch(() => undefined))
-      },
+      retry: (task) => this.#runtime.spawn('share partitions', () => this.#retry(task)),
+    }
+  }
+
+  /** Goes on until the task succeeds or the engine is closed. */
+  async #retry(task: () => Promise<void>): Promise<void> {
+    while (this.#closing === undefined) {
+      try {
+        return await this.#begin(task)
+      } catch {
+        await this.#runtime.sleep(retryMs, this.#ending.signal).catch(() => undefined)
+      }
     }
   }
 
@@ -238,8 +248,8 @@ class LmdbEngine implements LogEngine {
       store: this.#store,
       groupId,
       onFailed,
-      checkOpen: () => this.#checkOpen(),
-      submit: (sizeBytes, stage) => this.#begin(() => this.#commits.submit({ sizeBytes, stage })),
+      begin: (call) => this.#begin(call),
+      submit: (sizeBytes, stage) => this.#commits.submit({ sizeBytes, stage }),
       // Handlers that drain a full log must be able to commit, so theirs is a quarter more.
       stageAppends: ({ appends }, writes) => this.#stageAppends(appends, this.#maxBytes * 1.25, writes),
       stageNeeds: (needs, partition, writes) => this.#stageNeeds(needs, { groupId, partition }, writes),
@@ -264,6 +274,7 @@ class LmdbEngine implements LogEngine {
   }
 
   async #close(): Promise<void> {
+    this.#ending.abort()
     this.#news.fail(logClosed(this.#store.folder))
     while (this.#begun.size > 0) await Promise.allSettled([...this.#begun])
     await this.#commits.idle()
@@ -271,14 +282,10 @@ class LmdbEngine implements LogEngine {
     await this.#opened.close()
   }
 
-  #checkOpen(): void {
-    if (this.#closing !== undefined) throw logClosed(this.#store.folder)
-  }
-
-  /** Counts a call that begins, so that closing waits for it. */
+  /** Counts a call that begins, so that closing waits for it. After a failed write it begins when that is overcome. */
   async #begin<T>(call: () => T | Promise<T>): Promise<T> {
-    this.#checkOpen()
-    const answer = call()
+    if (this.#closing !== undefined) throw logClosed(this.#store.folder)
+    const answer = this.#store.recovery()?.then(call) ?? call()
     if (!(answer instanceof Promise)) return answer
     this.#begun.add(answer)
     try {

@@ -46,6 +46,7 @@ export class Store {
   readonly #incarnation: number
   #database: RawDatabase
   #broken = false
+  #recovering: Promise<void> | undefined
 
   private constructor(folder: string, unsafeNoSync: boolean, database: RawDatabase, incarnation: number) {
     this.folder = folder
@@ -118,18 +119,19 @@ export class Store {
 
   /**
    * Applies writes as one durable transaction. Rejects with `LOG_FULL`, `STORAGE_FAILED` or `LOG_IN_USE`, and then none
-   * of them holds; the database has been opened afresh, because LMDB does not go on after some failures.
+   * of them holds; the database is opened afresh, because LMDB does not go on after some failures.
    */
   async write(writes: Writes): Promise<void> {
+    const sealed = sealRecords(writes)
+    const database = this.#reading()
     let applied: boolean
     try {
-      await this.#recover()
-      const database = this.#database
-      applied = await database.ifNoExists(openingKey(this.#incarnation + 1), () => putAll(database, writes))
+      const next = openingKey(this.#incarnation + 1)
+      applied = await database.ifNoExists(next, () => putAll(database, writes, sealed))
     } catch (error) {
       const cause = await commitError(error)
       this.#broken = true
-      await this.#recover().catch(() => undefined)
+      await this.recovery()?.catch(() => undefined)
       throw writeFailure(cause, this.folder)
     }
     if (!applied) {
@@ -140,26 +142,35 @@ export class Store {
     }
   }
 
-  /** Gives the folder up and closes the database. */
-  async close(): Promise<void> {
-    try {
-      if (!this.#broken) {
-        const database = this.#database
-        const key = openingKey(this.#incarnation)
-        await database.ifNoExists(openingKey(this.#incarnation + 1), () => database.put(key, releasedOpening))
-      }
-    } catch (error) {
-      throw writeFailure(await commitError(error), this.folder)
-    } finally {
-      await this.#database.close()
-    }
+  /**
+   * After a failed write: resolves once the database is open again, or rejects with `STORAGE_FAILED`, and the next call
+   * tries again. Undefined while there is nothing to recover.
+   */
+  recovery(): Promise<void> | undefined {
+    if (this.#broken) this.#recovering ??= this.#recover().finally(() => (this.#recovering = undefined))
+    return this.#recovering
   }
 
   async #recover(): Promise<void> {
-    if (!this.#broken) return
+    try {
+      await this.#database.close()
+      this.#database = openDatabase(this.folder, this.#unsafeNoSync)
+      this.#broken = false
+    } catch (error) {
+      throw storageFailed(this.folder, error)
+    }
+  }
+
+  /** Gives the folder up and closes the database. An opening that cannot be released ends with this process. */
+  async close(): Promise<void> {
+    try {
+      const database = this.#reading()
+      const next = openingKey(this.#incarnation + 1)
+      await database.ifNoExists(next, () => database.put(openingKey(this.#incarnation), releasedOpening))
+    } catch (error) {
+      await commitError(error)
+    }
     await this.#database.close()
-    this.#database = openDatabase(this.folder, this.#unsafeNoSync)
-    this.#broken = false
   }
 
   #reading(): RawDatabase {
@@ -183,17 +194,26 @@ function toLmdbRange(range: RowRange): object {
   return { start: end, end: start, reverse: true, ...(limit === undefined ? {} : { limit }) }
 }
 
-/** Records share one piece of memory, since LMDB asks for the address of each. Keys are copied as they are put. */
-function putAll(database: Database<Uint8Array, Uint8Array>, writes: Writes): void {
+/** Records share one piece of memory, since LMDB asks for the address of each. */
+function sealRecords(writes: Writes): Buffer {
   const memory = Buffer.allocUnsafeSlow(writes.recordBytes)
   let position = 0
   for (const record of writes.records) {
-    const size = recordHeaderBytes + record.value.length
-    const target = memory.subarray(position, position + size)
-    position += size
-    sealRecord(target, record)
-    setOffset(record.place.key, record.offset)
-    settled(database.put(record.place.key, target))
+    const end = position + recordHeaderBytes + record.value.length
+    sealRecord(memory.subarray(position, end), record)
+    position = end
+  }
+  return memory
+}
+
+/** Must not throw: what was put by then would be committed. Keys are copied as they are put. */
+function putAll(database: Database<Uint8Array, Uint8Array>, writes: Writes, sealed: Buffer): void {
+  let position = 0
+  for (const { place, offset, value } of writes.records) {
+    const end = position + recordHeaderBytes + value.length
+    setOffset(place.key, offset)
+    settled(database.put(place.key, sealed.subarray(position, end)))
+    position = end
   }
   for (const { key, value } of writes.rows) {
     settled(value === undefined ? database.remove(key) : database.put(key, value))

@@ -8,7 +8,7 @@ import {
   maxStateKeyBytes,
 } from '../../log/port.ts'
 import { checkSize, sizeOf } from './appending.ts'
-import { allOf, stateKey, stateKeyIn } from './keys.ts'
+import { stateKey, stateKeyIn } from './keys.ts'
 import { seal, unseal } from './sealed.ts'
 import type { Store } from './store.ts'
 import type { Writes } from './writes.ts'
@@ -17,8 +17,8 @@ import type { Writes } from './writes.ts'
 export interface ClaimContext {
   readonly store: Store
   readonly groupId: number
-  /** Throws `LOG_CLOSED` unless the engine is open. */
-  checkOpen(): void
+  /** Counts a call that begins, so that closing waits for it; rejects with `LOG_CLOSED` when it is too late. */
+  begin<T>(call: () => T | Promise<T>): Promise<T>
   /** Makes a step durable, as `GroupCommit.submit` does. */
   submit(sizeBytes: number, stage: (writes: Writes) => readonly Appended[]): Promise<readonly Appended[]>
   stageAppends(change: Change, writes: Writes): readonly Appended[]
@@ -57,52 +57,68 @@ export class StoredClaim implements Claim {
     this.#controller.abort(this.#notOwner(this.#failure))
   }
 
-  async get(keys: readonly string[]): Promise<readonly (Uint8Array | undefined)[]> {
-    this.#checkHeld()
-    return keys.map((key) => {
-      const sealed = this.#context.store.get(this.#rowKey(key))
-      return sealed === undefined ? undefined : this.#unseal(key, sealed)
+  get(keys: readonly string[]): Promise<readonly (Uint8Array | undefined)[]> {
+    return this.#context.begin(() => {
+      this.#checkHeld()
+      return keys.map((key) => {
+        const sealed = this.#context.store.get(this.#rowKey(key))
+        return sealed === undefined ? undefined : this.#unseal(key, sealed)
+      })
     })
   }
 
-  async range(query: KeyRange): Promise<readonly KeyValue[]> {
-    this.#checkHeld()
+  range(query: KeyRange): Promise<readonly KeyValue[]> {
+    return this.#context.begin(() => {
+      this.#checkHeld()
+      return this.#range(query)
+    })
+  }
+
+  #range({ from, to, limit }: KeyRange): KeyValue[] {
     const found: KeyValue[] = []
-    const { groupId, store } = this.#context
-    const range = { start: this.#boundKey(query.from), end: this.#boundKey(query.to) }
-    if (query.limit < 1 || Buffer.compare(range.start, range.end) >= 0) return found
-    const all = allOf('state', [groupId, 4], [this.partition, 2])
-    store.visit({ ...all, ...range, limit: query.limit }, (row) => {
+    const start = this.#boundKey(from)
+    const end = this.#boundKey(to)
+    if (limit < 1 || Buffer.compare(start, end) >= 0) return found
+    this.#context.store.visit({ start, end, limit }, (row) => {
       const key = stateKeyIn(row.key)
-      return found.push({ key, value: this.#unseal(key, row.value) }) < query.limit
+      return found.push({ key, value: this.#unseal(key, row.value) }) < limit
     })
     return found
   }
 
   commit(change: Change): Promise<readonly Appended[]> {
-    try {
-      const rows = this.#rowsOf(change)
-      const bytes = rows.reduce((sum, { key, value }) => sum + key.length + (value?.length ?? 0), 0)
-      return this.#context.submit(checkSize(bytes + sizeOf(change.appends)), (writes) => {
-        try {
-          return this.#stage(change, rows, writes)
-        } catch (error) {
-          this.#fail(error)
-          throw error
-        }
-      })
-    } catch (error) {
-      this.#fail(error)
-      return Promise.reject(error)
-    }
+    return this.#context.begin(() => {
+      try {
+        this.#checkHeld()
+        const rows = this.#rowsOf(change)
+        const bytes = rows.reduce((sum, { key, value }) => sum + key.length + (value?.length ?? 0), 0)
+        const sizeBytes = checkSize(bytes + sizeOf(change.appends))
+        return this.#context.submit(sizeBytes, (writes) => this.#tryToStage(change, rows, writes))
+      } catch (error) {
+        this.#fail(error)
+        throw error
+      }
+    })
   }
 
   #rowsOf(change: Change): { key: Uint8Array; value?: Uint8Array }[] {
-    this.#checkHeld()
     const rows: { key: Uint8Array; value?: Uint8Array }[] = []
     for (const key of change.deletes) rows.push({ key: this.#rowKey(key) })
     for (const { key, value } of change.puts) rows.push({ key: this.#rowKey(key), value: seal(value) })
     return rows
+  }
+
+  #tryToStage(
+    change: Change,
+    rows: readonly { key: Uint8Array; value?: Uint8Array }[],
+    writes: Writes,
+  ): readonly Appended[] {
+    try {
+      return this.#stage(change, rows, writes)
+    } catch (error) {
+      this.#fail(error)
+      throw error
+    }
   }
 
   #stage(
@@ -130,7 +146,6 @@ export class StoredClaim implements Claim {
   }
 
   #checkHeld(): void {
-    this.#context.checkOpen()
     if (this.signal.aborted) throw this.signal.reason
   }
 
