@@ -85,10 +85,10 @@ export class Lanes {
     for (const record of lane.records) this.#forget(record)
   }
 
-  /** The running key of a topic whose first record stands at `offset`. */
-  runningAt(topic: string, offset: number | undefined): Lane | undefined {
+  /** The key of a topic whose first record stands at `offset`. */
+  at(topic: string, offset: number | undefined): Lane | undefined {
     for (const lane of this.#lanes.values()) {
-      if (lane.running && lane.topic === topic && lane.records[0]?.offset === offset) return lane
+      if (lane.topic === topic && lane.records[0]?.offset === offset) return lane
     }
     return undefined
   }

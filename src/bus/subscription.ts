@@ -16,6 +16,7 @@ import type { LogRecord } from './record-cache.ts'
 import { isTerminal, mayRetry, type RetryPolicy, retryPolicy } from './retry.ts'
 import { tickType } from './schedule.ts'
 import type { HandlerCounts } from './status.ts'
+import type { StopRegistry } from './stop-registry.ts'
 
 /** What a subscription works with. */
 export interface SubscriptionTools extends AttemptTools {
@@ -24,7 +25,7 @@ export interface SubscriptionTools extends AttemptTools {
   readonly source: string
   readonly hopLimit: number
   /** Aborts running attempts: the claim is lost, or stopping has waited long enough. */
-  readonly stop: AbortSignal
+  readonly stop: StopRegistry
   readonly counts: HandlerCounts
   readonly readForDrain: ReadForDrain
   /** Something has ended: there may be room to read, or a new time to wait for. */
@@ -57,6 +58,7 @@ export class Subscription {
   readonly #timeoutMs: number
   readonly #concurrency: number
   #inFlight = 0
+  #parkedFirst = false
   #closed = false
 
   constructor(
@@ -95,15 +97,14 @@ export class Subscription {
     return this.#watch.pausedUntilMs !== undefined || this.parked.size >= maxParkedKeys
   }
 
-  /** Whether more of a topic may be read for it now. Frees room held by one slow key by parking that key. */
+  /** Whether more of a topic may be read for it now. Frees room held by slow keys by parking them. */
   hasRoom(topic: string): boolean {
     const tracker = this.trackers.get(topic)
     if (tracker === undefined || this.#closed || this.parked.size >= maxParkedKeys) return false
     if (this.#watch.pausedUntilMs !== undefined && this.#canProbe()) return false
-    if (this.#lanes.bytes >= windowBounds.bytes) return false
-    if (tracker.read - tracker.cursor < windowBounds.records) return true
-    const slowest = this.#lanes.runningAt(topic, tracker.oldestUndone)
-    if (slowest !== undefined) this.#park(slowest)
+    if (this.#lanes.bytes >= windowBounds.bytes) this.#parkSlowest([...this.trackers.values()])
+    else if (tracker.read - tracker.cursor < windowBounds.records) return true
+    else this.#parkSlowest([tracker])
     return false
   }
 
@@ -146,18 +147,14 @@ export class Subscription {
     return this.#inFlight === 0 && this.#canProbe() ? pausedUntilMs : undefined
   }
 
-  /** Starts whatever may run now. */
+  /** Starts whatever may run now: parked keys and others in turn, so that neither waits for the backlog of the other. */
   pump(): void {
     while (!this.#closed && this.#inFlight < this.#slots()) {
-      const pausedUntilMs = this.#watch.pausedUntilMs
-      const parked = this.parked.takeDue(pausedUntilMs === undefined ? this.#tools.runtime.now() : Infinity)
-      if (parked !== undefined) {
-        this.#startParked(parked)
-        continue
-      }
-      const lane = this.#lanes.takeReady()
-      if (lane === undefined) return
-      this.#startLane(lane)
+      this.#parkedFirst = !this.#parkedFirst
+      const took = this.#parkedFirst
+        ? this.#takeParked() || this.#takeLane()
+        : this.#takeLane() || this.#takeParked()
+      if (!took) return
     }
   }
 
@@ -180,6 +177,19 @@ export class Subscription {
   #wants(event: Event): boolean {
     if (this.definition.kind === 'every') return (event.data as Tick).name === this.definition.name
     return this.types.has(event.type)
+  }
+
+  #takeParked(): boolean {
+    const isPaused = this.#watch.pausedUntilMs !== undefined
+    const parked = this.parked.takeDue(isPaused ? Number.POSITIVE_INFINITY : this.#tools.runtime.now())
+    if (parked !== undefined) this.#startParked(parked)
+    return parked !== undefined
+  }
+
+  #takeLane(): boolean {
+    const lane = this.#lanes.takeReady()
+    if (lane !== undefined) this.#startLane(lane)
+    return lane !== undefined
   }
 
   #startLane(lane: Lane): void {
@@ -281,6 +291,15 @@ export class Subscription {
     if (outcome.kind === 'succeeded') this.#parking.advance(parked, subject.offset, outcome.effects)
     else if (outcome.kind === 'failed')
       this.#parking.fail(parked, { subject, event, attempt, error: outcome.error })
+  }
+
+  /** Parks the keys that hold cursors back, once nothing else of the window can start: they run, or wait for one that does. */
+  #parkSlowest(trackers: readonly CursorTracker[]): void {
+    if (this.#lanes.hasReady) return
+    for (const { topic, oldestUndone } of trackers) {
+      const lane = this.#lanes.at(topic, oldestUndone)
+      if (lane !== undefined) this.#park(lane)
+    }
   }
 
   #park(lane: Lane): ParkedKey {
