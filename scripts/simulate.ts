@@ -19,7 +19,17 @@ const { values } = parseArgs({
 })
 
 const first = Number(values.seed)
-const numbers = (list: string) => list.split(',').filter(Boolean).map(Number)
+/** The numbers of a list such as `1,4-7`. */
+function numbers(list: string): number[] {
+  return list
+    .split(',')
+    .filter(Boolean)
+    .flatMap((range) => {
+      const [from = Number.NaN, to = from] = range.split('-').map(Number)
+      return Array.from({ length: to - from + 1 }, (_, index) => from + index)
+    })
+}
+
 let failed = 0
 for (let seed = first; seed < first + Number(values.count); seed += 1) {
   try {

@@ -103,6 +103,17 @@ export function publishProbe(random: SeededRandom): Publication {
 /** The command that simulates {@link probeApp} again. */
 export function replayProbe({ seed, steps, rates, processes, events, without }: SimulationSettings): string {
   const faults = Object.keys(rates).join(',')
-  const left = without.length === 0 ? '' : ` --without ${without.join(',')}`
+  const left = without.length === 0 ? '' : ` --without ${ranges(without)}`
   return `npm run simulate -- --seed ${seed} --steps ${steps} --events ${events} --processes ${processes} --faults '${faults}'${left}`
+}
+
+/** Numbers in ascending order, those that follow one another as `first-last`. */
+function ranges(numbers: readonly number[]): string {
+  const found: [number, number][] = []
+  for (const number of [...numbers].sort((one, other) => one - other)) {
+    const last = found.at(-1)
+    if (last !== undefined && last[1] + 1 >= number) last[1] = number
+    else found.push([number, number])
+  }
+  return found.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(',')
 }

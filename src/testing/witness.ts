@@ -37,6 +37,7 @@ function unchecked<T>(): Schema<T> {
   }
 }
 
+/** The event type of a {@link Witness}. */
 export const WitnessEvent = event('simulation.witness', {
   schema: unchecked<Witness>(),
   key: (witness) => witness.key,

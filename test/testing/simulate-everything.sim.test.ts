@@ -1,0 +1,58 @@
+/**
+ * Goal: no history that faults of all kinds together can cause breaks a guarantee, and neither does a key that is far
+ * behind. Method: as in `simulate.sim.test.ts`; and one key with more records waiting than are held in memory for a key.
+ */
+import { describe, expect, it } from 'vitest'
+import { app } from '../../src/app/app.ts'
+import { on } from '../../src/bus/definitions.ts'
+import { windowBounds } from '../../src/bus/subscription.ts'
+import { event } from '../../src/core/event.ts'
+import { faultKinds } from '../../src/testing/faults.ts'
+import { simulate } from '../../src/testing/simulate.ts'
+import { simulateProbe } from './simulate-probe.ts'
+
+const Counted = event('counted', {
+  schema: { '~standard': { version: 1, vendor: 'test', validate: (value) => ({ value: value as number }) } },
+  key: () => 'the only one',
+})
+
+const oneKey = app({
+  name: 'one-key',
+  handlers: [
+    on(Counted, { name: 'keep', from: 'start', retry: { attempts: 2, baseMs: 10 } }, () => undefined),
+    on(
+      Counted,
+      { name: 'hold', from: 'start', retry: { attempts: 1 }, whenExhausted: 'park' },
+      () => undefined,
+    ),
+  ],
+})
+
+describe('the guarantees hold', () => {
+  it.each([1, 26, 51, 76])(
+    'when everything fails, seeds from %i',
+    { timeout: 120_000 },
+    async (firstSeed) => {
+      const { crashes, thrown } = await simulateProbe(firstSeed, 25, faultKinds)
+      expect(crashes).toBeGreaterThan(25)
+      expect(thrown).toBeGreaterThan(200)
+    },
+  )
+
+  it.each([1, 2, 3])('when one key is far behind, seed %i', { timeout: 120_000 }, async (seed) => {
+    const events = windowBounds.perKey + 150
+    const { history } = await simulate(oneKey, {
+      seed,
+      events,
+      steps: 6_000,
+      processes: 2,
+      partitions: 1,
+      faults: { handler: 0.05, crash: 0.0005, session: 0.0005 },
+      publish: (random) => ({ type: Counted, data: random.below(100) }),
+    })
+    expect(history.acknowledged).toHaveLength(events)
+    expect(
+      Math.max(...history.cursors.flatMap(({ held }) => held.map(({ first, last }) => last - first))),
+    ).toBeGreaterThan(windowBounds.perKey / 2)
+  })
+})
