@@ -10,6 +10,7 @@ export type {
   RouteRequest,
 } from './app/http.ts'
 export { http } from './app/http.ts'
+export type { Main, MainOptions } from './app/main.ts'
 export type { RunningApp, StartOptions } from './app/running.ts'
 export { start } from './app/start.ts'
 export type { DeadLetter } from './bus/dead-letter.ts'

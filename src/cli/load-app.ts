@@ -2,24 +2,8 @@ import { existsSync, readFileSync } from 'node:fs'
 import { relative, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { type App, isApp } from '../app/app.ts'
-import type { RunningApp } from '../app/running.ts'
+import type { Main } from '../app/main.ts'
 import { isMillraceError, MillraceError, messageOf } from '../core/errors.ts'
-
-/** What an application's `main` is given beside the running application. */
-export interface MainOptions {
-  /** Whether results are to be written as JSON. */
-  readonly json: boolean
-  /** Aborted when the process is told to stop. */
-  readonly signal: AbortSignal
-  /** Where the ports are reached; that of the application is missing when it has no routes. */
-  readonly urls: { readonly platform: string; readonly app?: string }
-}
-
-/**
- * An application's file may export `main` beside its application: it runs once the application is started, and when it
- * fails the process stops. The application goes on when it returns.
- */
-export type Main = (running: RunningApp, options: MainOptions) => void | Promise<void>
 
 /** What an application's file gives. */
 export interface LoadedApp {

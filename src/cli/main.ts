@@ -10,10 +10,16 @@ for (const stream of [process.stdout, process.stderr]) {
   })
 }
 
-process.exitCode = await run(process.argv.slice(2), {
+const code = await run(process.argv.slice(2), {
   stdout: process.stdout,
   stderr: process.stderr,
   stdin: process.stdin,
   environment: process.env,
   runtime: realRuntime(),
 })
+
+// An application may have left timers or connections open; they do not keep a process alive that is done.
+for (const stream of [process.stdout, process.stderr]) {
+  await new Promise((resolve) => stream.write('', resolve))
+}
+process.exit(code)

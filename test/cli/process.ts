@@ -52,8 +52,9 @@ export class Workplace implements AsyncDisposable {
   }
 
   /** Starts the application on free ports; resolves once it is ready. */
-  async start(args: readonly string[] = [], file: string = shopFile): Promise<Started> {
-    const child = this.spawn(['start', file, '--port', '0', '--platform-port', '0', '--json', ...args], {})
+  async start(args: readonly string[], options: RunOptions = {}): Promise<Started> {
+    const all = ['start', shopFile, '--port', '0', '--platform-port', '0', '--json', ...args]
+    const child = this.spawn(all, options)
     const stderr = text(child.stderr)
     const closed = once(child, 'close') as Promise<[number | null]>
     const first = await Promise.race([firstLine(child), closed.then(() => undefined)])

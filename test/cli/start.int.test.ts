@@ -36,6 +36,14 @@ describe('start', () => {
     expect(await ended).toBe(0)
   })
 
+  test('ends when it is told to, whatever main has left open', async () => {
+    const environment = { SHOP_MAIN: 'lingers' }
+    const { child, ended, stderr } = await place.start(['--log', 'memory:'], { environment })
+    child.kill('SIGTERM')
+    expect(await ended).toBe(0)
+    expect(await stderr).toBe('')
+  })
+
   test('says in words what runs and where', async () => {
     const child = place.spawn(
       ['start', shopFile, '--log', 'memory:', '--port', '0', '--platform-port', '0'],

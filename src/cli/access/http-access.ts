@@ -1,6 +1,7 @@
 import type { HandlerStatus } from '../../bus/status.ts'
 import { type ErrorCode, errorCodes, MillraceError, messageOf } from '../../core/errors.ts'
 import { eventToJson } from '../../core/event-codec.ts'
+import type { Runtime } from '../../core/runtime.ts'
 import type { Offset, Place } from '../../log/port.ts'
 import type { LogAccess, RecordPage, ShownRecord, TopicView } from './port.ts'
 
@@ -41,14 +42,25 @@ export function httpAccess(url: string): LogAccess {
   }
 }
 
-/** Whether a process of Millrace listens at a URL. `UNREACHABLE` when something else does, or when none can be asked. */
-export async function listens(url: string): Promise<boolean> {
+const answerWithinMs = 5000
+
+/** Whether a process of Millrace listens at a URL. `UNREACHABLE` when something else does, or when it does not answer. */
+export async function listens(url: string, runtime: Pick<Runtime, 'sleep'>): Promise<boolean> {
+  const waiting = new AbortController()
+  const asking = new AbortController()
+  const giveUp = runtime.sleep(answerWithinMs, waiting.signal).then(
+    () => asking.abort(new Error(`none within ${answerWithinMs} ms`)),
+    () => {},
+  )
   try {
-    await request(`${url.replace(/\/+$/, '')}/health/live`)
+    await request(`${url.replace(/\/+$/, '')}/health/live`, { signal: asking.signal })
     return true
   } catch (error) {
     if (error instanceof MillraceError && error.facts.refused === true) return false
     throw error
+  } finally {
+    waiting.abort()
+    await giveUp
   }
 }
 

@@ -35,19 +35,19 @@ export async function openAccess(options: OpenOptions): Promise<LogAccess> {
     })
   }
   const url = options.url ?? defaultUrl
-  if (options.log === undefined && (await isListening(url, options.url !== undefined))) return httpAccess(url)
+  if (options.log === undefined && (await isListening(url, options))) return httpAccess(url)
   return openHere(options, options.log ?? options.environment.MILLRACE_LOG ?? defaultLogUrl)
 }
 
-async function isListening(url: string, required: boolean): Promise<boolean> {
+async function isListening(url: string, options: OpenOptions): Promise<boolean> {
   if (!URL.canParse(url) || !/^https?:/.test(url)) {
     throw new MillraceError('COMMAND_INVALID', `'${url}' is no URL of a running application.`, {
       where: '--url',
       fix: `Give one such as ${defaultUrl}.`,
     })
   }
-  if (await listens(url)) return true
-  if (!required) return false
+  if (await listens(url, options.runtime)) return true
+  if (options.url === undefined) return false
   throw new MillraceError('UNREACHABLE', 'Nobody listens there.', {
     where: url,
     fix: 'Start the application, or open its log with --log.',

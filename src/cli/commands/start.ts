@@ -1,11 +1,12 @@
 import type { Command } from 'commander'
 import type { App } from '../../app/app.ts'
+import type { MainOptions } from '../../app/main.ts'
 import { defaultLogUrl } from '../../app/open-engine.ts'
 import type { RunningApp } from '../../app/running.ts'
 import type { Logger } from '../../core/runtime.ts'
 import type { Listening } from '../../gateway/index.ts'
 import { type CommandContext, wholeNumber, withCommonOptions } from '../command.ts'
-import { type LoadedApp, loadApp, type MainOptions } from '../load-app.ts'
+import { type LoadedApp, loadApp } from '../load-app.ts'
 import type { Output } from '../output.ts'
 import { type StopRequest, stopRequest } from '../stop-request.ts'
 
@@ -75,14 +76,14 @@ async function runMain(
   options: MainOptions,
   stop: StopRequest,
 ): Promise<void> {
-  const main = Promise.resolve(loaded.main?.(running, options))
-  const failed = main.then(() => stop.requested)
+  const main = Promise.resolve(loaded.main?.(running, options)).then(() => stop.requested)
   try {
-    await Promise.race([failed, stop.requested])
-  } finally {
-    // What `main` does once it is told to stop, such as rejecting with the signal's reason, is not reported.
-    failed.catch(() => {})
+    await Promise.race([main, stop.requested])
+  } catch (error) {
+    if (!stop.signal.aborted) throw error
   }
+  // Once it was told to stop, `main` may reject with the signal's reason: that is nothing to report.
+  main.catch(() => {})
 }
 
 async function summarize(
