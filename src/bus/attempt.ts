@@ -1,6 +1,7 @@
 import { MillraceError } from '../core/errors.ts'
 import { AttemptContext, type AttemptSubject, type AttemptTools, type Effects } from './context.ts'
 import { maxCommitBytes, sizeOf } from './partition-state.ts'
+import type { StopRegistry } from './stop-registry.ts'
 
 /** How an attempt ended. */
 export type Outcome =
@@ -18,42 +19,38 @@ export type Outcome =
  * Runs a handler once. Its effects are returned, not applied. After `timeoutMs` its context is revoked and its signal
  * aborted, and the attempt counts as failed; the handler itself cannot be stopped, so `settled` tells when it has ended.
  */
-export async function runAttempt(
+export function runAttempt(
   subject: AttemptSubject,
   tools: AttemptTools,
-  options: { readonly timeoutMs: number; readonly stop: AbortSignal },
+  options: { readonly timeoutMs: number; readonly stop: StopRegistry },
 ): Promise<Outcome> {
-  const controller = new AbortController()
-  const stopped = Promise.withResolvers<'aborted'>()
-  const abort = () => {
-    controller.abort(options.stop.reason)
-    stopped.resolve('aborted')
-  }
-  if (options.stop.aborted) return { kind: 'aborted' }
-  options.stop.addEventListener('abort', abort, { once: true })
-  const context = new AttemptContext(subject, tools, controller.signal)
-  const handled = run(subject, context)
-  try {
+  const { timeoutMs, stop } = options
+  if (stop.stopped) return Promise.resolve({ kind: 'aborted' })
+  return new Promise((resolve) => {
+    const context = new AttemptContext(subject, tools)
     const timer = new AbortController()
-    const first = await Promise.race([
-      handled,
-      tools.runtime.sleep(options.timeoutMs, timer.signal).then(
-        () => 'timeout' as const,
-        () => 'cancelled' as const,
-      ),
-      stopped.promise,
-    ])
-    // With a reason, as making the one that is made otherwise takes longer than most handlers.
-    timer.abort('cancelled')
-    if (first === 'aborted') return { kind: 'aborted' }
-    if (typeof first !== 'string') return first
-    const error = timeoutError(subject, options.timeoutMs)
-    controller.abort(error)
-    return { kind: 'failed', error, settled: handled.then(() => {}) }
-  } finally {
-    context.revoke()
-    options.stop.removeEventListener('abort', abort)
-  }
+    const end = (outcome: Outcome) => {
+      context.revoke()
+      stop.delete(abort)
+      // With a reason, as making the one that is made otherwise takes longer than most handlers.
+      timer.abort('ended')
+      resolve(outcome)
+    }
+    const abort = (reason: unknown) => {
+      context.abort(reason)
+      end({ kind: 'aborted' })
+    }
+    stop.add(abort)
+    const settled = run(subject, context).then(end)
+    tools.runtime.sleep(timeoutMs, timer.signal).then(
+      () => {
+        const error = timeoutError(subject, timeoutMs)
+        context.abort(error)
+        end({ kind: 'failed', error, settled })
+      },
+      () => {},
+    )
+  })
 }
 
 /** Runs the handler and collects its effects; never rejects. */

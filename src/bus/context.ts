@@ -56,7 +56,6 @@ export class AttemptContext implements HandlerContext {
   readonly attempt: number
   readonly silent: boolean
   readonly redriven: boolean
-  readonly signal: AbortSignal
   readonly log: Logger
   readonly state: StateAccess<StateSchemas>
   readonly #subject: AttemptSubject
@@ -67,20 +66,30 @@ export class AttemptContext implements HandlerContext {
   readonly #writes = new Map<string, string | undefined>()
   readonly #onceNames = new Set<string>()
   #revoked = false
+  /** Made when it is asked for: most handlers never do. */
+  #controller: AbortController | undefined
+  #abortReason: { readonly value: unknown } | undefined
 
-  constructor(subject: AttemptSubject, tools: AttemptTools, signal: AbortSignal) {
+  constructor(subject: AttemptSubject, tools: AttemptTools) {
     this.#subject = subject
     this.#tools = tools
     this.attempt = subject.attempt
     this.silent = subject.silent
     this.redriven = subject.redriven
-    this.signal = signal
     this.log = tools.logger
     this.state = this.#stateAccess(subject.definition.options.state ?? {})
   }
 
   now(): number {
     return this.#tools.runtime.now()
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController()
+      if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason.value)
+    }
+    return this.#controller.signal
   }
 
   emit<T extends AnyEventType>(type: T, data: DataInputOf<T>, options: EmitOptions = {}): void {
@@ -120,6 +129,12 @@ export class AttemptContext implements HandlerContext {
     await state.flush()
     this.#use('once')
     return value
+  }
+
+  /** Aborts the signal of the handler. */
+  abort(reason: unknown): void {
+    this.#abortReason ??= { value: reason }
+    this.#controller?.abort(reason)
   }
 
   /** Ends the use of this context. */

@@ -12,6 +12,7 @@ import type { RecordCache } from './record-cache.ts'
 import { loadSchedule } from './schedule.ts'
 import { stateLayout } from './state-layout.ts'
 import type { HandlerCounts } from './status.ts'
+import { StopRegistry } from './stop-registry.ts'
 import type { Subscription, SubscriptionTools } from './subscription.ts'
 import { InternalSink, SubscriptionSink } from './subscription-sink.ts'
 import { delayStep, Timers } from './timers.ts'
@@ -65,7 +66,7 @@ export class PartitionProcessor {
   readonly #tools: GroupTools
   readonly #onFailure: (error: unknown) => void
   readonly #stopReading = new AbortController()
-  readonly #stopAttempts = new AbortController()
+  readonly #stopAttempts = new StopRegistry()
   readonly #owners = new Map<CursorTracker, string>()
   #subscriptions: readonly Subscription[] = []
   #readers: readonly TopicReader[] = []
@@ -117,7 +118,7 @@ export class PartitionProcessor {
 
   /** Aborts what runs: it is neither done nor failed. */
   abortAttempts(): void {
-    this.#stopAttempts.abort(new Error('the process stops'))
+    this.#stopAttempts.stop(new Error('the process stops'))
   }
 
   /** How many attempts run. */
@@ -137,7 +138,7 @@ export class PartitionProcessor {
   /** Ends at once: the claim is lost, and nothing can be committed. */
   abandon(reason: unknown): void {
     this.#stopReading.abort(reason)
-    this.#stopAttempts.abort(reason)
+    this.#stopAttempts.stop(reason)
     for (const subscription of this.#subscriptions) subscription.close()
     this.state.abandon(reason)
     this.#changed()
@@ -170,7 +171,7 @@ export class PartitionProcessor {
       source,
       partition: this.claim.partition,
       deadLetters: internal.deadLetters,
-      stop: this.#stopAttempts.signal,
+      stop: this.#stopAttempts,
       counts: counts.get(definition.name) ?? { handled: 0, attempts: 0, failures: 0, deadLettered: 0 },
       ensureTopic: (name) => this.#tools.ensureTopic(name),
       readForDrain: (topic, from) => this.#readForDrain(topic, from),
@@ -356,7 +357,7 @@ export class PartitionProcessor {
   }
 
   #fail(error: unknown): void {
-    if (this.#stopAttempts.signal.aborted && this.claim.signal.aborted) return
+    if (this.#stopAttempts.stopped && this.claim.signal.aborted) return
     this.abandon(error)
     this.#onFailure(error)
   }

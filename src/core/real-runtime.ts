@@ -8,6 +8,7 @@ export interface RealRuntimeOptions {
   readonly onTaskFailed?: (name: string, error: unknown) => void
 }
 
+const bytesPerId = 10
 const longestTimerMs = 2 ** 31 - 1
 
 /** The runtime of a real process: the system's clock, timers and random numbers. */
@@ -17,15 +18,29 @@ export function realRuntime(options: RealRuntimeOptions = {}): Runtime {
     ((name: string, error: unknown) => {
       process.stderr.write(`millrace: background task ${name} failed: ${String(error)}\n`)
     })
-  const randomBytes = new Uint8Array(10)
+  const randomBytes = randomPool()
   return {
     now: () => Date.now(),
     sleep: (durationMs, signal) => sleep(durationMs, signal),
     random: () => Math.random(),
-    id: () => uuidv7(Date.now(), randomFillSync(randomBytes)),
+    id: () => uuidv7(Date.now(), randomBytes()),
     spawn(name, task) {
       task().catch((error: unknown) => onTaskFailed(name, error))
     },
+  }
+}
+
+/** Random bytes for one id at a time, drawn from the system for several hundred at once. */
+function randomPool(): () => Uint8Array {
+  const pool = new Uint8Array(bytesPerId * 400)
+  let used = pool.length
+  return () => {
+    if (used === pool.length) {
+      randomFillSync(pool)
+      used = 0
+    }
+    used += bytesPerId
+    return pool.subarray(used - bytesPerId, used)
   }
 }
 
