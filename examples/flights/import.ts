@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { type Flight, FlightLanded, ImportProgressed } from './events.ts'
 
 const file = 'flights-20k.json'
-const batchFlights = 500
+const batchFlights = 1000
 
 /** Reads the flights: 20,000 real ones of 2001, or the first `FLIGHTS` of them. */
 export async function readFlights(count = process.env.FLIGHTS): Promise<readonly Flight[]> {
