@@ -4,8 +4,8 @@ export class Lanes {
   readonly #last = new Map<string, Promise<unknown>>()
 
   async run<Answer>(lanes: readonly string[], task: () => Promise<Answer>): Promise<Answer> {
-    const names = new Set(lanes)
-    const before = [...names].map((lane) => this.#last.get(lane)).filter((last) => last !== undefined)
+    const names = lanes.length === 1 ? lanes : [...new Set(lanes)]
+    const before = names.map((lane) => this.#last.get(lane)).filter((last) => last !== undefined)
     const answer = before.length === 0 ? task() : Promise.all(before).then(task)
     const settled = answer.then(ignore, ignore)
     for (const lane of names) this.#last.set(lane, settled)

@@ -6,6 +6,7 @@ import { assertCloneable, recordsIn, rejectsWith, type World } from './world.ts'
 const at = { topic: 'orders', partition: 1 }
 const elsewhere = { topic: 'orders', partition: 2 }
 
+/** Rules about `append`: places, order, visibility, times, wholeness, bytes and the bound of the log. */
 export function appendingRules(suite: Suite): void {
   suite.chapter('appending', () => {
     placeRules(suite)

@@ -5,6 +5,7 @@ import { abortOf, change, put, rejectsWith, type TestMember, textsAt } from './w
 
 const partitions = [0, 1, 2, 3]
 
+/** Rules about who owns what: giving, exclusion, epochs and leaving. */
 export function claimRules(suite: Suite): void {
   suite.chapter('claims', () => {
     givingRules(suite)

@@ -5,6 +5,7 @@ import { abortOf, assertCloneable, change, put, rejectsWith, textsAt, type World
 const at = { topic: 'orders', partition: 1 }
 const elsewhere = { topic: 'orders', partition: 2 }
 
+/** Rules about `commit`: wholeness, order, and what follows a failure. */
 export function commitRules(suite: Suite): void {
   suite.chapter('commits', () => {
     wholenessRules(suite)

@@ -6,6 +6,7 @@ const at = { topic: 'orders', partition: 1 }
 const elsewhere = { topic: 'orders', partition: 2 }
 const minuteMs = 60_000
 
+/** Rules about entries that bear a `deduplicationId`. */
 export function deduplicationRules(suite: Suite): void {
   suite.chapter('deduplication', () => {
     suite.rule('entries without a deduplicationId are always stored', async (world) => {

@@ -27,6 +27,11 @@ export interface EngineUnderTest {
   readonly capabilities: Capabilities
   /** Whether several engines may be open on one log at once, as the processes of an application are. */
   readonly severalProcesses: boolean
+  /**
+   * Where an engine can be taken for gone while it goes on, as by a partition of the network: makes the others take over
+   * what it owns, without its knowing. Needs `severalProcesses`.
+   */
+  readonly loseSession?: (engine: LogEngine) => Promise<void>
   /** Makes a new, empty log. The engine takes time and chance from `runtime` only. */
   createLog(options: EngineOptions & { readonly runtime: Runtime }): Promise<LogUnderTest>
 }

@@ -5,6 +5,7 @@ import { change, noLimits, put, recordsIn, rejectsWith, textsAt, type World } fr
 
 const at = { topic: 'orders', partition: 1 }
 
+/** Rules about closing and opening again, with every call in every state. */
 export function lifecycleRules(suite: Suite): void {
   suite.chapter('lifecycle', () => {
     closingRules(suite)

@@ -6,9 +6,11 @@ const at = { topic: 'orders', partition: 1 }
 const elsewhere = { topic: 'orders', partition: 2 }
 const forever = new AbortController().signal
 
+/** Rules about `changed`. */
 export function newsRules(suite: Suite): void {
   suite.chapter('news', () => {
     arrivalRules(suite)
+    raceRules(suite)
     endingRules(suite)
   })
 }
@@ -65,7 +67,9 @@ function arrivalRules(suite: Suite): void {
     await claim.commit(change({ appends: [world.entry(at, 'news')] }))
     assert.deepEqual(await news, [at])
   })
+}
 
+function raceRules(suite: Suite): void {
   suite.rule('everyone who waits is told', async (world) => {
     const { end } = await world.engine.bounds(at)
     const waiting = Array.from({ length: 5 }, () => world.engine.changed(new Map([[at, end]]), forever))

@@ -1,15 +1,18 @@
 import assert from 'node:assert/strict'
+import type { LogEngine } from '../../log/port.ts'
 import type { Suite } from './suite.ts'
 import { abortOf, change, put, rejectsWith, textsAt, type World } from './world.ts'
 
 const at = { topic: 'orders', partition: 1 }
 const forever = new AbortController().signal
 
+/** Rules about several engines on one log, where there can be several. */
 export function processRules(suite: Suite): void {
   if (!suite.engine.severalProcesses) return
   suite.chapter('several processes', () => {
     sharingRules(suite)
     ownershipRules(suite)
+    if (suite.engine.loseSession !== undefined) fencingRules(suite, suite.engine.loseSession)
   })
 }
 
@@ -113,4 +116,49 @@ function ownershipRules(suite: Suite): void {
       await (await two.next(partition, above)).commit(change({ puts: [put('key', 'value')] }))
     }
   })
+}
+
+function fencingRules(suite: Suite, loseSession: (engine: LogEngine) => Promise<void>): void {
+  suite.rule(
+    'an owner that was taken for gone, and does not know, can neither commit nor read',
+    async (world) => {
+      const { first, second } = await twoEngines(world)
+      const one = await world.join('readers', 'one', first)
+      const [committing, getting, ranging] = [one.claim(0), one.claim(1), one.claim(2)]
+      await committing.commit(change({ puts: [put('key', 'before')] }))
+      const two = await world.join('readers', 'two', second)
+      await loseSession(first)
+      for (const claim of [committing, getting, ranging]) await two.next(claim.partition, claim.epoch)
+      await rejectsWith(
+        'NOT_OWNER',
+        committing.commit(change({ puts: [put('key', 'stolen')], appends: [world.entry(at, 'stolen')] })),
+      )
+      await rejectsWith('NOT_OWNER', getting.get(['key']))
+      await rejectsWith('NOT_OWNER', ranging.range({ from: 'a', to: 'z', limit: 1 }))
+      for (const claim of [committing, getting, ranging]) await abortOf(claim.signal)
+      assert.deepEqual(await textsAt(await two.next(0, committing.epoch), ['key']), ['before'])
+      assert.deepEqual(await world.dataIn(at), [])
+    },
+  )
+
+  suite.rule(
+    'a commit on its way when the owner is taken for gone holds as a whole or not at all',
+    async (world) => {
+      const { first, second } = await twoEngines(world)
+      const one = await world.join('readers', 'one', first)
+      const claim = one.claim(0)
+      const two = await world.join('readers', 'two', second)
+      const commits = Array.from({ length: 20 }, (_, index) =>
+        claim.commit(change({ puts: [put('last', String(index))], appends: [world.entry(at, index)] })),
+      )
+      await loseSession(first)
+      const outcomes = await Promise.allSettled(commits)
+      const acknowledged = outcomes.filter(({ status }) => status === 'fulfilled').length
+      const successor = await two.next(0, claim.epoch)
+      const stored = await world.dataIn(at)
+      assert(stored.length >= acknowledged)
+      const last = stored.length === 0 ? undefined : String(stored.length - 1)
+      assert.deepEqual(await textsAt(successor, ['last']), [last])
+    },
+  )
 }

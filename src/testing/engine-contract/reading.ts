@@ -5,9 +5,11 @@ import { assertCloneable, dataOf, noLimits, rejectsWith } from './world.ts'
 const at = { topic: 'orders', partition: 1 }
 const elsewhere = { topic: 'orders', partition: 2 }
 
+/** Rules about `read` and `offsetAt`. */
 export function readingRules(suite: Suite): void {
   suite.chapter('reading', () => {
     positionRules(suite)
+    edgeRules(suite)
     limitRules(suite)
     timeRules(suite)
   })
@@ -42,7 +44,9 @@ function positionRules(suite: Suite): void {
       Array.from({ length: 20 }, (_, index) => index),
     )
   })
+}
 
+function edgeRules(suite: Suite): void {
   suite.rule('reading at the end gives none, and the next record is found from there', async (world) => {
     await world.appendMany(at, 3)
     const { end } = await world.engine.bounds(at)

@@ -34,6 +34,7 @@ const orderedKeys = [
 
 const afterAll = '\u{10ffff}\u{10ffff}'
 
+/** Rules about the keys and values of a claim: `get` and `range`. */
 export function stateRules(suite: Suite): void {
   suite.chapter('state', () => {
     valueRules(suite)

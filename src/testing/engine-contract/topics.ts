@@ -5,6 +5,7 @@ import { assertCloneable, change, noLimits, put, rejectsWith } from './world.ts'
 
 const at = { topic: 'orders', partition: 1 }
 
+/** Rules about topics, and about places that are not there. */
 export function topicRules(suite: Suite): void {
   suite.chapter('topics', () => {
     creationRules(suite)

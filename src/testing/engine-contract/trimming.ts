@@ -5,6 +5,7 @@ import { change, type World } from './world.ts'
 const at = { topic: 'orders', partition: 1 }
 const elsewhere = { topic: 'orders', partition: 2 }
 
+/** Rules about `trim`, and what holds it back. */
 export function trimmingRules(suite: Suite): void {
   suite.chapter('trimming', () => {
     limitRules(suite)

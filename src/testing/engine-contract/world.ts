@@ -125,6 +125,7 @@ export async function recordsIn(engine: LogEngine, at: Place): Promise<StoredRec
   }
 }
 
+/** The data of each record's event. */
 export function dataOf(records: readonly StoredRecord[]): unknown[] {
   return records.map(({ value }) => decodeEvent(value).data)
 }
@@ -171,6 +172,7 @@ export function put(key: string, text: string): { key: string; value: Uint8Array
   return { key, value: new TextEncoder().encode(text) }
 }
 
+/** A value as text; nothing stays nothing. */
 export function textOf(value: Uint8Array | undefined): string | undefined {
   return value === undefined ? undefined : new TextDecoder().decode(value)
 }

@@ -1,5 +1,10 @@
 import { describe, it } from 'vitest'
-import { MemoryLog, type MemoryOptions, openMemory } from '../../../src/engines/memory/index.ts'
+import {
+  type MemoryEngine,
+  MemoryLog,
+  type MemoryOptions,
+  openMemory,
+} from '../../../src/engines/memory/index.ts'
 import { type EngineUnderTest, testEngine } from '../../../src/testing/engine-contract.ts'
 import { shuffledSteps } from './shuffled-steps.ts'
 
@@ -13,6 +18,7 @@ function memoryEngine(
     test: { describe, it },
     capabilities: { persistent: false, powerLossSafe: false, ...answers },
     severalProcesses: true,
+    loseSession: async (engine) => (engine as MemoryEngine).loseSession(),
     async createLog(options) {
       const log = new MemoryLog()
       return {

@@ -3,6 +3,7 @@ import { MillraceError } from '../../../src/core/errors.ts'
 import { MemoryLog, type MemoryOptions, openMemory } from '../../../src/engines/memory/index.ts'
 import type { Change, Claim, LogEngine } from '../../../src/log/port.ts'
 import { ManualRuntime } from '../../../src/testing/manual-runtime.ts'
+import { turn } from '../../../src/testing/turn.ts'
 
 const at = { topic: 'orders', partition: 0 }
 const bytes = new Uint8Array([1, 2, 3])
@@ -138,7 +139,7 @@ describe('a process that crashed', () => {
     for (const grant of held) grant()
     void dead.bounds(at).then(note, note)
     expect((await open().bounds(at)).end).toBe(1)
-    await new Promise((resolve) => setImmediate(resolve))
+    await turn()
     expect(settled).toBe(false)
   })
 })
