@@ -47,7 +47,7 @@ export class TopicLog {
     throw new TypeError(`partition ${partition} is not one of the log's ${this.#places.length}`)
   }
 
-  /** Where the same id was stored within the window, and whether its content is still there to compare. */
+  /** Where the same id was stored within the window; its record may have been trimmed since. */
   firstSeen(id: string, timeMs: number, windowMs: number): FirstSeen | undefined {
     const first = this.#seen.get(id)
     return first !== undefined && timeMs - first.timeMs <= windowMs ? first : undefined
