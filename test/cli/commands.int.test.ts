@@ -57,7 +57,7 @@ describe('publish', () => {
 
 describe('ingest', () => {
   test('takes JSON lines, an array and gzip of both, from files and standard input, and adds nothing twice', async () => {
-    const text = lines(1000, 3500)
+    const text = lines(1000, 2500)
     const array = `[${text.trim().split('\n').join(',\n')}]`
     const forms = [text, array, gzipSync(text), gzipSync(array)]
     for (const [index, form] of forms.entries()) {
@@ -65,9 +65,9 @@ describe('ingest', () => {
       await writeFile(file, form)
       const source = ['--source', `/form/${index}`]
       const first = await place.run(['ingest', file, ...type, ...source, '--json', ...url])
-      expect(jsonLines(first)).toEqual([{ file, lines: 2500, added: 2500, known: 0, skipped: 0 }])
+      expect(jsonLines(first)).toEqual([{ file, lines: 1500, added: 1500, known: 0, skipped: 0 }])
       const again = await place.run(['ingest', '-', ...type, ...source, '--json', ...url], { input: form })
-      expect(jsonLines(again)).toEqual([{ file: '-', lines: 2500, added: 0, known: 2500, skipped: 0 }])
+      expect(jsonLines(again)).toEqual([{ file: '-', lines: 1500, added: 0, known: 1500, skipped: 0 }])
     }
   })
 
@@ -131,16 +131,18 @@ describe('tail', () => {
 
   test('begins at the start, at an offset, at a time or at the end', async () => {
     await place.run(['publish', 'shop.order.placed', '--data', '{"n":1,"sku":"tailed"}', ...url])
-    const [all] = [jsonLines(await place.run(['tail', '--from', 'start', '--json', ...url]))] as [
-      { readonly partition: number; readonly offset: number }[],
+    const [newest] = jsonLines(await place.run(['tail', '--limit', '1', '--json', ...url])) as [
+      { readonly partition: number; readonly offset: number },
     ]
-    const first = all.find(({ offset }) => offset > 2)
-    const partition = ['--topic', 'shop', '--partition', String(first?.partition)]
-    const from = (at: string) => place.run(['tail', ...partition, '--from', at, '--json', ...url])
-    expect(jsonLines(await from(String(first?.offset)))[0]).toEqual(first)
-    expect(jsonLines(await from('2000-01-01'))).toEqual(jsonLines(await from('start')))
-    expect(jsonLines(await from('2999-01-01T00:00:00Z'))).toEqual([])
-    expect(jsonLines(await from('end'))).toEqual([])
+    const partition = ['--topic', 'shop', '--partition', String(newest.partition), '--limit', '2', '--json']
+    const from = async (at: string) =>
+      jsonLines(await place.run(['tail', ...partition, '--from', at, ...url]))
+    expect(await from(String(newest.offset))).toEqual([newest])
+    const start = await from('start')
+    expect(start).toMatchObject([{ offset: 0 }, { offset: 1 }])
+    expect(await from('2000-01-01')).toEqual(start)
+    expect(await from('2999-01-01T00:00:00Z')).toEqual([])
+    expect(await from('end')).toEqual([])
   })
 
   test('does not mind that its reader goes away', async () => {
