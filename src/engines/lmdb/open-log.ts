@@ -1,6 +1,6 @@
-import { mkdirSync, realpathSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, readSync, realpathSync } from 'node:fs'
 import { open } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Runtime } from '../../core/runtime.ts'
 import type { HashKey } from '../../log/half-sip-hash.ts'
 import { defaultPartitions, type EngineOptions } from '../../log/port.ts'
@@ -31,6 +31,8 @@ export interface OpenedLog {
 /** The folders that this process has open. LMDB itself must not open one twice in a process. */
 const openHere = new Set<string>()
 
+/** What the first page of every LMDB file has, in the byte order of the machine that made it. */
+const databaseMark = Buffer.from([0xde, 0xc0, 0xef, 0xbe])
 const defaultWindowMs = 10 * 60 * 1000
 const defaultMaxIds = 5_000_000
 const mostPartitions = 65_536
@@ -62,10 +64,22 @@ export async function openLog(folder: string, options: LmdbOptions): Promise<Ope
 function prepareFolder(folder: string): string {
   try {
     mkdirSync(folder, { recursive: true })
+    checkDatabaseFile(join(folder, 'data.mdb'))
     return realpathSync(folder)
   } catch (error) {
     throw storageFailed(folder, error)
   }
+}
+
+/** LMDB ends the process when it opens a file that is no database, so whether it is one must be known before. */
+function checkDatabaseFile(path: string): void {
+  if (!existsSync(path)) return
+  const head = Buffer.alloc(64)
+  const file = openSync(path, 'r')
+  const size = readSync(file, head)
+  closeSync(file)
+  const isDatabase = head.includes(databaseMark) || head.includes(Buffer.from(databaseMark).reverse())
+  if (size > 0 && !isDatabase) throw new Error('data.mdb is no LMDB database')
 }
 
 async function load(

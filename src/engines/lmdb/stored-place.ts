@@ -139,7 +139,7 @@ export class StoredPlace implements Place {
     return sealed === undefined ? undefined : unsealRecord(sealed)
   }
 
-  /** The smallest offset whose record's time is at least `timeMs`. */
+  /** The smallest offset whose record's time is at least `timeMs`, or may be: the time of a corrupt one is unknown. */
   offsetAtTime(timeMs: number): number {
     if (timeMs > this.#lastTimeMs) return this.#end
     return this.#search((record) => record.timeMs >= timeMs)

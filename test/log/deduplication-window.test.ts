@@ -1,0 +1,163 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { DeduplicationWindow, type Sighting } from '../../src/log/deduplication-window.ts'
+
+const key = [0x01234567, 0x89abcdef] as const
+const topicId = 1
+
+function windowOf(options: { windowMs?: number; maxIds?: number; firstSequence?: number } = {}) {
+  const { windowMs = 1000, maxIds = 1_000_000, firstSequence = 0 } = options
+  return new DeduplicationWindow({ windowMs, maxIds, key }, firstSequence)
+}
+
+const at = (offset: number): Sighting => ({ topicId, partition: 3, offset })
+
+/** The plainest thing that does the same. */
+class Model {
+  entries: { low: number; at: Sighting; timeMs: number }[] = []
+  readonly #windowMs: number
+  readonly #maxIds: number
+
+  constructor(windowMs: number, maxIds: number) {
+    this.#windowMs = windowMs
+    this.#maxIds = maxIds
+  }
+
+  add(low: number, sighting: Sighting, timeMs: number): void {
+    if (this.entries.length === this.#maxIds) this.entries.shift()
+    this.entries.push({ low, at: sighting, timeMs })
+  }
+
+  expire(nowMs: number): void {
+    while (this.entries[0] !== undefined && this.entries[0].timeMs + this.#windowMs <= nowMs) {
+      this.entries.shift()
+    }
+  }
+
+  dropNewest(count: number): void {
+    this.entries.splice(Math.max(0, this.entries.length - count))
+  }
+
+  offsets(low: number): number[] {
+    return this.entries.filter((entry) => entry.low === low).map((entry) => entry.at.offset)
+  }
+}
+
+describe('a deduplication window', () => {
+  it('finds what a plain list finds, through growth, expiry, bounds and undone additions', () => {
+    // Few distinct fingerprints, close together, so that collisions and long runs of slots are the rule.
+    const step = fc.oneof(
+      { weight: 6, arbitrary: fc.record({ add: fc.nat(40), ageMs: fc.nat(30) }) },
+      { weight: 1, arbitrary: fc.record({ drop: fc.nat(20) }) },
+      { weight: 2, arbitrary: fc.record({ wait: fc.nat(120) }) },
+    )
+    const run = (steps: readonly object[], maxIds: number, firstSequence: number) => {
+      const windowMs = 300
+      const window = windowOf({ windowMs, maxIds, firstSequence })
+      const model = new Model(windowMs, maxIds)
+      let nowMs = 0
+      let offset = 0
+      for (const taken of steps) {
+        if ('add' in taken && 'ageMs' in taken) {
+          nowMs += Number(taken.ageMs)
+          offset += 1
+          const low = Number(taken.add)
+          window.add({ high: 7, low }, at(offset), nowMs)
+          model.add(low, at(offset), nowMs)
+        } else if ('drop' in taken) {
+          window.dropNewest(Number(taken.drop))
+          model.dropNewest(Number(taken.drop))
+        } else if ('wait' in taken) {
+          nowMs += Number(taken.wait)
+          window.expire(nowMs)
+          model.expire(nowMs)
+        }
+        expect(window.size).toBe(model.entries.length)
+      }
+      for (let low = 0; low <= 40; low += 1) {
+        const found = window.find({ high: 7, low }).map((sighting) => sighting.offset)
+        expect(found.sort((a, b) => a - b)).toEqual(model.offsets(low))
+        expect(window.find({ high: 8, low })).toEqual([])
+      }
+    }
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 300 }), fc.integer({ min: 1, max: 60 }), fc.nat(1000), run),
+      { numRuns: 300 },
+    )
+  })
+
+  it('keeps every id while it grows by doubling', () => {
+    const window = windowOf()
+    const ids = Array.from({ length: 20_000 }, (_, index) => `order-${index}`)
+    for (const [offset, id] of ids.entries()) window.add(window.fingerprint(topicId, id), at(offset), 0)
+    for (const [offset, id] of ids.entries()) {
+      expect(window.find(window.fingerprint(topicId, id))).toEqual([at(offset)])
+    }
+    expect(window.find(window.fingerprint(topicId, 'another'))).toEqual([])
+  })
+
+  it('forgets the oldest ids at its bound and those whose time is over', () => {
+    const window = windowOf({ maxIds: 3, windowMs: 100 })
+    for (let index = 0; index < 5; index += 1) {
+      window.add(window.fingerprint(topicId, `id-${index}`), at(index), index * 10)
+    }
+    expect([window.oldest, window.next, window.size]).toEqual([2, 5, 3])
+    window.expire(129)
+    expect(window.oldest).toBe(3)
+    window.expire(1000)
+    expect(window.size).toBe(0)
+  })
+
+  it('remembers nothing when it may hold nothing', () => {
+    const window = windowOf({ maxIds: 0 })
+    window.add(window.fingerprint(topicId, 'id'), at(1), 0)
+    expect(window.find(window.fingerprint(topicId, 'id'))).toEqual([])
+  })
+
+  it('tells topics and keys apart by the fingerprint', () => {
+    const window = windowOf()
+    const other = new DeduplicationWindow({ windowMs: 1, maxIds: 1, key: [1, 2] })
+    expect(window.fingerprint(1, 'id')).not.toEqual(window.fingerprint(2, 'id'))
+    expect(window.fingerprint(1, 'id')).not.toEqual(other.fingerprint(1, 'id'))
+  })
+
+  it('gives the fingerprints that are stored in every log', () => {
+    const window = windowOf()
+    expect(
+      ['', 'a', 'ab', 'größe', '😀'].map((id) => window.fingerprint(topicId, id)),
+    ).toMatchInlineSnapshot(`
+      [
+        {
+          "high": 1221555002,
+          "low": 2139227207,
+        },
+        {
+          "high": 2765897689,
+          "low": 3053157156,
+        },
+        {
+          "high": 2359099150,
+          "low": 3585120486,
+        },
+        {
+          "high": 3677477421,
+          "low": 4079916167,
+        },
+        {
+          "high": 366268331,
+          "low": 3857755094,
+        },
+      ]
+    `)
+  })
+
+  it('gives no two of a hundred thousand similar ids one fingerprint', () => {
+    const window = windowOf()
+    const seen = new Set<string>()
+    for (let index = 0; index < 100_000; index += 1) {
+      const { high, low } = window.fingerprint(topicId, `source ${index}`)
+      seen.add(`${high}/${low}`)
+    }
+    expect(seen.size).toBe(100_000)
+  })
+})
