@@ -13,13 +13,15 @@ export async function keepRetention(
   tools: { readonly runtime: Runtime; readonly logger: Logger; readonly signal: AbortSignal },
 ): Promise<void> {
   const { runtime, logger, signal } = tools
-  while (!signal.aborted) {
+  for (;;) {
+    // Not at once: what a new subscription needs is known only when its partition's owner, maybe another process, has begun.
+    await runtime.sleep(intervalMs, signal).catch(() => {})
+    if (signal.aborted) return
     try {
       await applyRetention(engine, runtime.now())
     } catch (error) {
       if (!signal.aborted) logger.warn({ err: error }, 'retention could not be applied; it is tried again')
     }
-    await runtime.sleep(intervalMs, signal).catch(() => {})
   }
 }
 

@@ -33,6 +33,9 @@ const Confirmed = event('probe.confirmed', { schema: trusted<Order>(), key: keyO
 const Shipped = event('probe.shipped', { schema: trusted<Order>(), key: keyOfOrder, topic: 'probe-shipping' })
 const Reminded = event('probe.reminded', { schema: trusted<Order>(), key: keyOfOrder })
 
+/** Everything may go that no handler needs any more. */
+const retention = { maxBytes: 0 }
+
 const retry = { attempts: 3, baseMs: 50, maxMs: 2_000 }
 
 const confirm = on(
@@ -86,9 +89,13 @@ const sweep = every(
 
 /**
  * An application that uses what the processor has: chains of handlers, state, delays, `once`, a second topic, a second
- * group, a schedule, and both answers to exhausted attempts.
+ * group, a schedule, retention, and both answers to exhausted attempts.
  */
-export const probeApp: App = app({ name: 'probe', handlers: [confirm, ship, bill, archive, sweep] })
+export const probeApp: App = app({
+  name: 'probe',
+  handlers: [confirm, ship, bill, archive, sweep],
+  topics: { probe: { retention }, 'probe-shipping': { retention } },
+})
 
 const keys = ['a', 'b', 'c', 'd', 'e']
 
