@@ -91,13 +91,13 @@ async function summarize(output: Output, file: string, counts: IngestCounts): Pr
 
 /** Tells what to do about a run that ended early, which differs from what the same error asks of a single event. */
 function stopped(error: unknown, file: string): unknown {
-  if (!(error instanceof MillraceError) || error.code === 'FILE_UNREADABLE') return error
+  if (!(error instanceof MillraceError)) return error
   const { code, message, where, facts } = error
-  const next =
-    facts.line === undefined
-      ? 'Run the same command again: it goes on where it stopped.'
-      : 'Correct the line, or go on without it: --on-error skip.'
-  const fix = error.fix === undefined || facts.line !== undefined ? next : `${error.fix} ${next}`
-  const place = facts.line === undefined ? where : `${file} ${where}`
-  return new MillraceError(code, message, { where: place, fix, cause: error, facts })
+  if (facts.line !== undefined) {
+    const fix = 'Correct the line, or go on without it: --on-error skip.'
+    return new MillraceError(code, message, { where: `${file} ${where}`, fix, cause: error, facts })
+  }
+  if (!error.retryable) return error
+  const fix = `${error.fix ?? ''} Run the same command again: it goes on where it stopped.`.trim()
+  return new MillraceError(code, message, { where, fix, cause: error, facts })
 }
