@@ -107,6 +107,16 @@ export class Catalog {
     return this.#byId.get(topicId)?.places[partition]
   }
 
+  /** The places that a transaction appended to. */
+  placesOf(writes: Writes): Set<StoredPlace> {
+    const places = new Set<StoredPlace>()
+    for (const { topicId, partition } of new Set(writes.records.map(({ place }) => place))) {
+      const place = this.placeById(topicId, partition)
+      if (place !== undefined) places.add(place)
+    }
+    return places
+  }
+
   #placeIn(topic: StoredTopic | undefined, at: Place): StoredPlace {
     if (topic === undefined) throw topicUnknown(at.topic)
     const place = topic.places[at.partition]

@@ -43,15 +43,24 @@ function keyOf(tag: Tag, ...parts: readonly Part[]): Buffer {
   return key
 }
 
+/** The key of the row about the log as a whole. */
 export const logKey = keyOf('log')
+/** The key of one opening of the log. */
 export const openingKey = (incarnation: number) => keyOf('opening', [incarnation, 6])
+/** The key of a topic. */
 export const topicKey = (topicId: number) => keyOf('topic', [topicId, 4])
+/** The key of what a place has lost. */
 export const placeKey = (topicId: number, partition: number) => keyOf('place', [topicId, 4], [partition, 2])
+/** The key of what a group needs of a place. */
 export const needKey = (topicId: number, partition: number, groupId: number) =>
   keyOf('need', [topicId, 4], [partition, 2], [groupId, 4])
+/** The key of a group. */
 export const groupKey = (groupId: number) => keyOf('group', [groupId, 4])
+/** The key of the last epoch of a group's partition. */
 export const epochKey = (groupId: number, partition: number) => keyOf('epoch', [groupId, 4], [partition, 2])
+/** The key of the ids that one transaction added. */
 export const idsKey = (lastSequence: number) => keyOf('ids', [lastSequence, 6])
+/** The key of a record. */
 export const recordKey = (topicId: number, partition: number, offset: number) =>
   keyOf('record', [topicId, 4], [partition, 2], [offset, 6])
 

@@ -78,7 +78,7 @@ class LmdbEngine implements LogEngine {
     this.#commits = new GroupCommit(this.#store, this.#runtime, {
       before: (writes) => this.#beforeTransaction(writes),
       staged: (writes) => this.#identities.stageRow(this.#runtime.now(), writes),
-      after: (writes) => this.#news.tell(new Set(writes.records.map(({ place }) => place))),
+      after: (writes) => this.#news.tell(this.#catalog.placesOf(writes)),
     })
   }
 

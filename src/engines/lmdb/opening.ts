@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { threadId } from 'node:worker_threads'
 import { MillraceError } from '../../core/errors.ts'
+import type { RawDatabase } from './database.ts'
 import { allOf, numberIn, openingKey } from './keys.ts'
 import { sealJson, unseal } from './sealed.ts'
-import type { RawDatabase } from './store.ts'
 
 /** Who has a log open. */
 export interface Owner {

@@ -1,26 +1,10 @@
-import { type Database, open, type RootDatabase } from 'lmdb'
 import { MillraceError, messageOf } from '../../core/errors.ts'
+import { openDatabase, type RawDatabase } from './database.ts'
 import { storageFailed, writeFailure } from './failures.ts'
 import { openingKey, recordKey, setOffset } from './keys.ts'
 import { claimOpening, type Owner, releasedOpening } from './opening.ts'
 import { recordHeaderBytes, sealRecord, unseal } from './sealed.ts'
 import type { Writes } from './writes.ts'
-
-/** The raw database: binary keys to binary values. */
-export type RawDatabase = RootDatabase<Uint8Array, Uint8Array>
-
-/** Opens the raw database of a folder. A commit is visible only after its fsync: `overlappingSync` must stay off. */
-export function openDatabase(folder: string, unsafeNoSync: boolean): RawDatabase {
-  return open<Uint8Array, Uint8Array>({
-    path: folder,
-    noSubdir: false,
-    keyEncoding: 'binary',
-    encoding: 'binary',
-    overlappingSync: false,
-    eventTurnBatching: false,
-    noSync: unsafeNoSync,
-  })
-}
 
 /** Which rows {@link Store.rows} gives. */
 export interface RowRange {
@@ -207,7 +191,7 @@ function sealRecords(writes: Writes): Buffer {
 }
 
 /** Must not throw: what was put by then would be committed. Keys are copied as they are put. */
-function putAll(database: Database<Uint8Array, Uint8Array>, writes: Writes, sealed: Buffer): void {
+function putAll(database: RawDatabase, writes: Writes, sealed: Buffer): void {
   let position = 0
   for (const { place, offset, value } of writes.records) {
     const end = position + recordHeaderBytes + value.length

@@ -3,7 +3,7 @@ import { recordCorrupt } from './failures.ts'
 import { allOf, offsetIn, placeKey, recordKey } from './keys.ts'
 import { type RecordContent, recordHeaderBytes, sealJson, unsealRecord } from './sealed.ts'
 import type { Store } from './store.ts'
-import type { RecordWrite, Writes } from './writes.ts'
+import type { RecordWrite, RowPlace, Writes } from './writes.ts'
 
 /** What is kept of the records that a place no longer has. */
 interface PlaceRow {
@@ -18,11 +18,10 @@ interface PlaceRow {
  *
  * What a transaction on its way has taken is in `#next…`; `end` follows when that is durable.
  */
-export class StoredPlace implements Place {
+export class StoredPlace implements Place, RowPlace {
   readonly topic: string
   readonly topicId: number
   readonly partition: number
-  /** A key of this place's records, to be written over by whoever puts one. */
   readonly key: Buffer
   /** The lowest offset that each group needs, by the group's id. */
   readonly needs = new Map<number, number>()

@@ -1,9 +1,16 @@
 import type { RecordContent } from './sealed.ts'
-import type { StoredPlace } from './stored-place.ts'
+
+/** The place of a row. */
+export interface RowPlace {
+  readonly topicId: number
+  readonly partition: number
+  /** A key of this place's records, to be written over by whoever puts one. */
+  readonly key: Buffer
+}
 
 /** A record on its way to the disk. */
 export interface RecordWrite extends RecordContent {
-  readonly place: StoredPlace
+  readonly place: RowPlace
   readonly offset: number
 }
 
@@ -12,7 +19,7 @@ export class Writes {
   readonly records: RecordWrite[] = []
   recordBytes = 0
   readonly rows: { readonly key: Uint8Array; readonly value?: Uint8Array }[] = []
-  readonly removals: { readonly place: StoredPlace; readonly from: number; readonly to: number }[] = []
+  readonly removals: { readonly place: RowPlace; readonly from: number; readonly to: number }[] = []
   readonly #committed: (() => void)[] = []
   readonly #failed: (() => void)[] = []
 

@@ -4,10 +4,10 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { realRuntime } from '../../../src/core/real-runtime.ts'
+import { openDatabase } from '../../../src/engines/lmdb/database.ts'
 import { openingKey } from '../../../src/engines/lmdb/keys.ts'
 import { openLmdb } from '../../../src/engines/lmdb/lmdb-engine.ts'
 import { sealJson } from '../../../src/engines/lmdb/sealed.ts'
-import { openDatabase } from '../../../src/engines/lmdb/store.ts'
 import { at, noLimits } from './opened.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
@@ -35,7 +35,8 @@ function start(command: string, args: readonly string[]) {
   const child = spawn(command, args)
   started.push(child)
   child.stderr.resume()
-  return { child, lines: createInterface({ input: child.stdout })[Symbol.asyncIterator]() }
+  const ended = once(child, 'close')
+  return { child, ended, lines: createInterface({ input: child.stdout })[Symbol.asyncIterator]() }
 }
 
 const startPublishing = (...args: readonly string[]) =>
@@ -59,13 +60,14 @@ async function numbersInLog(): Promise<{ numbers: number[]; offsets: number[] }>
 describe('a process that is killed while it publishes', () => {
   for (const acknowledgements of [1, 200, 3000]) {
     it(`leaves every event that was acknowledged, after ${acknowledgements}`, async () => {
-      const { child, lines } = startPublishing()
+      const { child, ended, lines } = startPublishing()
       expect(await nextLine(lines)).toBe('open')
       const acknowledged: number[] = []
       for (let line = await nextLine(lines); line !== 'ended'; line = await nextLine(lines)) {
         acknowledged.push(Number(line.replace('acknowledged ', '')))
         if (acknowledged.length === acknowledgements) child.kill('SIGKILL')
       }
+      await ended
       const { numbers, offsets } = await numbersInLog()
       expect(new Set(numbers).size).toBe(numbers.length)
       expect(acknowledged.filter((number) => !numbers.includes(number))).toEqual([])
@@ -76,7 +78,7 @@ describe('a process that is killed while it publishes', () => {
 
 describe('a folder that a process has open', () => {
   it('is LOG_IN_USE with its pid for another process, and free once it is killed', async () => {
-    const { child, lines } = startPublishing()
+    const { child, ended, lines } = startPublishing()
     expect(await nextLine(lines)).toBe('open')
     await expect(openLmdb(folder.path, { runtime: realRuntime() })).rejects.toMatchObject({
       code: 'LOG_IN_USE',
@@ -84,7 +86,7 @@ describe('a folder that a process has open', () => {
       message: expect.stringContaining(String(child.pid)),
     })
     child.kill('SIGKILL')
-    await once(child, 'close')
+    await ended
     const engine = await openLmdb(folder.path, { runtime: realRuntime() })
     const other = startPublishing()
     expect(await nextLine(other.lines)).toMatch(`failed LOG_IN_USE ${process.pid} `)
@@ -112,7 +114,7 @@ describe('a disk that is full', () => {
   it('refuses appends, and nothing that was refused is there', async () => {
     // The limit of a file's size is the nearest thing to a full disk that needs no rights: writes beyond it fail.
     const limited = `trap '' XFSZ; ulimit -f 2048; exec "$0" "$@"`
-    const { lines } = start('/bin/sh', [
+    const { ended, lines } = start('/bin/sh', [
       '-c',
       limited,
       process.execPath,
@@ -135,6 +137,7 @@ describe('a disk that is full', () => {
     expect(refused.length).toBeGreaterThan(50)
     expect([...new Set(refused)]).toEqual(['STORAGE_FAILED'])
     expect(closed).toBe(`closed ${acknowledged.length}`)
+    await ended
     const { numbers, offsets } = await numbersInLog()
     expect(numbers.sort((a, b) => a - b)).toEqual(acknowledged.sort((a, b) => a - b))
     expect(offsets).toEqual(Array.from(numbers, (_, index) => index))

@@ -1,0 +1,17 @@
+import { open, type RootDatabase } from 'lmdb'
+
+/** The raw database: binary keys to binary values. */
+export type RawDatabase = RootDatabase<Uint8Array, Uint8Array>
+
+/** Opens the raw database of a folder. A commit is visible only after its fsync: `overlappingSync` must stay off. */
+export function openDatabase(folder: string, unsafeNoSync: boolean): RawDatabase {
+  return open<Uint8Array, Uint8Array>({
+    path: folder,
+    noSubdir: false,
+    keyEncoding: 'binary',
+    encoding: 'binary',
+    overlappingSync: false,
+    eventTurnBatching: false,
+    noSync: unsafeNoSync,
+  })
+}
