@@ -1,4 +1,3 @@
-import { getEventListeners } from 'node:events'
 import { event, on } from 'millrace'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
@@ -6,6 +5,7 @@ import { runAttempt } from '../../src/bus/attempt.ts'
 import type { AttemptSubject, AttemptTools } from '../../src/bus/context.ts'
 import { Door } from '../../src/bus/door.ts'
 import { PartitionState } from '../../src/bus/partition-state.ts'
+import { StopRegistry } from '../../src/bus/stop-registry.ts'
 import type { Event } from '../../src/core/event.ts'
 import { realRuntime } from '../../src/core/real-runtime.ts'
 import { silentLogger } from '../../src/core/runtime.ts'
@@ -32,22 +32,25 @@ function tools(): AttemptTools {
   return { state, runtime, logger: silentLogger, door, ensureTopic: () => Promise.resolve() }
 }
 
-test('an attempt that has ended leaves nothing behind on the signal that stops its partition', async () => {
-  const stop = new AbortController()
-  const run = (handle: () => Promise<void>) =>
-    runAttempt(
-      subjectOf(() => handle()),
-      tools(),
-      { timeoutMs: 1_000, stop: stop.signal },
-    )
+test('an attempt that has ended is left alone when its partition stops later', async () => {
+  const stop = new StopRegistry()
+  const signals: AbortSignal[] = []
+  const run = (handle: () => Promise<void>) => {
+    const subject = subjectOf((signal) => {
+      signals.push(signal)
+      return handle()
+    })
+    return runAttempt(subject, tools(), { timeoutMs: 1_000, stop })
+  }
   const succeeded = await run(() => Promise.resolve())
   const failed = await run(() => Promise.reject(new Error('not now')))
   expect([succeeded.kind, failed.kind]).toEqual(['succeeded', 'failed'])
-  expect(getEventListeners(stop.signal, 'abort')).toEqual([])
+  stop.stop(new Error('the claim is lost'))
+  expect(signals.map(({ aborted }) => aborted)).toEqual([false, false])
 })
 
 test('an attempt ends when its partition stops, and its own signal aborts with the same reason', async () => {
-  const stop = new AbortController()
+  const stop = new StopRegistry()
   const reason = new Error('the claim is lost')
   const seen: unknown[] = []
   const handle = (signal: AbortSignal) =>
@@ -56,9 +59,9 @@ test('an attempt ends when its partition stops, and its own signal aborts with t
         seen.push(signal.reason)
         resolve()
       })
-      stop.abort(reason)
+      stop.stop(reason)
     })
-  const outcome = await runAttempt(subjectOf(handle), tools(), { timeoutMs: 1_000, stop: stop.signal })
+  const outcome = await runAttempt(subjectOf(handle), tools(), { timeoutMs: 1_000, stop })
   expect(outcome).toEqual({ kind: 'aborted' })
   expect(seen).toEqual([reason])
 })
