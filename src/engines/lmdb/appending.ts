@@ -36,13 +36,20 @@ interface Plan {
   readonly sameAs?: number | undefined
 }
 
+/** What appending works with. */
+export interface AppendContext {
+  readonly catalog: Catalog
+  readonly identities: Identities
+  readonly nowMs: number
+  /** Throws `LOG_FULL` unless there is room for this many bytes more. */
+  checkRoom(bytes: number): void
+}
+
 /** Puts the entries of one call into a transaction: all of them, or none when it throws. */
-export function stageAppends(
-  entries: readonly Entry[],
-  context: { readonly catalog: Catalog; readonly identities: Identities; readonly nowMs: number },
-  writes: Writes,
-): Appended[] {
+export function stageAppends(entries: readonly Entry[], context: AppendContext, writes: Writes): Appended[] {
   const plans = planAppends(entries, context.catalog, context.identities)
+  const added = plans.filter(({ appended, sameAs }) => appended === undefined && sameAs === undefined)
+  if (added.length > 0) context.checkRoom(sizeOf(added.map(({ entry }) => entry)))
   const answers: Appended[] = []
   for (const { entry, place, fingerprint, appended, sameAs } of plans) {
     if (appended !== undefined) {

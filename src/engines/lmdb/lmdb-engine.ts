@@ -140,14 +140,13 @@ class LmdbEngine implements LogEngine {
     })
   }
 
-  /** Duplicates take no room and are answered at the bound too. */
   #stageAppends(entries: readonly Entry[], maxBytes: number, writes: Writes): readonly Appended[] {
-    if (entries.length === 0) return []
-    if (this.#usedBytes + writes.recordBytes + sizeOf(entries) > maxBytes) {
+    const checkRoom = (bytes: number) => {
+      if (this.#usedBytes + writes.recordBytes + bytes <= maxBytes) return
       throw boundReached(this.#store.folder, this.#maxBytes)
     }
     const context = { catalog: this.#catalog, identities: this.#identities, nowMs: this.#runtime.now() }
-    return stageAppends(entries, context, writes)
+    return stageAppends(entries, { ...context, checkRoom }, writes)
   }
 
   read(at: Place, from: Offset, limits: ReadLimits, signal?: AbortSignal): Promise<Batch> {

@@ -26,7 +26,7 @@ export function thisProcess(): Owner {
 
 /**
  * Takes the log for `owner` in one transaction, so that of two processes one is refused, and gives the number of this
- * opening. Throws `LOG_IN_USE` while the last owner lives. Every later write depends on there being no higher number.
+ * opening. Throws `LOG_IN_USE` while the last owner lives. Every later write depends on the row of this opening.
  */
 export function claimOpening(database: RawDatabase, folder: string, owner: Owner): number {
   return database.transactionSync(() => {

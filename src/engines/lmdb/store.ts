@@ -1,3 +1,4 @@
+import { IF_EXISTS } from 'lmdb'
 import { MillraceError, messageOf } from '../../core/errors.ts'
 import { openDatabase, type RawDatabase } from './database.ts'
 import { storageFailed, writeFailure } from './failures.ts'
@@ -22,7 +23,8 @@ export interface Row {
 
 /**
  * The database of one folder and its one writer. Reads are synchronous, so none holds a snapshot across an await. Writes
- * run on LMDB's own thread, one transaction at a time, each on the condition that nobody has opened the log since.
+ * run on LMDB's own thread, one transaction at a time, each on the condition that nobody has opened the log since: who
+ * opens it removes the row of the opening before.
  */
 export class Store {
   readonly folder: string
@@ -110,8 +112,9 @@ export class Store {
     const database = this.#reading()
     let applied: boolean
     try {
-      const next = openingKey(this.#incarnation + 1)
-      applied = await database.ifNoExists(next, () => putAll(database, writes, sealed))
+      applied = await database.ifVersion(openingKey(this.#incarnation), IF_EXISTS, () =>
+        putAll(database, writes, sealed),
+      )
     } catch (error) {
       const cause = await commitError(error)
       this.#broken = true
@@ -149,8 +152,8 @@ export class Store {
   async close(): Promise<void> {
     try {
       const database = this.#reading()
-      const next = openingKey(this.#incarnation + 1)
-      await database.ifNoExists(next, () => database.put(openingKey(this.#incarnation), releasedOpening))
+      const key = openingKey(this.#incarnation)
+      await database.ifVersion(key, IF_EXISTS, () => database.put(key, releasedOpening))
     } catch (error) {
       await commitError(error)
     }

@@ -1,10 +1,11 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { openDatabase, type RawDatabase } from '../../../src/engines/lmdb/database.ts'
-import { recordKey, stateKey } from '../../../src/engines/lmdb/keys.ts'
+import { openingKey, recordKey, stateKey } from '../../../src/engines/lmdb/keys.ts'
 import { openLmdb } from '../../../src/engines/lmdb/lmdb-engine.ts'
+import type { Claim } from '../../../src/log/port.ts'
 import { ManualRuntime } from '../../../src/testing/manual-runtime.ts'
 import { at, noLimits, TestLog } from './opened.ts'
 
@@ -308,14 +309,90 @@ describe('opening', () => {
 })
 
 describe('a log that somebody else has taken over', () => {
-  it('writes nothing more', async () => {
-    await log.append('mine')
-    const opening = Buffer.from([0, 0, 0, 0, 0, 0, 2])
+  /** Works on the log while another opening stands in place of ours. */
+  async function whileTaken(work: () => Promise<void>): Promise<void> {
     const database = openDatabase(log.folder, false)
-    await database.put(opening, Buffer.alloc(0))
-    await expect(log.append('not mine any more')).rejects.toMatchObject({ code: 'LOG_IN_USE' })
-    expect(await log.texts()).toEqual(['mine'])
-    await database.remove(opening)
+    const opening = database.get(openingKey(1)) ?? new Uint8Array()
+    await database.remove(openingKey(1))
+    await work()
+    await database.put(openingKey(1), opening)
     await database.close()
+  }
+
+  it('takes no write, and nothing that was refused is there afterwards', async () => {
+    await log.append('before')
+    const claim = await log.claim('readers')
+    const key = 'key'
+    await whileTaken(async () => {
+      const refused = { code: 'LOG_IN_USE' }
+      await Promise.all([
+        expect(log.engine.append([log.entry('refused', 'id')])).rejects.toMatchObject(refused),
+        expect(log.engine.createTopic('refused', {})).rejects.toMatchObject(refused),
+        expect(log.engine.trim(at, { keepBytes: 0 })).rejects.toMatchObject(refused),
+        expect(log.engine.join('refused', { id: 'a' }, () => {})).rejects.toMatchObject(refused),
+        expect(
+          claim.commit({
+            puts: [{ key, value: new Uint8Array(1) }],
+            deletes: [],
+            appends: [log.entry('refused')],
+            needs: { orders: 1 },
+          }),
+        ).rejects.toMatchObject(refused),
+      ])
+      expect(claim.signal.aborted).toBe(true)
+      await expect(claim.commit({ puts: [], deletes: [], appends: [] })).rejects.toMatchObject({
+        code: 'NOT_OWNER',
+      })
+    })
+    expect(await log.texts()).toEqual(['before'])
+    expect(await log.engine.listTopics()).toHaveLength(1)
+    await expect(log.engine.bounds({ topic: 'refused', partition: 0 })).rejects.toMatchObject({
+      code: 'TOPIC_UNKNOWN',
+    })
+    expect(await log.engine.append([log.entry('after', 'id')])).toMatchObject([
+      { offset: 1, duplicate: false },
+    ])
+    await log.engine.createTopic('refused', {})
+    expect(await log.engine.trim(at, { keepBytes: 0 })).toBe(2)
+    await log.reopen()
+    expect(await (await log.claim('readers')).get([key])).toEqual([undefined])
+    expect(await log.append('later')).toMatchObject([{ offset: 2 }])
+  })
+
+  it('is shared out again as soon as that succeeds', async () => {
+    const claims: Claim[] = []
+    await log.engine.join('readers', { id: 'member' }, (claim) => claims.push(claim))
+    const first = claims.find(({ partition }) => partition === 0)
+    await whileTaken(async () => {
+      await expect(
+        first?.commit({ puts: [{ key: 'k', value: new Uint8Array(1) }], deletes: [], appends: [] }),
+      ).rejects.toMatchObject({ code: 'LOG_IN_USE' })
+      await vi.waitUntil(() => log.runtime.sleeping > 0)
+    })
+    expect(claims).toHaveLength(2)
+    log.runtime.advance(1000)
+    await vi.waitUntil(() => claims.length === 3)
+    expect(claims.at(-1)).toMatchObject({ partition: 0, epoch: 2 })
+  })
+})
+
+describe('a log at its bound', () => {
+  it('still answers what it has, and takes commits that drain it', async () => {
+    const full = await TestLog.open({ maxBytes: 300_000 })
+    try {
+      await full.engine.append([full.entry('first', 'a')])
+      const fill = async () => {
+        for (;;) await full.append('x'.repeat(1500))
+      }
+      await expect(fill()).rejects.toMatchObject({ code: 'LOG_FULL' })
+      expect(await full.engine.append([full.entry('first', 'a')])).toMatchObject([{ duplicate: true }])
+      const claim = await full.claim('readers')
+      const appends = [full.entry('y'.repeat(1500))]
+      expect(await claim.commit({ puts: [], deletes: [], appends })).toHaveLength(1)
+      await full.engine.trim(at, { keepBytes: 10_000 })
+      await full.append('room again')
+    } finally {
+      await full.end()
+    }
   })
 })
