@@ -22,6 +22,8 @@ export interface RunFigures {
   /** Flights that were in the log when this run began, and that are in it now. */
   readonly found: number
   readonly imported: number
+  /** From the start until the last flight was in the log, and until everything was handled. */
+  readonly importSeconds: number
   readonly seconds: number
 }
 
@@ -37,16 +39,17 @@ export function showProgress(running: RunningApp, total: number, { json, signal 
   const stop = AbortSignal.any([signal, ended.signal])
   let found: number | undefined
   let imported = 0
+  let importedMs = startedMs
 
   async function draw(): Promise<void> {
     const handlers = await running.status()
     const sum = (of: (handler: (typeof handlers)[number]) => number) =>
       count(handlers.map(of).reduce((one, other) => one + other, 0))
     const line = [
-      `${count(imported)} of ${count(total)} flights`,
+      `${Math.floor((imported / total) * 100)}% imported`,
       `${sum(({ counts }) => counts.handled)} handled`,
       `${sum(({ lag }) => lag)} waiting`,
-      `${sum(({ counts }) => counts.failures)} attempts failed`,
+      `${sum(({ counts }) => counts.failures)} failed`,
       `${sum(({ counts }) => counts.deadLettered)} dead letters`,
     ].join(' · ')
     stderr.write(stderr.isTTY ? `\r\x1b[K${line.slice(0, stderr.columns - 1)}` : `${line}\n`)
@@ -64,9 +67,11 @@ export function showProgress(running: RunningApp, total: number, { json, signal 
     imported(count: number): void {
       found ??= count
       imported = count
+      importedMs = runtime.now()
     },
     figures(): RunFigures {
-      return { found: found ?? 0, imported, seconds: (runtime.now() - startedMs) / 1000 }
+      const importSeconds = (importedMs - startedMs) / 1000
+      return { found: found ?? 0, imported, importSeconds, seconds: (runtime.now() - startedMs) / 1000 }
     },
     async end(): Promise<void> {
       ended.abort()
@@ -96,7 +101,7 @@ export async function reportRun(
       '',
       added === 0
         ? `All ${count(run.imported)} flights were in the log already.`
-        : `${count(added)} flights imported and handled in ${run.seconds.toFixed(1)} s, ${count(added / run.seconds)} a second.`,
+        : `${count(added)} flights in the log after ${run.importSeconds.toFixed(1)} s (${count(added / run.importSeconds)} a second), all handled after ${run.seconds.toFixed(1)} s.`,
       '',
       ...table([
         ['since this start', 'handled', 'failed attempts', 'dead letters'],

@@ -80,7 +80,7 @@ describe('examples/flights', () => {
     const undisturbed = await run(someFlights, { seed: 0, kills: 0 })
     expect(undisturbed.finished).toMatchObject({ found: 0, imported: someFlights })
     expectWhole(undisturbed.outcome, expected)
-    for (const seed of [1, 2]) {
+    for (const seed of [1, 2, 3]) {
       await place[Symbol.asyncDispose]()
       place = await Workplace.make()
       const killed = await run(someFlights, { seed, kills: 4 })
@@ -92,7 +92,7 @@ describe('examples/flights', () => {
   test('brings in all flights, each once, and adds nothing when it runs again', {
     timeout: 120_000,
   }, async () => {
-    const { outcome } = await run(allFlights, { seed: 3, kills: 3 })
+    const { outcome } = await run(allFlights, { seed: 4, kills: 3 })
     expectWhole(outcome, await expectedOf(allFlights))
     const again = await run(allFlights, { seed: 0, kills: 0 })
     expect(again.finished).toMatchObject({ found: allFlights, imported: allFlights })
