@@ -76,7 +76,10 @@ export function offsetIn(key: Uint8Array): number {
 
 /** A number of `bytes` bytes in a key. */
 export function numberIn(key: Uint8Array, position: number, bytes: number): number {
-  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).readUIntBE(position, bytes)
+  let value = 0
+  for (let index = position; index < position + bytes; index += 1)
+    value = value * 256 + (key[index] as number)
+  return value
 }
 
 const statePrefixBytes = 7

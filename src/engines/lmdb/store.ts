@@ -182,25 +182,23 @@ function toLmdbRange(range: RowRange): object {
 }
 
 /** Records share one piece of memory, since LMDB asks for the address of each. */
-function sealRecords(writes: Writes): Buffer {
+function sealRecords(writes: Writes): Buffer[] {
   const memory = Buffer.allocUnsafeSlow(writes.recordBytes)
   let position = 0
-  for (const record of writes.records) {
+  return writes.records.map((record) => {
     const end = position + recordHeaderBytes + record.value.length
-    sealRecord(memory.subarray(position, end), record)
+    const target = memory.subarray(position, end)
+    sealRecord(target, record)
     position = end
-  }
-  return memory
+    return target
+  })
 }
 
 /** Must not throw: what was put by then would be committed. Keys are copied as they are put. */
-function putAll(database: RawDatabase, writes: Writes, sealed: Buffer): void {
-  let position = 0
-  for (const { place, offset, value } of writes.records) {
-    const end = position + recordHeaderBytes + value.length
+function putAll(database: RawDatabase, writes: Writes, sealed: readonly Buffer[]): void {
+  for (const [index, { place, offset }] of writes.records.entries()) {
     setOffset(place.key, offset)
-    settled(database.put(place.key, sealed.subarray(position, end)))
-    position = end
+    settled(database.put(place.key, sealed[index] as Buffer))
   }
   for (const { key, value } of writes.rows) {
     settled(value === undefined ? database.remove(key) : database.put(key, value))
