@@ -46,7 +46,7 @@ export function showProgress(running: RunningApp, total: number, { json, signal 
     const sum = (of: (handler: (typeof handlers)[number]) => number) =>
       count(handlers.map(of).reduce((one, other) => one + other, 0))
     const line = [
-      `${Math.floor((imported / total) * 100)}% imported`,
+      found === undefined ? 'catching up' : `${Math.floor((imported / total) * 100)}% imported`,
       `${sum(({ counts }) => counts.handled)} handled`,
       `${sum(({ lag }) => lag)} waiting`,
       `${sum(({ counts }) => counts.failures)} failed`,
