@@ -1,12 +1,11 @@
 import { isMillraceError } from '../core/errors.ts'
 import type { Claim, Membership, Offset } from '../log/port.ts'
+import { Backoff } from './backoff.ts'
 import type { HandlerDefinition } from './definitions.ts'
-import { type GroupTools, PartitionProcessor } from './partition-processor.ts'
+import type { GroupTools } from './group-tools.ts'
+import { PartitionProcessor } from './partition-processor.ts'
 import type { HandlerStatus } from './status.ts'
 import { Wake } from './wake.ts'
-
-/** How long a group waits before it takes its claims anew after one of them has failed. */
-const rejoinDelay = { firstMs: 100, maxMs: 10_000 } as const
 
 /** A group's part in this process: one partition processor for every claim that it holds. */
 export class GroupProcessor {
@@ -17,8 +16,12 @@ export class GroupProcessor {
   readonly #idle = new Wake()
   #membership: Membership | undefined
   #setups: Promise<void>[] = []
+  readonly #backoff = new Backoff()
+  /** Claims that wait, because their partition has just failed. */
+  #waiting = 0
   #rejoining = false
-  #failures = 0
+  #failedAgain = false
+  #rejoined: Promise<void> = Promise.resolve()
 
   constructor(tools: GroupTools, memberId: string) {
     this.#tools = tools
@@ -45,7 +48,7 @@ export class GroupProcessor {
 
   /** Whether everything up to the given ends is settled in every partition that is owned here. */
   isSettled(endsOf: (partition: number) => ReadonlyMap<string, Offset>): boolean {
-    if (this.#rejoining) return false
+    if (this.#rejoining || this.#waiting > 0) return false
     return [...this.#processors].every(([partition, processor]) => processor.isSettled(endsOf(partition)))
   }
 
@@ -57,6 +60,7 @@ export class GroupProcessor {
   /** Lets running handlers finish, or aborts them when `deadline` aborts, commits and gives up its claims. */
   async stop(deadline: AbortSignal): Promise<void> {
     this.#stop.abort()
+    await this.#rejoined
     const processors = [...this.#processors.values()]
     const expire = () => {
       for (const processor of processors) processor.abortAttempts()
@@ -139,18 +143,29 @@ export class GroupProcessor {
   }
 
   async #claimed(claim: Claim): Promise<void> {
+    if (!(await this.#mayTake(claim))) return
     const processor = new PartitionProcessor(claim, this.#tools, (error) => this.#failed(claim, error))
     this.#processors.set(claim.partition, processor)
     claim.signal.addEventListener('abort', () => this.#forget(claim.partition, processor), { once: true })
     try {
       await processor.start()
-      this.#failures = 0
     } catch (error) {
-      processor.abandon(error)
-      if (!claim.signal.aborted) this.#failed(claim, error)
       // Partitions change hands while others start and stop too: this one is its next owner's concern.
       if (!isMillraceError(error, 'NOT_OWNER')) throw error
     }
+  }
+
+  /** Waits where the partition has failed lately: what made it fail may still be there. Whether to take it then. */
+  async #mayTake(claim: Claim): Promise<boolean> {
+    const { runtime } = this.#tools
+    const delayMs = this.#backoff.delayMs(claim.partition, runtime.now())
+    if (delayMs > 0) {
+      this.#waiting += 1
+      // A claim that is lost meanwhile ends the wait.
+      await runtime.sleep(delayMs, claim.signal).catch(() => {})
+      this.#waiting -= 1
+    }
+    return !this.#stop.signal.aborted && !claim.signal.aborted
   }
 
   #forget(partition: number, processor: PartitionProcessor): void {
@@ -158,32 +173,43 @@ export class GroupProcessor {
     this.#tools.progressed()
   }
 
-  /** A claim that has failed once commits nothing more: give all of them up, wait, and take them anew. */
+  /**
+   * A partition's work has failed. A claim that ended with it is given anew by the engine, to this process or another; one
+   * that did not is of no use any more, so all of them are given up and taken anew.
+   */
   #failed(claim: Claim, error: unknown): void {
     const { logger, runtime, group } = this.#tools
-    if (this.#stop.signal.aborted || this.#rejoining || this.#membership === undefined) return
-    this.#rejoining = true
+    if (this.#stop.signal.aborted) return
+    this.#backoff.failed(claim.partition, runtime.now())
     logger.warn({ err: error, group, partition: claim.partition }, 'a partition failed and is taken anew')
-    runtime.spawn(`rejoin of ${group}`, () => this.#rejoin())
+    if (claim.signal.aborted || this.#membership === undefined) return
+    this.#failedAgain = true
+    if (this.#rejoining) return
+    this.#rejoining = true
+    runtime.spawn(`rejoin of ${group}`, () => {
+      this.#rejoined = this.#rejoin(claim.partition)
+      return this.#rejoined
+    })
   }
 
-  async #rejoin(): Promise<void> {
+  async #rejoin(partition: number): Promise<void> {
     const { runtime, logger, group } = this.#tools
-    while (!this.#stop.signal.aborted) {
+    while (this.#failedAgain && !this.#stop.signal.aborted) {
+      this.#failedAgain = false
       try {
-        const delayMs = Math.min(rejoinDelay.maxMs, rejoinDelay.firstMs * 2 ** this.#failures)
-        this.#failures += 1
-        await runtime.sleep(delayMs, this.#stop.signal)
+        await runtime.sleep(this.#backoff.delayMs(partition, runtime.now()), this.#stop.signal)
         await this.#membership?.leave()
+        if (this.#stop.signal.aborted) return
         this.#setups = []
-        this.#rejoining = false
         await this.#join()
-        return
       } catch (error) {
         if (isMillraceError(error, 'LOG_CLOSED') || this.#stop.signal.aborted) return
-        this.#rejoining = true
+        this.#backoff.failed(partition, runtime.now())
+        this.#failedAgain = true
         logger.error({ err: error, group }, 'the claims of the group cannot be taken anew yet')
       }
     }
+    this.#rejoining = false
+    this.#tools.progressed()
   }
 }

@@ -18,7 +18,7 @@ import type { Step } from './partition-state.ts'
 import type { LogRecord } from './record-cache.ts'
 import { mayRetry, type RetryPolicy, retryDelayMs } from './retry.ts'
 import { stateLayout } from './state-layout.ts'
-import type { SubscriptionTools } from './subscription.ts'
+import type { SubscriptionTools } from './subscription-tools.ts'
 
 /** What an attempt was about: one record of one key. */
 export interface Subject {

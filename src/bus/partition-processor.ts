@@ -1,43 +1,20 @@
-import type { Event } from '../core/event.ts'
-import type { Logger, Runtime } from '../core/runtime.ts'
+import { isMillraceError } from '../core/errors.ts'
+import { type Event, maxKeyBytes } from '../core/event.ts'
 import { partitionOf } from '../log/partition.ts'
-import type { Appended, Claim, Entry, LogEngine, Offset, Place } from '../log/port.ts'
+import type { Appended, Claim, Entry, Offset, Place } from '../log/port.ts'
 import type { CursorTracker } from './cursor-tracker.ts'
 import type { HandlerDefinition } from './definitions.ts'
-import type { Door } from './door.ts'
-import type { InternalTopics } from './internal-topics.ts'
+import type { GroupTools } from './group-tools.ts'
 import { loadSubscriptions, newTracker } from './partition-setup.ts'
 import { PartitionState, type Step, type Stored } from './partition-state.ts'
-import type { RecordCache } from './record-cache.ts'
 import { loadSchedule } from './schedule.ts'
 import { stateLayout } from './state-layout.ts'
-import type { HandlerCounts } from './status.ts'
 import { StopRegistry } from './stop-registry.ts'
-import type { Subscription, SubscriptionTools } from './subscription.ts'
+import type { Subscription } from './subscription.ts'
 import { InternalSink, SubscriptionSink } from './subscription-sink.ts'
+import type { SubscriptionTools } from './subscription-tools.ts'
 import { delayStep, Timers } from './timers.ts'
 import { type ReaderTools, type RecordSink, readLimits, readRecords, TopicReader } from './topic-reader.ts'
-
-/** What the processors of one group share. */
-export interface GroupTools {
-  readonly engine: LogEngine
-  readonly runtime: Runtime
-  readonly logger: Logger
-  readonly door: Door
-  readonly cache: RecordCache
-  readonly group: string
-  readonly source: string
-  readonly hopLimit: number
-  readonly internal: InternalTopics
-  readonly handlers: readonly HandlerDefinition[]
-  readonly counts: ReadonlyMap<string, HandlerCounts>
-  /** Handlers that are gone and whose work is to be dropped. */
-  readonly forget: ReadonlySet<string>
-  topicsOf(definition: HandlerDefinition): readonly string[]
-  ensureTopic(name: string): Promise<void>
-  /** Something was committed somewhere. */
-  progressed(): void
-}
 
 /** The data of a request to hand a dead letter back. */
 export interface RedriveRequest {
@@ -72,6 +49,8 @@ export class PartitionProcessor {
   #readers: readonly TopicReader[] = []
   #timers: Timers | undefined
   #marks = 0
+  #started = false
+  #failed = false
 
   constructor(claim: Claim, tools: GroupTools, onFailure: (error: unknown) => void) {
     this.claim = claim
@@ -91,8 +70,18 @@ export class PartitionProcessor {
 
   /** Loads what was committed, sets up what is new, and begins. Rejects when the handlers do not fit what is there. */
   async start(): Promise<void> {
-    const { runtime } = this.#tools
-    runtime.spawn(`commits of partition ${this.claim.partition}`, () => this.state.run())
+    this.#tools.runtime.spawn(`commits of partition ${this.claim.partition}`, () => this.state.run())
+    try {
+      await this.#load()
+    } catch (error) {
+      this.#fail(error)
+      throw error
+    }
+    this.#spawnLoops()
+    this.#started = true
+  }
+
+  async #load(): Promise<void> {
     const subscriptions = await loadSubscriptions(this.#tools, this.claim, this.state, (definition) =>
       this.#subscriptionTools(definition),
     )
@@ -106,7 +95,6 @@ export class PartitionProcessor {
     this.#marks = marksPerNeeds
     this.state.stage({ moved: [...this.#owners.keys()] })
     await this.state.flush()
-    this.#spawnLoops()
   }
 
   /** Takes nothing new; what runs goes on, and what it does is still committed. */
@@ -146,7 +134,7 @@ export class PartitionProcessor {
 
   /** Whether every record up to the given ends is done, and nothing waits but what needs a redrive. */
   isSettled(ends: ReadonlyMap<string, Offset>): boolean {
-    if (!this.state.isDurable) return false
+    if (!this.#started || !this.state.isDurable) return false
     for (const tracker of this.#owners.keys()) {
       if (tracker.undone > 0 || tracker.read < (ends.get(tracker.topic) ?? 0)) return false
     }
@@ -180,9 +168,18 @@ export class PartitionProcessor {
     }
   }
 
-  #readForDrain(topic: string, from: Offset) {
+  async #readForDrain(topic: string, from: Offset) {
     const limits = { records: readLimits.records / 4, bytes: readLimits.bytes / 4 }
-    return readRecords(this.#readerTools(), this.#place(topic), from, limits)
+    const place = this.#place(topic)
+    try {
+      return await readRecords(this.#readerTools(), place, from, limits)
+    } catch (error) {
+      // Retention does not wait for what is in the dead letters, so a redrive may come too late.
+      if (!isMillraceError(error, 'OFFSET_TRIMMED')) throw error
+      const { start } = await this.#tools.engine.bounds(place)
+      this.#tools.logger.warn({ ...place, from, start }, 'records were dropped before they were tried again')
+      return await readRecords(this.#readerTools(), place, start, limits)
+    }
   }
 
   #readerTools(): ReaderTools {
@@ -226,8 +223,8 @@ export class PartitionProcessor {
 
   #redriveStep(request: RedriveRequest): Step {
     const subscription = this.#subscriptions.find(({ definition }) => definition.name === request.handler)
-    if (subscription === undefined) {
-      this.#tools.logger.warn({ ...request }, 'a redrive names a handler that is not there')
+    if (subscription === undefined || !isRedriveOf(subscription, request)) {
+      this.#tools.logger.warn({ ...request }, 'a redrive names what is not there, and is passed over')
       return {}
     }
     const step = subscription.redrive(request)
@@ -357,8 +354,15 @@ export class PartitionProcessor {
   }
 
   #fail(error: unknown): void {
-    if (this.#stopAttempts.stopped && this.claim.signal.aborted) return
+    if (this.#failed) return
+    this.#failed = true
     this.abandon(error)
     this.#onFailure(error)
   }
+}
+
+/** Whether a request, which anybody can append, names something that the subscription may have had. */
+function isRedriveOf(subscription: Subscription, { topic, key, offset }: RedriveRequest): boolean {
+  const isKey = typeof key === 'string' && key.isWellFormed() && Buffer.byteLength(key) <= maxKeyBytes
+  return isKey && subscription.trackers.has(topic) && Number.isSafeInteger(offset) && offset >= 0
 }

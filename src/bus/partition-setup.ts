@@ -2,11 +2,12 @@ import { MillraceError } from '../core/errors.ts'
 import type { Claim, Offset, Place } from '../log/port.ts'
 import { type CursorDocument, CursorTracker } from './cursor-tracker.ts'
 import type { From, HandlerDefinition } from './definitions.ts'
+import type { GroupTools } from './group-tools.ts'
 import { ParkedKeys } from './parked-keys.ts'
-import type { GroupTools } from './partition-processor.ts'
 import type { PartitionState } from './partition-state.ts'
 import { endOfPrefix, stateLayout } from './state-layout.ts'
-import { Subscription, type SubscriptionTools } from './subscription.ts'
+import { Subscription } from './subscription.ts'
+import type { SubscriptionTools } from './subscription-tools.ts'
 
 /**
  * The subscriptions of a group's handlers in one partition: where they stood, or where a new one begins.

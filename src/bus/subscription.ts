@@ -2,37 +2,19 @@ import { isMillraceError } from '../core/errors.ts'
 import { type Event, keyOf } from '../core/event.ts'
 import type { Offset } from '../log/port.ts'
 import { type Outcome, runAttempt } from './attempt.ts'
-import type { AttemptTools } from './context.ts'
 import type { CursorTracker } from './cursor-tracker.ts'
 import type { HandlerDefinition, Tick } from './definitions.ts'
-import { nextOf, type ReadForDrain } from './drain.ts'
+import { nextOf } from './drain.ts'
 import { FailureWatch } from './failure-watch.ts'
 import { type Lane, Lanes } from './lanes.ts'
-import { frontOf } from './parked-entry.ts'
+import { frontOf, type ParkedEntry } from './parked-entry.ts'
 import { laneName, maxParkedKeys, type ParkedKey, type ParkedKeys } from './parked-keys.ts'
 import { type FailedAttempt, loopError, Parking, type Subject } from './parking.ts'
 import type { Step } from './partition-state.ts'
 import type { LogRecord } from './record-cache.ts'
 import { isTerminal, mayRetry, type RetryPolicy, retryPolicy } from './retry.ts'
 import { tickType } from './schedule.ts'
-import type { HandlerCounts } from './status.ts'
-import type { StopRegistry } from './stop-registry.ts'
-
-/** What a subscription works with. */
-export interface SubscriptionTools extends AttemptTools {
-  readonly partition: number
-  readonly deadLetters: string
-  readonly source: string
-  readonly hopLimit: number
-  /** Aborts running attempts: the claim is lost, or stopping has waited long enough. */
-  readonly stop: StopRegistry
-  readonly counts: HandlerCounts
-  readonly readForDrain: ReadForDrain
-  /** Something has ended: there may be room to read, or a new time to wait for. */
-  changed(): void
-  /** The partition cannot go on. */
-  failed(error: unknown): void
-}
+import type { SubscriptionTools } from './subscription-tools.ts'
 
 /** The bounds of what one subscription holds of one partition. */
 export const windowBounds = { records: 8_192, bytes: 16 * 1024 * 1024, perKey: 256 } as const
@@ -121,6 +103,8 @@ export class Subscription {
     }
     const lane = this.#lanes.push(record, key)
     if (lane.records.length > windowBounds.perKey) this.#park(lane)
+    // While paused nobody may be waiting for the time of the next probe yet, for want of anything to probe with.
+    if (this.#watch.pausedUntilMs !== undefined) this.#tools.changed()
   }
 
   /** Takes note of a record that nobody can read: it goes to the dead letters. */
@@ -208,12 +192,11 @@ export class Subscription {
     parked.busy = true
     this.#inFlight += 1
     this.#tools.runtime.spawn(`handler ${this.definition.name}`, async () => {
+      const { entry } = parked
       try {
         const record = await nextOf(parked, this.#tools.readForDrain, (event) => this.#wants(event))
-        if (record === undefined) {
-          this.#nothingLeft(parked)
-          return
-        }
+        if (this.#closed || frontOf(parked.entry) !== frontOf(entry)) return this.#lookAgain(parked)
+        if (record === undefined) return this.#nothingLeft(parked, entry)
         const subject = { topic: parked.topic, key: parked.key, offset: record.offset }
         const attempt = parked.entry.attempt + 1
         const isRedriven = parked.entry.redrive?.[0] === record.offset
@@ -308,16 +291,25 @@ export class Subscription {
     return this.#parking.park(lane.records, lane.key, tracker, lane.running)
   }
 
-  /** Nothing of a parked key is in the log any more: what it held was trimmed, or is of a type that is not handled now. */
-  #nothingLeft(parked: ParkedKey): void {
-    const { topic, key, entry } = parked
+  /** Something was handed back while the next record was looked for, or nothing more is to start: that look is void. */
+  #lookAgain(parked: ParkedKey): void {
+    parked.ahead = []
+    this.#release({ topic: parked.topic, key: parked.key, offset: frontOf(parked.entry) })
+  }
+
+  /**
+   * The log holds nothing more of what an entry held when it was looked for: that was trimmed, or is of a type that is not
+   * handled now.
+   */
+  #nothingLeft(parked: ParkedKey, entry: ParkedEntry): void {
     const offset = entry.redrive?.[0] ?? entry.last
     this.#parking.advance(parked, offset, {})
-    this.#release({ topic, key, offset })
+    this.#release({ topic: parked.topic, key: parked.key, offset })
   }
 
   /** A drain could not read: one bad record goes to the dead letters, anything else ends the partition's work here. */
   #drainFailed(parked: ParkedKey, error: unknown): void {
+    if (this.#closed) return this.#lookAgain(parked)
     const offset = isMillraceError(error, 'RECORD_CORRUPT') ? Number(error.facts.offset) : Number.NaN
     if (!(offset >= frontOf(parked.entry))) {
       this.#tools.failed(error)

@@ -1,0 +1,28 @@
+import type { Logger, Runtime } from '../core/runtime.ts'
+import type { LogEngine } from '../log/port.ts'
+import type { HandlerDefinition } from './definitions.ts'
+import type { Door } from './door.ts'
+import type { InternalTopics } from './internal-topics.ts'
+import type { RecordCache } from './record-cache.ts'
+import type { HandlerCounts } from './status.ts'
+
+/** What the processors of one group share. */
+export interface GroupTools {
+  readonly engine: LogEngine
+  readonly runtime: Runtime
+  readonly logger: Logger
+  readonly door: Door
+  readonly cache: RecordCache
+  readonly group: string
+  readonly source: string
+  readonly hopLimit: number
+  readonly internal: InternalTopics
+  readonly handlers: readonly HandlerDefinition[]
+  readonly counts: ReadonlyMap<string, HandlerCounts>
+  /** Handlers that are gone and whose work is to be dropped. */
+  readonly forget: ReadonlySet<string>
+  topicsOf(definition: HandlerDefinition): readonly string[]
+  ensureTopic(name: string): Promise<void>
+  /** Something was committed somewhere. */
+  progressed(): void
+}

@@ -1,0 +1,20 @@
+import type { AttemptTools } from './context.ts'
+import type { ReadForDrain } from './drain.ts'
+import type { HandlerCounts } from './status.ts'
+import type { StopRegistry } from './stop-registry.ts'
+
+/** What a subscription works with. */
+export interface SubscriptionTools extends AttemptTools {
+  readonly partition: number
+  readonly deadLetters: string
+  readonly source: string
+  readonly hopLimit: number
+  /** Aborts running attempts: the claim is lost, or stopping has waited long enough. */
+  readonly stop: StopRegistry
+  readonly counts: HandlerCounts
+  readonly readForDrain: ReadForDrain
+  /** Something has ended: there may be room to read, or a new time to wait for. */
+  changed(): void
+  /** The partition cannot go on. */
+  failed(error: unknown): void
+}
