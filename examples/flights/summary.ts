@@ -48,11 +48,11 @@ export function showProgress(running: RunningApp, total: number, { json, signal 
     const line = [
       found === undefined ? 'catching up' : `${Math.floor((imported / total) * 100)}% imported`,
       `${sum(({ counts }) => counts.handled)} handled`,
-      `${sum(({ lag }) => lag)} waiting`,
+      `${sum(({ lag, parked }) => lag + parked.records)} waiting`,
       `${sum(({ counts }) => counts.failures)} failed`,
       `${sum(({ counts }) => counts.deadLettered)} dead letters`,
     ].join(' · ')
-    stderr.write(stderr.isTTY ? `\r\x1b[K${line.slice(0, stderr.columns - 1)}` : `${line}\n`)
+    stderr.write(stderr.isTTY ? `\r\x1b[K${line.slice(0, (stderr.columns || 81) - 1)}` : `${line}\n`)
   }
 
   async function drawUntilEnded(): Promise<void> {
