@@ -1,6 +1,6 @@
-// Simulates the probe application: npm run simulate -- --seed 123 [--count 100] [--steps 1500] [--faults crash,handler]
+// Simulates the probe application: npm run simulate -- --seed 123 [--count 100] [--steps 2000] [--faults crash,handler=0.8]
 import { parseArgs } from 'node:util'
-import { type FaultKind, faultKinds } from '../src/testing/faults.ts'
+import { faultKinds, parseFaultRates } from '../src/testing/faults.ts'
 import { probeApp, publishProbe, replayProbe } from '../src/testing/probe-app.ts'
 import { SimulationFailed, simulate } from '../src/testing/simulate.ts'
 
@@ -8,8 +8,8 @@ const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: '1' },
     count: { type: 'string', default: '1' },
-    steps: { type: 'string', default: '1500' },
-    events: { type: 'string', default: '40' },
+    steps: { type: 'string', default: '2000' },
+    events: { type: 'string', default: '30' },
     processes: { type: 'string', default: '3' },
     faults: { type: 'string', default: faultKinds.join(',') },
     without: { type: 'string', default: '' },
@@ -38,7 +38,7 @@ for (let seed = first; seed < first + Number(values.count); seed += 1) {
       steps: Number(values.steps),
       events: Number(values.events),
       processes: Number(values.processes),
-      faults: values.faults.split(',').filter(Boolean) as FaultKind[],
+      faults: parseFaultRates(values.faults),
       without: numbers(values.without),
       publish: publishProbe,
       replay: replayProbe,

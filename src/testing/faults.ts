@@ -9,8 +9,18 @@ import { SeededRandom } from './random.ts'
  * - `delay`: time passes while port calls are on their way
  * - `handler`: handlers throw before or after their effects, give up, are slow, or outlast their time
  * - `clock`: the wall clock of a process jumps
+ * - `redrive`: somebody hands a dead letter back, whether or not it still waits
  */
-export const faultKinds = ['crash', 'stop', 'session', 'storage', 'delay', 'handler', 'clock'] as const
+export const faultKinds = [
+  'crash',
+  'stop',
+  'session',
+  'storage',
+  'delay',
+  'handler',
+  'clock',
+  'redrive',
+] as const
 
 /** A kind of fault; see {@link faultKinds}. */
 export type FaultKind = (typeof faultKinds)[number]
@@ -24,9 +34,10 @@ export const defaultFaultRates: Readonly<Record<FaultKind, number>> = {
   stop: 0.001,
   session: 0.003,
   storage: 0.01,
-  delay: 0.03,
+  delay: 0.05,
   handler: 0.3,
   clock: 0.002,
+  redrive: 0.02,
 }
 
 /** Kinds of fault at their default rates, or a rate for each. */
@@ -43,6 +54,25 @@ export function faultRates(faults: Faults): FaultRates {
     }
   }
   return rates
+}
+
+/** Rates as one word, such as `crash,handler=0.8`; kinds at their default rate stand alone. */
+export function writeFaultRates(rates: FaultRates): string {
+  return Object.entries(rates)
+    .map(([kind, rate]) => (rate === defaultFaultRates[kind as FaultKind] ? kind : `${kind}=${rate}`))
+    .join(',')
+}
+
+/** The rates that {@link writeFaultRates} wrote. Throws `TypeError` for a kind or a rate that is none. */
+export function parseFaultRates(text: string): FaultRates {
+  const pairs = text
+    .split(',')
+    .filter(Boolean)
+    .map((part): [string, number] => {
+      const [kind = '', rate] = part.split('=')
+      return [kind, rate === undefined ? (defaultFaultRates[kind as FaultKind] ?? Number.NaN) : Number(rate)]
+    })
+  return faultRates(Object.fromEntries(pairs))
 }
 
 /** Options of {@link FaultPlan}. */

@@ -1,3 +1,4 @@
+import { type RedriveRequest, redriveType } from '../bus/partition-processor.ts'
 import type { Event } from '../core/event.ts'
 import type { Offset } from '../log/port.ts'
 import { type Witness, witnessOf, witnessTopic } from './witness.ts'
@@ -176,6 +177,21 @@ export function deliveriesTo(history: History, subscription: Subscription): read
     ({ topic, event }) =>
       !topic.startsWith('millrace.') && topic !== witnessTopic && subscription.types.includes(event.type),
   )
+}
+
+/** What was asked to be handed back, by {@link deliveryName}. */
+export function redrivenDeliveries(history: History): ReadonlySet<string> {
+  const places = new Map(
+    history.log.map((record) => [`${record.topic}/${record.partition} ${record.offset}`, record]),
+  )
+  const redriven = new Set<string>()
+  for (const { partition, event } of history.log) {
+    if (event.type !== redriveType) continue
+    const { handler, topic, offset } = event.data as RedriveRequest
+    const record = places.get(`${topic}/${partition} ${offset}`)
+    if (record !== undefined) redriven.add(deliveryName(handler, record.event))
+  }
+  return redriven
 }
 
 /** Groups items by a name, keeping their order. */

@@ -2,6 +2,7 @@ import { type App, app } from '../app/app.ts'
 import { every, on } from '../bus/definitions.ts'
 import { event } from '../core/event.ts'
 import type { Schema } from '../core/schema.ts'
+import { writeFaultRates } from './faults.ts'
 import type { Publication } from './publishers.ts'
 import type { SeededRandom } from './random.ts'
 import type { SimulationSettings } from './simulation.ts'
@@ -79,6 +80,12 @@ const archive = on(
   () => undefined,
 )
 
+const audit = on(
+  [Confirmed, Shipped],
+  { name: 'audit', from: 'start', retry, timeoutMs: 3_000, state: { seen: startingAt(0) } },
+  async (_event, ctx) => ctx.state.seen.set((await ctx.state.seen.get()) + 1),
+)
+
 const sweep = every(
   '*/30 * * * * *',
   { name: 'sweep', retry, state: { sweeps: startingAt(0) } },
@@ -88,12 +95,12 @@ const sweep = every(
 )
 
 /**
- * An application that uses what the processor has: chains of handlers, state, delays, `once`, a second topic, a second
+ * An application that uses what the processor has: chains of handlers, state, delays, `once`, two topics, a second
  * group, a schedule, retention, and both answers to exhausted attempts.
  */
 export const probeApp: App = app({
   name: 'probe',
-  handlers: [confirm, ship, bill, archive, sweep],
+  handlers: [confirm, ship, bill, archive, audit, sweep],
   topics: { probe: { retention }, 'probe-shipping': { retention } },
 })
 
@@ -109,9 +116,8 @@ export function publishProbe(random: SeededRandom): Publication {
 
 /** The command that simulates {@link probeApp} again. */
 export function replayProbe({ seed, steps, rates, processes, events, without }: SimulationSettings): string {
-  const faults = Object.keys(rates).join(',')
   const left = without.length === 0 ? '' : ` --without ${ranges(without)}`
-  return `npm run simulate -- --seed ${seed} --steps ${steps} --events ${events} --processes ${processes} --faults '${faults}'${left}`
+  return `npm run simulate -- --seed ${seed} --steps ${steps} --events ${events} --processes ${processes} --faults '${writeFaultRates(rates)}'${left}`
 }
 
 /** Numbers in ascending order, those that follow one another as `first-last`. */

@@ -19,13 +19,13 @@ import {
 export interface SimulateOptions {
   /** Decides everything that is left to chance. */
   readonly seed: number
-  /** How many steps are disturbed before everything is left to settle; 1,500 unless given. */
+  /** How many steps are disturbed before everything is left to settle; 2,000 unless given. */
   readonly steps?: number
   /** Which faults happen: kinds at their default rates, or a rate for each; all of them unless given. */
   readonly faults?: Faults
   /** Makes the events that are published. Keys should be few, so that events meet. */
   readonly publish: Workload
-  /** How many events are published at most; 40 unless given. */
+  /** How many events are published at most; 30 unless given. */
   readonly events?: number
   /** How many processes run the application; 3 unless given. */
   readonly processes?: number
@@ -79,11 +79,11 @@ export async function simulate(app: App, options: SimulateOptions): Promise<Simu
   const subject: SimulationSubject = { app, start: options.start ?? start, workload: options.publish }
   const settings: SimulationSettings = {
     seed: options.seed,
-    steps: options.steps ?? 1_500,
+    steps: options.steps ?? 2_000,
     rates: faultRates(options.faults ?? faultKinds),
     processes: options.processes ?? 3,
     partitions: options.partitions ?? 4,
-    events: options.events ?? 40,
+    events: options.events ?? 30,
     without: options.without ?? [],
   }
   const first = await new Simulation(subject, settings).run()

@@ -8,6 +8,7 @@ import { type PendingStep, PendingSteps } from './pending-steps.ts'
 import { Publishers, type Workload } from './publishers.ts'
 import { SeededRandom } from './random.ts'
 import { Recorder } from './recorder.ts'
+import { redriveOne } from './redrive.ts'
 import { readHistory, unsettled } from './settlement.ts'
 import { SimulatedProcess, type StartFunction, type World } from './simulated-process.ts'
 import { StateObserver } from './state-observer.ts'
@@ -248,6 +249,7 @@ export class Simulation {
     this.#disturbOne('clock', (process) => {
       process.clock?.jump(this.#plan.random('clock').between(-maxJumpMs, maxJumpMs))
     })
+    if (this.#plan.rate('redrive') > 0) redriveOne(this.#world, this.#plan, this.#processes)
   }
 
   #disturbOne(

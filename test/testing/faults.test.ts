@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { defaultFaultRates, FaultPlan, faultRates } from '../../src/testing/faults.ts'
+import {
+  defaultFaultRates,
+  FaultPlan,
+  faultRates,
+  parseFaultRates,
+  writeFaultRates,
+} from '../../src/testing/faults.ts'
 
 function planOf(without: readonly number[] = []): { plan: FaultPlan; lines: string[] } {
   const lines: string[] = []
@@ -29,6 +35,20 @@ describe('faultRates', () => {
   it('refuses kinds and rates that are none', () => {
     expect(() => faultRates({ flood: 1 } as never)).toThrow(TypeError)
     expect(() => faultRates({ crash: 2 })).toThrow(TypeError)
+  })
+})
+
+describe('writeFaultRates', () => {
+  it('is read back as the same rates', () => {
+    const rates = { crash: defaultFaultRates.crash, handler: 0.8 }
+    expect(writeFaultRates(rates)).toBe('crash,handler=0.8')
+    expect(parseFaultRates('crash,handler=0.8')).toEqual(rates)
+    expect(parseFaultRates('')).toEqual({})
+  })
+
+  it('is not read where a kind or a rate is none', () => {
+    expect(() => parseFaultRates('flood')).toThrow(TypeError)
+    expect(() => parseFaultRates('crash=often')).toThrow(TypeError)
   })
 })
 

@@ -100,6 +100,8 @@ describe('nothing is handled twice', () => {
 
   it('allows an event that was handed back', () => {
     const { builder, placed, history } = soundHistory()
+    const data = { handler: 'pack', topic: 'shop', key: 'k', offset: 2 }
+    builder.append('millrace.shop.redrives', { id: 'r1', type: 'millrace.redrive', data })
     builder.witness(builder.attempt(placed[2] as LoggedRecord, { redriven: true }), 'done', 4, 'a3')
     expect(invariants['nothing is handled twice']?.(history)).toEqual([])
   })
@@ -129,6 +131,21 @@ describe('keys keep their order', () => {
     const log = [...gap.log, letter]
     const deadLetters = [{ handler: 'pack', source: 'shop', id: 'e2', attempts: 3, index: log.length - 1 }]
     expect(rule?.({ ...history, log, deadLetters })).toHaveLength(1)
+  })
+})
+
+describe('keys keep their order, held by a handler that parks', () => {
+  it('fails when an event is completed behind a dead letter that still holds the key', () => {
+    const { builder, history } = soundHistory()
+    const gap = without(history, (record) => isWitness(record, 'done', 'e2'))
+    const second = builder.log.findIndex((record) => isWitness(record, 'done', 'e2'))
+    const letter = builder.append('millrace.shop.dead-letters', { id: 'd1', type: 'millrace.dead-letter' })
+    const log = gap.log.toSpliced(second, 0, { ...letter, step: second })
+    const deadLetters = [{ handler: 'pack', source: 'shop', id: 'e2', attempts: 3, index: second }]
+    const judged = { ...history, log, deadLetters }
+    expect(invariants['keys keep their order']?.(judged)).toEqual([])
+    const subscriptions = history.subscriptions.map((each) => ({ ...each, whenExhausted: 'park' as const }))
+    expect(invariants['keys keep their order']?.({ ...judged, subscriptions })).toHaveLength(1)
   })
 })
 

@@ -1,12 +1,8 @@
-import { deliveryName, type Invariant, witnessesOf } from '../history.ts'
+import { deliveryName, type Invariant, redrivenDeliveries, witnessesOf } from '../history.ts'
 
 /** No handler completes an event twice, gives it up twice, or does both, unless it was handed back. */
 export const handledOnce: Invariant = (history) => {
-  const redriven = new Set(
-    history.attempts
-      .filter((attempt) => attempt.redriven)
-      .map((attempt) => deliveryName(attempt.handler, attempt)),
-  )
+  const redriven = redrivenDeliveries(history)
   const finished = new Map<string, string>()
   const breaches: string[] = []
   const finish = (name: string, how: string) => {

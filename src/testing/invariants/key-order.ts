@@ -12,13 +12,16 @@ import {
 
 /**
  * For every handler and key of a topic, events are finished in the order of the log, without inversion and without gap:
- * what is finished, by completion or dead letter, is at every moment the first part of what there is.
+ * what is finished, by completion or dead letter, is at every moment the first part of what there is. A handler that
+ * holds a key after exhausted attempts goes on only by completion.
  */
 export const keyOrder: Invariant = (history) => {
   const breaches: string[] = []
-  const finishes = finishSteps(history)
+  const completed = finishSteps({ ...history, deadLetters: [] })
+  const finished = finishSteps(history)
   for (const subscription of history.subscriptions) {
     if (!subscription.fromStart || subscription.silent) continue
+    const finishes = subscription.whenExhausted === 'park' ? completed : finished
     const deliveries = deliveriesTo(history, subscription)
     for (const [key, records] of groupBy(deliveries, ({ topic, event }) => `${topic} '${keyOf(event)}'`)) {
       const breach = firstBreach(subscription, records, finishes)

@@ -1,11 +1,12 @@
-import { deliveryName, type Invariant } from '../history.ts'
+import { deliveryName, type Invariant, redrivenDeliveries } from '../history.ts'
 
 /** What `once` gave to one attempt on an event, it gives to every later one. */
 export const onceStable: Invariant = (history) => {
   const breaches: string[] = []
+  const redriven = redrivenDeliveries(history)
   const known = new Map<string, string>()
   for (const attempt of history.attempts) {
-    if (attempt.silent || attempt.redriven) continue
+    if (attempt.silent || redriven.has(deliveryName(attempt.handler, attempt))) continue
     for (const { name, run } of attempt.once) {
       const where = `once '${name}' in ${deliveryName(attempt.handler, attempt)}`
       const before = known.get(where)
