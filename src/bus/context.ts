@@ -1,5 +1,5 @@
 import { MillraceError } from '../core/errors.ts'
-import type { AnyEventType, DataInputOf, Event } from '../core/event.ts'
+import { type AnyEventType, type DataInputOf, type Event, maxKeyBytes } from '../core/event.ts'
 import { storableJson } from '../core/event-codec.ts'
 import type { Logger, Runtime } from '../core/runtime.ts'
 import { type Schema, validate } from '../core/schema.ts'
@@ -109,6 +109,7 @@ export class AttemptContext implements HandlerContext {
   ): Promise<Result> {
     this.#use('once')
     const { definition, topic, partition, offset } = this.#subject
+    checkOnceName(name)
     if (this.#onceNames.has(name)) {
       throw new MillraceError('NAME_REPEATED', `once('${name}') is used twice in one run.`, {
         where: `handler '${definition.name}'`,
@@ -233,6 +234,11 @@ export class AttemptContext implements HandlerContext {
 export async function defaultOf(schema: Schema): Promise<unknown> {
   const result = await schema['~standard'].validate(undefined)
   return result.issues === undefined ? result.value : undefined
+}
+
+function checkOnceName(name: unknown): void {
+  if (typeof name === 'string' && name.isWellFormed() && Buffer.byteLength(name) <= maxKeyBytes) return
+  throw new TypeError(`the name of a once must be a string of valid Unicode, of at most ${maxKeyBytes} bytes`)
 }
 
 function checkedState(schema: Schema, value: unknown, handler: string, cell: string): unknown {

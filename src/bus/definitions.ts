@@ -210,7 +210,8 @@ export function every<States extends StateSchemas = Record<never, never>>(
     kind: 'every' as const,
     events: [],
     schedule,
-    options: { ...options, from: 'start' as const },
+    // What fired before there was such a schedule is none of its firings.
+    options: { ...options, from: 'now' as const },
     run,
   })
 }

@@ -142,13 +142,16 @@ export class Publisher {
   }
 }
 
-/** When an event with these options is due; undefined when it is not delayed. */
+/** When an event with these options is due; undefined when it is not delayed. Throws `TypeError` for what is no time. */
 export function dueTime(
   options: { readonly delay?: number; readonly at?: Date },
   nowMs: number,
 ): number | undefined {
-  if (options.at !== undefined) return options.at.getTime()
-  return options.delay === undefined ? undefined : nowMs + options.delay
+  const { at, delay } = options
+  if (at === undefined && delay === undefined) return undefined
+  const dueMs = at === undefined ? nowMs + Number(delay) : at.getTime()
+  if (Number.isFinite(dueMs)) return dueMs
+  throw new TypeError("'delay' must be a number of milliseconds, and 'at' a valid Date")
 }
 
 /** Stored bytes as text, so that one event can travel in the data of another; see `decodeWithin`. */

@@ -59,14 +59,14 @@ export class InternalSink implements RecordSink {
   readonly types: ReadonlySet<string>
   readonly tracker: CursorTracker
   readonly #state: PartitionState
-  readonly #stepOf: (event: Event) => Step
+  readonly #stepOf: (event: Event, record: LogRecord) => Step
   readonly #logger: Logger
 
   constructor(
     type: string,
     tracker: CursorTracker,
     state: PartitionState,
-    options: { readonly stepOf: (event: Event) => Step; readonly logger: Logger },
+    options: { readonly stepOf: (event: Event, record: LogRecord) => Step; readonly logger: Logger },
   ) {
     this.types = new Set([type])
     this.tracker = tracker
@@ -87,7 +87,10 @@ export class InternalSink implements RecordSink {
   offer(record: LogRecord, event: Event): void {
     if (this.tracker.isRecovered(record.offset)) return
     this.tracker.add(record.offset)
-    this.#state.stage({ ...this.#stepOf(event), done: [{ tracker: this.tracker, offset: record.offset }] })
+    this.#state.stage({
+      ...this.#stepOf(event, record),
+      done: [{ tracker: this.tracker, offset: record.offset }],
+    })
   }
 
   unreadable(offset: Offset, error: unknown): void {

@@ -5,6 +5,7 @@ import { partitionOf } from '../log/partition.ts'
 import type { Entry } from '../log/port.ts'
 import type { Door } from './door.ts'
 import type { PartitionState, Step } from './partition-state.ts'
+import type { LogRecord } from './record-cache.ts'
 import { type ArmedSchedule, rescheduled, tickEvent } from './schedule.ts'
 import { dueOfTimer, stateLayout } from './state-layout.ts'
 import { Wake } from './wake.ts'
@@ -137,10 +138,10 @@ export class Timers {
   }
 }
 
-/** The step that keeps a delayed event until it is due. */
-export function delayStep(delayed: Event): Step {
+/** The step that keeps a delayed event until it is due. Its place names the timer: ids are unique in their source only. */
+export function delayStep(delayed: Event, { offset }: LogRecord): Step {
   const { dueMs, topic, event } = delayed.data as { dueMs: number; topic: string; event: string }
-  return { puts: [[stateLayout.timer(dueMs, delayed.id), JSON.stringify({ topic, event })]] }
+  return { puts: [[stateLayout.timer(dueMs, String(offset)), JSON.stringify({ topic, event })]] }
 }
 
 function eventOf(text: string): Event {
