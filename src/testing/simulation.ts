@@ -155,6 +155,7 @@ export class Simulation {
     const endMs = this.#time.elapsedMs + maxSettlingMs
     let nextCheckMs = this.#time.elapsedMs
     let reasons: readonly string[] = []
+    let lastLookAtRest = false
     for (let decision = 0; decision < maxSettlingDecisions; decision += 1) {
       await this.#look()
       this.#restartProcesses()
@@ -163,7 +164,13 @@ export class Simulation {
         if (this.#recorder.problems.length > 0) return false
         if (reasons.length === 0) return true
         nextCheckMs = this.#time.elapsedMs + checkEveryMs
-      } else if (!this.#advance()) {
+      } else if (this.#advance()) {
+        lastLookAtRest = false
+      } else if (!lastLookAtRest) {
+        // What was found is from before the last steps.
+        lastLookAtRest = true
+        nextCheckMs = this.#time.elapsedMs
+      } else {
         this.#recorder.problem(`nothing moves any more: ${reasons.join('; ')}`)
         return false
       }
