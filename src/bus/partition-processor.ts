@@ -184,7 +184,8 @@ export class PartitionProcessor {
 
   #readerTools(): ReaderTools {
     const { engine, cache, runtime, logger } = this.#tools
-    return { engine, cache, runtime, logger, signal: this.#stopReading.signal }
+    const progressed = () => this.#tools.progressed()
+    return { engine, cache, runtime, logger, progressed, signal: this.#stopReading.signal }
   }
 
   #place(topic: string): Place {

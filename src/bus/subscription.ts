@@ -309,7 +309,10 @@ export class Subscription {
 
   /** A drain could not read: one bad record goes to the dead letters, anything else ends the partition's work here. */
   #drainFailed(parked: ParkedKey, error: unknown): void {
-    if (this.#closed) return this.#lookAgain(parked)
+    if (this.#closed) {
+      this.#lookAgain(parked)
+      return
+    }
     const offset = isMillraceError(error, 'RECORD_CORRUPT') ? Number(error.facts.offset) : Number.NaN
     if (!(offset >= frontOf(parked.entry))) {
       this.#tools.failed(error)

@@ -28,6 +28,8 @@ export interface ReaderTools {
   readonly runtime: Runtime
   readonly logger: Logger
   readonly signal: AbortSignal
+  /** Something was read: what is observed may be settled now, though nothing is to be committed for it. */
+  progressed(): void
 }
 
 /** How much one read brings; a drain gets a quarter of it. */
@@ -82,6 +84,7 @@ export class TopicReader {
       const sink = this.#nextSink()
       if (sink === undefined) await this.#wake.wait()
       else await this.#serve(sink.read)
+      this.#tools.progressed()
       if (reads % readsPerTurn === 0) await this.#tools.runtime.sleep(0)
     }
   }
