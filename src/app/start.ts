@@ -6,7 +6,7 @@ import type { GroupTools } from '../bus/group-tools.ts'
 import { internalTopics } from '../bus/internal-topics.ts'
 import { type IncomingEvent, type Published, Publisher, type PublishOptions } from '../bus/publisher.ts'
 import { RecordCache } from '../bus/record-cache.ts'
-import { keepRetention } from '../bus/retention.ts'
+import { keepRetention, type RetentionTools } from '../bus/retention.ts'
 import { stateLayout } from '../bus/state-layout.ts'
 import type { HandlerStatus } from '../bus/status.ts'
 import { Wake } from '../bus/wake.ts'
@@ -100,7 +100,12 @@ class Running implements RunningApp {
       this.#groups.set(group, new GroupProcessor(this.#groupTools(group, handlers), memberId))
     }
     for (const group of this.#groups.values()) await group.start()
-    const tools = { runtime: this.runtime, logger: this.logger, signal: this.#stopping.signal }
+    const tools: RetentionTools = {
+      runtime: this.runtime,
+      logger: this.logger,
+      signal: this.#stopping.signal,
+      mayTrim: (at) => [...this.#groups.values()].every((group) => group.hasToldNeedsOf(at)),
+    }
     const keepsAll = Object.values(this.app.topics).every(({ retention }) => retention === undefined)
     if (!keepsAll) this.runtime.spawn('retention', () => keepRetention(this.engine, tools))
     this.#ready = true

@@ -1,5 +1,5 @@
 import { isMillraceError } from '../core/errors.ts'
-import type { Claim, Membership, Offset } from '../log/port.ts'
+import type { Claim, Membership, Offset, Place } from '../log/port.ts'
 import { Backoff } from './backoff.ts'
 import type { HandlerDefinition } from './definitions.ts'
 import type { GroupTools } from './group-tools.ts'
@@ -12,6 +12,8 @@ export class GroupProcessor {
   readonly #tools: GroupTools
   readonly #memberId: string
   readonly #processors = new Map<number, PartitionProcessor>()
+  /** Those whose first commit is durable. */
+  readonly #atWork = new WeakSet<PartitionProcessor>()
   readonly #stop = new AbortController()
   readonly #idle = new Wake()
   #membership: Membership | undefined
@@ -39,6 +41,15 @@ export class GroupProcessor {
   /** The processor that owns a partition here. */
   ownerOf(partition: number): PartitionProcessor | undefined {
     return this.#processors.get(partition)
+  }
+
+  /**
+   * Whether the engine knows what the group needs of a place: it reads none of the topic, or its partition is at work here.
+   */
+  hasToldNeedsOf({ topic, partition }: Place): boolean {
+    const reads = this.#tools.handlers.some((definition) => this.#tools.topicsOf(definition).includes(topic))
+    const processor = this.#processors.get(partition)
+    return !reads || (processor !== undefined && this.#atWork.has(processor))
   }
 
   /** Wakes a drain that waits for attempts to end. */
@@ -149,6 +160,7 @@ export class GroupProcessor {
     claim.signal.addEventListener('abort', () => this.#forget(claim.partition, processor), { once: true })
     try {
       await processor.start()
+      this.#atWork.add(processor)
     } catch (error) {
       // Partitions change hands while others start and stop too: this one is its next owner's concern.
       if (!isMillraceError(error, 'NOT_OWNER')) throw error
