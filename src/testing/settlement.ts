@@ -18,6 +18,7 @@ export async function unsettled(
 ): Promise<readonly string[]> {
   const reasons: string[] = []
   if (publishers.open > 0) reasons.push(`${publishers.open} events are not acknowledged`)
+  const owned = new Map<string, number>()
   const latestDueMs = Math.max(publishers.latestDueMs, latestEmitMs(world))
   for (const process of processes) {
     if (process.running === undefined) {
@@ -30,7 +31,12 @@ export async function unsettled(
     for (const status of statuses) {
       const reason = busy(status)
       if (reason !== undefined) reasons.push(`'${status.name}' at ${process.name} ${reason}`)
+      owned.set(status.name, (owned.get(status.name) ?? 0) + status.partitions.length)
     }
+  }
+  for (const { name } of world.app.handlers) {
+    const missing = world.partitions - (owned.get(name) ?? 0)
+    if (missing > 0) reasons.push(`${missing} partitions of '${name}' are owned by nobody`)
   }
   return reasons
 }
