@@ -64,6 +64,13 @@ describe('a log that a process has open', () => {
     expect(stderr).toContain(String(child.pid))
   })
 
+  test('is had by the next process right after its owner was killed', async () => {
+    const { child } = await place.start(log)
+    child.kill('SIGKILL')
+    const { code } = await place.run(['inspect', ...log])
+    expect(code).toBe(0)
+  })
+
   test('goes on being ingested into when its process is killed and comes back', async () => {
     const { urls, child, ended } = await place.start(log)
     const args = ['ingest', '-', ...type, '--json', '--url', urls.platform]

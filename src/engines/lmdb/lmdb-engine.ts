@@ -33,8 +33,9 @@ import type { Writes } from './writes.ts'
 export type { LmdbOptions } from './open-log.ts'
 
 /**
- * Opens the log in a folder, which is created where there is none. Rejects with `LOG_IN_USE` (`facts.pid`) while another
- * process, or this one, has it open, and with `STORAGE_FAILED` when the folder cannot be used.
+ * Opens the log in a folder, which is created where there is none. Rejects with `LOG_IN_USE` (`facts.pid`) when another
+ * process still has it open after 2 seconds, or at once when this one has, and with `STORAGE_FAILED` when the folder cannot
+ * be used.
  */
 export async function openLmdb(folder: string, options: LmdbOptions): Promise<LogEngine> {
   return new LmdbEngine(await openLog(folder, options), options)

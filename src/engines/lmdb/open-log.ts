@@ -47,7 +47,7 @@ export async function openLog(folder: string, options: LmdbOptions): Promise<Ope
   if (openHere.has(path)) throw inUse(path, process.pid)
   openHere.add(path)
   try {
-    const store = await Store.open(path, options.unsafeNoSync === true, thisProcess())
+    const store = await Store.open(path, options, thisProcess())
     const close = () => store.close().finally(() => openHere.delete(path))
     try {
       return { ...(await load(store, partitions, options)), close }

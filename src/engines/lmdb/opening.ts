@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { threadId } from 'node:worker_threads'
-import { MillraceError } from '../../core/errors.ts'
+import { isMillraceError, MillraceError } from '../../core/errors.ts'
+import type { Runtime } from '../../core/runtime.ts'
 import type { RawDatabase } from './database.ts'
 import { allOf, numberIn, openingKey } from './keys.ts'
 import { sealJson, unseal } from './sealed.ts'
@@ -24,11 +25,34 @@ export function thisProcess(): Owner {
     : { pid: process.pid, thread: threadId, startedAs }
 }
 
+const patienceMs = 2000
+const lookAgainMs = 50
+
+/**
+ * Takes the log for `owner` and gives the number of this opening. A process that was killed holds its log until the system
+ * has taken it down, so an owner that lives is given a moment to end before it is `LOG_IN_USE`.
+ */
+export async function takeOpening(
+  database: RawDatabase,
+  folder: string,
+  owner: Owner,
+  runtime: Runtime,
+): Promise<number> {
+  for (let waitedMs = 0; ; waitedMs += lookAgainMs) {
+    try {
+      return claimOpening(database, folder, owner)
+    } catch (error) {
+      if (waitedMs >= patienceMs || !isMillraceError(error, 'LOG_IN_USE')) throw error
+    }
+    await runtime.sleep(lookAgainMs)
+  }
+}
+
 /**
  * Takes the log for `owner` in one transaction, so that of two processes one is refused, and gives the number of this
  * opening. Throws `LOG_IN_USE` while the last owner lives. Every later write depends on the row of this opening.
  */
-export function claimOpening(database: RawDatabase, folder: string, owner: Owner): number {
+function claimOpening(database: RawDatabase, folder: string, owner: Owner): number {
   return database.transactionSync(() => {
     const { start, end } = allOf('opening')
     let incarnation = 0

@@ -1,11 +1,18 @@
 import { IF_EXISTS } from 'lmdb'
 import { MillraceError, messageOf } from '../../core/errors.ts'
+import type { Runtime } from '../../core/runtime.ts'
 import { openDatabase, type RawDatabase } from './database.ts'
 import { storageFailed, writeFailure } from './failures.ts'
 import { openingKey, recordKey, setOffset } from './keys.ts'
-import { claimOpening, type Owner, releasedOpening } from './opening.ts'
+import { type Owner, releasedOpening, takeOpening } from './opening.ts'
 import { recordHeaderBytes, sealRecord, unseal } from './sealed.ts'
 import type { Writes } from './writes.ts'
+
+/** What a {@link Store} needs of the engine's options. */
+export interface StoreOptions {
+  readonly runtime: Runtime
+  readonly unsafeNoSync?: boolean
+}
 
 /** Which rows {@link Store.rows} gives. */
 export interface RowRange {
@@ -42,7 +49,11 @@ export class Store {
   }
 
   /** Opens the folder for `owner`, or throws `LOG_IN_USE` or `STORAGE_FAILED`. */
-  static async open(folder: string, unsafeNoSync: boolean, owner: Owner): Promise<Store> {
+  static async open(
+    folder: string,
+    { unsafeNoSync = false, runtime }: StoreOptions,
+    owner: Owner,
+  ): Promise<Store> {
     let database: RawDatabase
     try {
       database = openDatabase(folder, unsafeNoSync)
@@ -50,7 +61,7 @@ export class Store {
       throw storageFailed(folder, error)
     }
     try {
-      return new Store(folder, unsafeNoSync, database, claimOpening(database, folder, owner))
+      return new Store(folder, unsafeNoSync, database, await takeOpening(database, folder, owner, runtime))
     } catch (error) {
       await database.close()
       throw error instanceof MillraceError ? error : storageFailed(folder, error)

@@ -1,9 +1,11 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { realRuntime } from '../../../src/core/real-runtime.ts'
+import type { Runtime } from '../../../src/core/runtime.ts'
 import { openDatabase } from '../../../src/engines/lmdb/database.ts'
 import { openingKey } from '../../../src/engines/lmdb/keys.ts'
 import { openLmdb } from '../../../src/engines/lmdb/lmdb-engine.ts'
@@ -92,6 +94,56 @@ describe('a folder that a process has open', () => {
     expect(await nextLine(other.lines)).toMatch(`failed LOG_IN_USE ${process.pid} `)
     await engine.close()
   })
+
+  it('is LOG_IN_USE only when its owner has not ended after two seconds', async () => {
+    const { lines } = startPublishing()
+    expect(await nextLine(lines)).toBe('open')
+    let sleptMs = 0
+    const sleep = async (durationMs: number) => {
+      sleptMs += durationMs
+    }
+    const runtime: Runtime = { ...realRuntime(), sleep }
+    await expect(openLmdb(folder.path, { runtime })).rejects.toMatchObject({ code: 'LOG_IN_USE' })
+    expect(sleptMs).toBe(2000)
+  })
+
+  it('is opened as soon as an owner that is ending has ended', async () => {
+    const { child, ended, lines } = startPublishing()
+    expect(await nextLine(lines)).toBe('open')
+    let sleeps = 0
+    const sleep = async () => {
+      sleeps += 1
+      if (sleeps < 3) return
+      child.kill('SIGKILL')
+      await ended
+    }
+    const engine = await openLmdb(folder.path, { runtime: { ...realRuntime(), sleep } })
+    await engine.close()
+    expect(sleeps).toBe(3)
+  })
+
+  it('can be opened right after its owner was killed', async () => {
+    const { child, lines } = startPublishing()
+    expect(await nextLine(lines)).toBe('open')
+    child.kill('SIGKILL')
+    const engine = await openLmdb(folder.path, { runtime: realRuntime() })
+    await engine.close()
+  })
+
+  it.runIf(process.platform === 'linux')(
+    'can be opened while an owner that was killed still waits for its parent to notice',
+    async () => {
+      const neverNotices = `"$0" "$@" & echo $!; exec tail -f /dev/null`
+      const { lines } = start('/bin/sh', ['-c', neverNotices, process.execPath, program, folder.path])
+      const pid = Number(await nextLine(lines))
+      expect(await nextLine(lines)).toBe('open')
+      process.kill(pid, 'SIGKILL')
+      const engine = await openLmdb(folder.path, { runtime: realRuntime() })
+      await engine.close()
+      // The process must still be there, or the test has shown nothing.
+      expect(readFileSync(`/proc/${pid}/stat`, 'utf8')).toMatch(/\) Z /)
+    },
+  )
 
   it('is taken by one of several that come at once', async () => {
     const processes = Array.from({ length: 4 }, () => startPublishing())
