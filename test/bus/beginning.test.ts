@@ -2,21 +2,21 @@ import { describe, expect, it } from 'vitest'
 import { on } from '../../src/bus/definitions.ts'
 import { bench, Counted, Echoed, gate, publish, upTo } from './support.ts'
 
-const before = () => on(Counted, { name: 'before', from: 'start' }, () => {})
+const resident = () => on(Counted, { name: 'resident', from: 'start' }, () => {})
 
 describe('where a new subscription begins', () => {
   it('must be said on a topic that has records', async () => {
     const b = bench()
-    const first = await b.start({ handlers: [before()] })
+    const first = await b.start({ handlers: [resident()] })
     await publish(first, 'a', 1)
     await b.settle(first)
     await b.stop(first)
     const handler = on(Counted, { name: 'handler' }, () => {})
-    await expect(b.start({ handlers: [before(), handler] })).rejects.toMatchObject({
+    await expect(b.start({ handlers: [resident(), handler] })).rejects.toMatchObject({
       code: 'FROM_REQUIRED',
       where: "handler 'handler'",
     })
-    await expect(b.start({ handlers: [before()] })).resolves.toBeDefined()
+    await expect(b.start({ handlers: [resident()] })).resolves.toBeDefined()
   })
 
   it('need not be said on an empty topic, nor again for a known one', async () => {
@@ -34,7 +34,7 @@ describe('where a new subscription begins', () => {
 
   it("is the first record with 'start', the next one with 'now', and a time with a Date", async () => {
     const b = bench()
-    const first = await b.start({ handlers: [before()], partitions: 4 })
+    const first = await b.start({ handlers: [resident()], partitions: 4 })
     for (const n of upTo(9)) {
       await publish(first, `k${n}`, n)
       await b.pass(1_000, 1_000)
@@ -46,7 +46,7 @@ describe('where a new subscription begins', () => {
     const handlers = Object.entries(froms).map(([name, from]) =>
       on(Counted, { name, from }, ({ data }) => seen[name]?.push(data.n)),
     )
-    const second = await b.start({ handlers: [before(), ...handlers] })
+    const second = await b.start({ handlers: [resident(), ...handlers] })
     await publish(second, 'k10', 10)
     await b.settle(second)
     const sorted = (name: string) => seen[name]?.sort((left, right) => left - right)
@@ -60,11 +60,11 @@ describe('where a new subscription begins', () => {
     const handled: number[] = []
     const from = (where: 'start' | 'now') =>
       on(Counted, { name: 'handler', from: where }, ({ data }) => handled.push(data.n))
-    const first = await b.start({ handlers: [before(), from('now')] })
+    const first = await b.start({ handlers: [resident(), from('now')] })
     await publish(first, 'a', 1, 3)
     await b.settle(first)
     await b.stop(first)
-    const second = await b.start({ handlers: [before(), from('start')] })
+    const second = await b.start({ handlers: [resident(), from('start')] })
     await b.settle(second)
     expect(handled).toEqual([1, 2, 3])
   })
@@ -73,7 +73,7 @@ describe('where a new subscription begins', () => {
 describe('a silent catch-up', () => {
   it('mutes emits and once up to the end at creation, also over a restart, and is live from the next record on', async () => {
     const b = bench()
-    const first = await b.start({ handlers: [before()] })
+    const first = await b.start({ handlers: [resident()] })
     await publish(first, 'a', 1, 4)
     await b.settle(first)
     await b.stop(first)
@@ -99,12 +99,12 @@ describe('a silent catch-up', () => {
         seen.push(`${data.n} ${value} ${ctx.silent}`)
       },
     )
-    const second = await b.start({ handlers: [before(), handler] })
+    const second = await b.start({ handlers: [resident(), handler] })
     await publish(second, 'a', 5)
     await b.until(() => seen.length === 2)
     await b.stop(second, { now: true })
     half.open()
-    const third = await b.start({ handlers: [before(), handler] })
+    const third = await b.start({ handlers: [resident(), handler] })
     await publish(third, 'a', 6)
     await b.settle(third)
     await b.pass(1_000)
@@ -135,21 +135,21 @@ describe('a handler that vanished', () => {
         handled.push(data.n)
       },
     )
-    const first = await b.start({ handlers: [before(), handler] })
+    const first = await b.start({ handlers: [resident(), handler] })
     await publish(first, 'a', 1)
     await b.settle(first)
     await b.stop(first)
-    await expect(b.start({ handlers: [before()] })).rejects.toMatchObject({
+    await expect(b.start({ handlers: [resident()] })).rejects.toMatchObject({
       code: 'HANDLER_VANISHED',
       facts: { handler: 'handler' },
     })
     broken = false
-    const back = await b.start({ handlers: [before(), handler] })
+    const back = await b.start({ handlers: [resident(), handler] })
     await b.redrive({ key: 'a' })
     await b.settle(back)
     expect(handled).toEqual([1])
     await b.stop(back)
-    await b.stop(await b.start({ handlers: [before()] }))
+    await b.stop(await b.start({ handlers: [resident()] }))
   })
 
   it('with unread records is HANDLER_VANISHED, and forgetting it drops what it kept', async () => {
@@ -157,26 +157,26 @@ describe('a handler that vanished', () => {
     const handler = on(Counted, { name: 'handler' }, async () => {
       await gate().opened
     })
-    const first = await b.start({ handlers: [before(), handler] })
+    const first = await b.start({ handlers: [resident(), handler] })
     await publish(first, 'a', 1, 300)
     await b.until(() => b.state('parked/').size === 1)
     await b.stop(first, { now: true })
-    await expect(b.start({ handlers: [before()] })).rejects.toMatchObject({ code: 'HANDLER_VANISHED' })
-    const second = await b.start({ handlers: [before()], options: { forget: ['handler'] } })
+    await expect(b.start({ handlers: [resident()] })).rejects.toMatchObject({ code: 'HANDLER_VANISHED' })
+    const second = await b.start({ handlers: [resident()], options: { forget: ['handler'] } })
     await b.settle(second)
     await b.stop(second)
     expect(b.state('parked/').size).toBe(0)
     expect([...b.state('subscription/handler/').keys()]).toEqual([])
-    await b.stop(await b.start({ handlers: [before()] }))
+    await b.stop(await b.start({ handlers: [resident()] }))
   })
 
   it('without pending work may go', async () => {
     const b = bench()
     const handler = on(Counted, { name: 'handler' }, () => {})
-    const first = await b.start({ handlers: [before(), handler] })
+    const first = await b.start({ handlers: [resident(), handler] })
     await publish(first, 'a', 1, 10)
     await b.settle(first)
     await b.stop(first)
-    await b.stop(await b.start({ handlers: [before()] }))
+    await b.stop(await b.start({ handlers: [resident()] }))
   })
 })

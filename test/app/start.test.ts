@@ -1,0 +1,186 @@
+import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { app } from '../../src/app/app.ts'
+import { start } from '../../src/app/start.ts'
+import { on } from '../../src/bus/definitions.ts'
+import { bench, Counted, Echoed, gate, publish, statusOf } from '../bus/support.ts'
+
+describe('starting', () => {
+  it('takes nothing but what app() made', async () => {
+    await expect(start({ name: 'shop' } as never)).rejects.toThrow(TypeError)
+  })
+
+  it('opens the log that a URL names, and closes it with the application', async () => {
+    const running = await start(app({ name: 'shop', events: [Counted] }), { log: 'memory:', partitions: 3 })
+    expect(running.ready).toBe(true)
+    expect(running.engine.partitions).toBe(3)
+    await running.publish(Counted, { key: 'a', n: 1 })
+    await running.settled()
+    await running.stop()
+    expect(running.ready).toBe(false)
+    await expect(running.engine.listTopics()).rejects.toMatchObject({ code: 'LOG_CLOSED' })
+  })
+
+  it('leaves an engine that it was given open', async () => {
+    const b = bench()
+    const running = await b.start()
+    await b.stop(running)
+    await expect(running.engine.listTopics()).resolves.toBeDefined()
+    await running.engine.close()
+  })
+
+  it('that is refused gives up what it had claimed', async () => {
+    const b = bench()
+    const known = on(Counted, { name: 'known', from: 'start' }, () => {})
+    const first = await b.start({ handlers: [known] })
+    await publish(first, 'a', 1)
+    await b.stop(first)
+    const unknown = on(Counted, { name: 'unknown' }, () => {})
+    await expect(b.start({ handlers: [known, unknown] })).rejects.toMatchObject({ code: 'FROM_REQUIRED' })
+    const second = await b.start({ handlers: [known] })
+    expect((await statusOf(second, 'known')).partitions).toEqual([0])
+  })
+
+  it('creates the topics of its events, of its options and of its groups', async () => {
+    const b = bench()
+    const running = await b.start({ topics: { extra: { retention: { maxAgeMs: 1_000 } } } })
+    const topics = await running.engine.listTopics()
+    expect(topics.map(({ name }) => name)).toEqual([
+      'aside',
+      'extra',
+      'millrace.shop.dead-letters',
+      'millrace.shop.delayed',
+      'millrace.shop.redrives',
+      'millrace.shop.ticks',
+      'shop',
+    ])
+    expect(topics.find(({ name }) => name === 'extra')?.options).toEqual({ retention: { maxAgeMs: 1_000 } })
+  })
+})
+
+describe('settled', () => {
+  it('resolves at once where there is nothing to do', async () => {
+    const b = bench()
+    const running = await b.start({ handlers: [on(Counted, { name: 'handler' }, () => {})] })
+    await running.settled()
+  })
+
+  it('waits for what handlers emit, for retries and for dead letters', async () => {
+    const b = bench()
+    const steps: string[] = []
+    const first = on(Counted, { name: 'first' }, ({ data }, ctx) => {
+      if (ctx.attempt < 3) throw new Error('again')
+      ctx.emit(Echoed, data)
+      steps.push('first')
+    })
+    const second = on(Echoed, { name: 'second', retry: { attempts: 2 } }, (_, ctx) => {
+      steps.push(`second ${ctx.attempt}`)
+      throw new Error('never')
+    })
+    const running = await b.start({ handlers: [first, second] })
+    await publish(running, 'a', 1)
+    await b.settle(running)
+    expect(steps).toEqual(['first', 'second 1', 'second 2'])
+    expect(await b.deadLetters()).toHaveLength(1)
+  })
+
+  it('does not wait for what is delayed, nor for a key that is held', async () => {
+    const b = bench()
+    const handler = on(
+      Counted,
+      { name: 'handler', whenExhausted: 'park', retry: { attempts: 1 } },
+      ({ data }) => {
+        if (data.n === 1) throw new Error('never')
+      },
+    )
+    const running = await b.start({ handlers: [handler] })
+    await publish(running, 'a', 1, 2)
+    await running.publish(Counted, { key: 'b', n: 3 }, { delay: 3_600_000 })
+    const before = b.runtime.now()
+    await b.settle(running)
+    expect(b.runtime.now() - before).toBeLessThan(1_000)
+  })
+
+  it('waits for an attempt that runs', async () => {
+    const b = bench()
+    const running = gate()
+    const handler = on(Counted, { name: 'handler' }, () => running.opened)
+    const process = await b.start({ handlers: [handler] })
+    await publish(process, 'a', 1)
+    let settled = false
+    const settling = process.settled().then(() => {
+      settled = true
+    })
+    await b.quiet()
+    expect(settled).toBe(false)
+    running.open()
+    await b.drive(settling)
+  })
+
+  it('rejects when its signal aborts, and when the application stops', async () => {
+    const b = bench()
+    const handler = on(Counted, { name: 'handler' }, () => gate().opened)
+    const process = await b.start({ handlers: [handler] })
+    await publish(process, 'a', 1)
+    const tired = new AbortController()
+    const one = process.settled(tired.signal)
+    const two = process.settled()
+    tired.abort(new Error('tired'))
+    await expect(one).rejects.toThrow('tired')
+    const refused = expect(two).rejects.toMatchObject({ code: 'LOG_CLOSED' })
+    await b.stop(process, { now: true })
+    await refused
+  })
+})
+
+describe('a running application', () => {
+  it('reads the state of a key from its owner only', async () => {
+    const b = bench()
+    const handler = () =>
+      on(Counted, { name: 'handler', state: { n: z.number().default(0) } }, ({ data }, ctx) =>
+        ctx.state.n.set(data.n),
+      )
+    const one = await b.start({ handlers: [handler()], partitions: 2 })
+    const two = await b.start({ handlers: [handler()] })
+    const answers: unknown[] = []
+    await publish(one, 'a', 7)
+    await b.until(
+      async () => (await statusOf(one)).counts.handled + (await statusOf(two)).counts.handled === 1,
+    )
+    await b.quiet()
+    for (const process of [one, two]) {
+      answers.push(await process.read(handler(), 'a').catch(({ code }: { code: string }) => code))
+    }
+    expect(answers).toContainEqual({ n: 7 })
+    expect(answers).toContain('NOT_OWNER')
+  })
+
+  it('tells what its handlers are doing', async () => {
+    const b = bench()
+    const hung = gate()
+    const handler = on(Counted, { name: 'handler', retry: { baseMs: 60_000 } }, async ({ data }) => {
+      if (data.key === 'slow') await hung.opened
+      if (data.key === 'bad') throw new Error('not yet')
+    })
+    const process = await b.start({ handlers: [handler] })
+    await publish(process, 'good', 1, 2)
+    await publish(process, 'slow', 1, 3)
+    await publish(process, 'bad', 1, 4)
+    await b.quiet()
+    expect(await statusOf(process)).toMatchObject({
+      name: 'handler',
+      kind: 'on',
+      group: 'shop',
+      topics: ['shop'],
+      partitions: [0],
+      lag: 7,
+      inFlight: 1,
+      waiting: 2,
+      parked: { keys: 1, records: 4, sample: [{ key: 'bad', attempt: 1, error: 'not yet' }] },
+      paused: false,
+      stuck: [],
+      counts: { handled: 2, attempts: 4, failures: 1, deadLettered: 0 },
+    })
+    hung.open()
+  })
+})

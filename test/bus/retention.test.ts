@@ -1,0 +1,92 @@
+import { describe, expect, it } from 'vitest'
+import { on } from '../../src/bus/definitions.ts'
+import { openMemory } from '../../src/engines/memory/index.ts'
+import { type Bench, bench, Counted, gate, publish, shop, upTo } from './support.ts'
+
+const second = 1_000
+const minute = 60 * second
+const topics = { [shop]: { retention: { maxAgeMs: minute } } }
+
+async function startOf(b: Bench): Promise<number> {
+  const engine = openMemory({ runtime: b.runtime, log: b.log })
+  return (await engine.bounds({ topic: shop, partition: 0 })).start
+}
+
+describe('retention', () => {
+  it('drops what is old and handled', async () => {
+    const b = bench()
+    const handler = on(Counted, { name: 'handler' }, () => {})
+    const process = await b.start({ handlers: [handler], topics })
+    await publish(process, 'a', 1, 5)
+    await b.settle(process)
+    await b.pass(5 * minute, second)
+    await b.stop(process)
+    await b.start({ handlers: [handler], topics })
+    await b.pass(2 * minute, second)
+    expect(await startOf(b)).toBe(5)
+  })
+
+  it('never passes the slowest cursor', async () => {
+    const b = bench()
+    const hung = gate()
+    const handled: number[] = []
+    const fast = on(Counted, { name: 'fast' }, () => {})
+    const slow = on(Counted, { name: 'slow', timeoutMs: 60 * minute }, async ({ data }, ctx) => {
+      if (data.n === 3) await hung.opened
+      if (!ctx.signal.aborted) handled.push(data.n)
+    })
+    const first = await b.start({ handlers: [fast, slow], topics })
+    await publish(first, 'a', 1, 9)
+    await b.pass(10 * minute, second)
+    await b.stop(first, { now: true })
+    const process = await b.start({ handlers: [fast, slow], topics })
+    await b.pass(10 * minute, second)
+    expect(await startOf(b)).toBe(2)
+    hung.open()
+    await b.settle(process)
+    expect(handled).toEqual(upTo(9))
+  })
+
+  it('never passes a parked key', async () => {
+    const b = bench()
+    let broken = true
+    const handled: string[] = []
+    const handler = on(Counted, { name: 'handler', retry: { attempts: 1_000 } }, ({ data }) => {
+      if (broken && data.key === 'bad') throw new Error('not yet')
+      handled.push(`${data.key}${data.n}`)
+    })
+    const first = await b.start({ handlers: [handler], topics })
+    await publish(first, 'good', 1, 4)
+    await publish(first, 'bad', 1, 3)
+    await publish(first, 'good', 5, 9)
+    await b.pass(5 * minute, second)
+    await b.stop(first)
+    const process = await b.start({ handlers: [handler], topics })
+    await b.pass(5 * minute, second)
+    expect(await startOf(b)).toBe(4)
+    broken = false
+    await b.settle(process)
+    expect(handled.filter((name) => name.startsWith('bad'))).toEqual(['bad1', 'bad2', 'bad3'])
+  })
+
+  it('may drop what is in the dead letters: handing that back then changes nothing', async () => {
+    const b = bench()
+    const handled: number[] = []
+    const handler = on(Counted, { name: 'handler', retry: { attempts: 1 } }, ({ data }) => {
+      if (data.n === 1) throw new Error('never')
+      handled.push(data.n)
+    })
+    const first = await b.start({ handlers: [handler], topics })
+    await publish(first, 'a', 1, 3)
+    await b.pass(5 * minute, second)
+    await b.stop(first)
+    const process = await b.start({ handlers: [handler], topics })
+    await b.pass(5 * minute, second)
+    expect(await startOf(b)).toBe(3)
+    await b.redrive({ key: 'a', offset: 0 })
+    await publish(process, 'a', 4)
+    await b.settle(process)
+    expect(handled).toEqual([2, 3, 4])
+    expect(b.state('parked/').size).toBe(0)
+  })
+})
