@@ -36,6 +36,8 @@ export interface ParkedEntry {
   readonly failures: readonly Failure[]
   /** Offsets handed back from the dead letters, ascending: tried before anything else. */
   readonly redrive?: readonly Offset[]
+  /** Set while something was handed back though the record at `first` is held: it is held again afterwards. */
+  readonly held?: true
 }
 
 /** How many failures an entry and a dead letter keep at most. */
@@ -66,22 +68,16 @@ export function extended(entry: ParkedEntry, offset: Offset): ParkedEntry {
 
 /** The entry once the record at `offset` is done; undefined when nothing is left to hold. */
 export function advanced(entry: ParkedEntry, offset: Offset, nowMs: number): ParkedEntry | undefined {
-  const { redrive: handedBack = [], ...rest } = entry
+  const { redrive: handedBack = [], held, ...rest } = entry
   const isRedriven = handedBack.includes(offset)
   const redrive = handedBack.filter((other) => other !== offset)
   const waits = !isRedriven && entry.count > 0
   const count = waits ? (offset >= entry.last ? 0 : Math.max(1, entry.count - 1)) : entry.count
   if (count === 0 && redrive.length === 0) return undefined
-  const first = waits ? offset + 1 : entry.first
-  return {
-    ...rest,
-    first,
-    count,
-    attempt: 0,
-    dueMs: nowMs,
-    failures: [],
-    ...(redrive.length > 0 ? { redrive } : {}),
-  }
+  const next = { ...rest, first: waits ? offset + 1 : entry.first, count, attempt: 0, failures: [] }
+  const stillHeld = isRedriven && held === true
+  if (redrive.length === 0) return { ...next, dueMs: stillHeld ? null : nowMs }
+  return { ...next, dueMs: nowMs, redrive, ...(stillHeld ? { held: true } : {}) }
 }
 
 /** The offset that is tried next, or where it is looked for. */
@@ -91,7 +87,7 @@ export function frontOf(entry: ParkedEntry): Offset {
 
 /**
  * The entry after one more failure of the record at `offset`. When something was handed back while that was running, the
- * failure is not counted against what is at the front now.
+ * failure is not counted against what is at the front now; a record that is to be held is held behind it.
  */
 export function failed(
   entry: ParkedEntry,
@@ -99,7 +95,9 @@ export function failed(
   failure: Failure,
   dueMs: number | null,
 ): ParkedEntry {
-  if (entry.redrive !== undefined && entry.redrive[0] !== offset) return entry
+  if (entry.redrive !== undefined && entry.redrive[0] !== offset) {
+    return dueMs === null && !entry.redrive.includes(offset) ? { ...entry, held: true } : entry
+  }
   return {
     ...entry,
     attempt: failure.attempt,
@@ -111,8 +109,10 @@ export function failed(
 /** The entry with a dead letter handed back; at once due. A record that the entry holds already is only made due. */
 export function redriven(entry: ParkedEntry, offset: Offset, nowMs: number): ParkedEntry {
   const due = { attempt: 0, dueMs: nowMs, failures: [] }
-  const waits = entry.count > 0 && offset >= entry.first && offset <= entry.last
-  if (waits || entry.redrive?.includes(offset)) return { ...entry, ...due }
+  const { held, ...rest } = entry
+  if (entry.count > 0 && offset >= entry.first && offset <= entry.last) return { ...rest, ...due }
+  if (entry.redrive?.includes(offset)) return { ...entry, ...due }
   const redrive = [...(entry.redrive ?? []), offset].sort((a, b) => a - b)
-  return { ...entry, ...due, redrive }
+  const isFrontHeld = held ?? (entry.dueMs === null && entry.count > 0 && entry.redrive === undefined)
+  return { ...rest, ...due, redrive, ...(isFrontHeld ? { held: true } : {}) }
 }

@@ -1,0 +1,36 @@
+import { describe, expect, it } from 'vitest'
+import { advanced, failed, type ParkedEntry, redriven } from '../../src/bus/parked-entry.ts'
+
+const failure = { attempt: 3, atMs: 40, error: { name: 'Error', message: 'no' } }
+
+/** Records 7 to 9 wait, and 7 has exhausted its attempts. */
+const held: ParkedEntry = { first: 7, last: 9, count: 3, attempt: 3, dueMs: null, failures: [failure] }
+
+describe('a key that is held', () => {
+  it('is held again once an earlier record, handed back, is done', () => {
+    const entry = redriven(held, 2, 50)
+    expect(entry).toMatchObject({ dueMs: 50, redrive: [2], held: true })
+    expect(advanced(entry, 2, 60)).toEqual({ ...held, attempt: 0, failures: [] })
+  })
+
+  it('is held behind all that was handed back', () => {
+    const entry = redriven(redriven(held, 2, 50), 4, 50)
+    const afterOne = advanced(entry, 2, 60)
+    expect(afterOne).toMatchObject({ dueMs: 60, redrive: [4], held: true })
+    expect(advanced(afterOne as ParkedEntry, 4, 70)?.dueMs).toBeNull()
+  })
+
+  it('goes on once its own record is handed back', () => {
+    expect(redriven(held, 7, 50)).toEqual({ ...held, attempt: 0, dueMs: 50, failures: [] })
+    const entry = redriven(redriven(held, 2, 50), 7, 50)
+    expect(entry.held).toBeUndefined()
+    expect(advanced(entry, 2, 60)?.dueMs).toBe(60)
+  })
+
+  it('is held when its attempts run out while an earlier record is handed back', () => {
+    const running: ParkedEntry = { first: 7, last: 9, count: 3, attempt: 2, dueMs: 30, failures: [] }
+    const entry = failed(redriven(running, 2, 50), 7, failure, null)
+    expect(entry).toMatchObject({ redrive: [2], held: true })
+    expect(advanced(entry, 2, 60)?.dueMs).toBeNull()
+  })
+})
