@@ -10,11 +10,17 @@ export interface FailingCourse {
 /** Runs settings again; undefined when they do not fail in the same way. */
 export type Repeat = (settings: SimulationSettings) => Promise<SimulationOutcome | undefined>
 
+const defaultBudget = 60
+
 /**
  * Looks for a shorter course that fails in the same way: fewer steps, fewer kinds of fault, fewer faults. Tries at most
  * `budget` courses, each of them shorter than the best so far.
  */
-export async function shrink(found: FailingCourse, repeat: Repeat, budget = 60): Promise<FailingCourse> {
+export async function shrink(
+  found: FailingCourse,
+  repeat: Repeat,
+  budget: number = defaultBudget,
+): Promise<FailingCourse> {
   let best = found
   let left = budget
   const attempt = async (settings: SimulationSettings): Promise<boolean> => {

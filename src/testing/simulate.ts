@@ -33,6 +33,8 @@ export interface SimulateOptions {
   readonly partitions?: number
   /** The numbers of faults that are left out, as a failing simulation names them. */
   readonly without?: readonly number[]
+  /** How many shorter courses are tried when one fails, so that the shortest is shown; 60 unless given. */
+  readonly shorterCourses?: number
   /** Throws when the application broke a rule of its own. */
   readonly check?: (report: SimulationReport) => void
   /** The command that runs settings again, for the message of a failure. */
@@ -112,11 +114,12 @@ async function failure(
   options: SimulateOptions,
 ): Promise<SimulationFailed> {
   const rules = new Set(breachesOf(outcome, settings, options).map(({ rule }) => rule))
-  const shortest = await shrink({ settings, outcome }, async (candidate) => {
+  const repeat = async (candidate: SimulationSettings) => {
     const repeated = await new Simulation(subject, candidate).run()
     const fails = breachesOf(repeated, candidate, options).some(({ rule }) => rules.has(rule))
     return fails ? repeated : undefined
-  })
+  }
+  const shortest = await shrink({ settings, outcome }, repeat, options.shorterCourses)
   const breaches = breachesOf(shortest.outcome, shortest.settings, options).map(
     ({ rule, what }) => `${rule}: ${what}`,
   )
