@@ -9,6 +9,7 @@ import { RecordCache } from '../bus/record-cache.ts'
 import { keepRetention, type RetentionTools } from '../bus/retention.ts'
 import { stateLayout } from '../bus/state-layout.ts'
 import type { HandlerStatus } from '../bus/status.ts'
+import { WaitingPublishers } from '../bus/waiting-publishers.ts'
 import { Wake } from '../bus/wake.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { AnyEventType, DataInputOf } from '../core/event.ts'
@@ -54,6 +55,7 @@ class Running implements RunningApp {
   readonly runtime: Runtime
   readonly logger: Logger
   readonly #options: StartOptions
+  readonly #memberId: string
   readonly #door: Door
   readonly #publisher: Publisher
   readonly #cache = new RecordCache()
@@ -70,6 +72,7 @@ class Running implements RunningApp {
     this.runtime = runtime
     this.logger = options.logger ?? silentLogger
     this.#options = options
+    this.#memberId = runtime.id()
     const { partitions } = engine
     this.#door = new Door({
       runtime,
@@ -77,6 +80,13 @@ class Running implements RunningApp {
       source: app.name,
       topic: app.name,
       maxEventBytes: app.maxEventBytes,
+    })
+    const waiting = new WaitingPublishers({
+      engine,
+      runtime,
+      logger: this.logger,
+      place: { topic: internalTopics(app.name).replies, partition: partitionOf(this.#memberId, partitions) },
+      signal: this.#stopping.signal,
     })
     this.#publisher = new Publisher({
       engine,
@@ -86,6 +96,7 @@ class Running implements RunningApp {
       events: app.events,
       delayedTopic: internalTopics(app.name).delayed,
       ensureTopic: (name) => this.#ensureTopic(name),
+      beginWait: (type, topic) => waiting.begin(this.#handlersOf(type, topic)),
     })
   }
 
@@ -95,9 +106,8 @@ class Running implements RunningApp {
 
   async begin(): Promise<void> {
     await this.#createTopics()
-    const memberId = this.runtime.id()
     for (const [group, handlers] of this.#handlersByGroup()) {
-      this.#groups.set(group, new GroupProcessor(this.#groupTools(group, handlers), memberId))
+      this.#groups.set(group, new GroupProcessor(this.#groupTools(group, handlers), this.#memberId))
     }
     for (const group of this.#groups.values()) await group.start()
     const tools: RetentionTools = {
@@ -257,6 +267,7 @@ class Running implements RunningApp {
       source: this.app.name,
       hopLimit: this.app.hopLimit ?? defaultHopLimit,
       internal: internalTopics(group),
+      repliesTopic: internalTopics(this.app.name).replies,
       handlers,
       counts: new Map(
         handlers.map(({ name }) => [name, { handled: 0, attempts: 0, failures: 0, deadLettered: 0 }]),
@@ -266,6 +277,13 @@ class Running implements RunningApp {
       ensureTopic: (name) => this.#ensureTopic(name),
       progressed: () => this.#progressed(),
     }
+  }
+
+  #handlersOf(type: string, topic: string): readonly string[] {
+    const matching = this.app.handlers.filter((definition) => {
+      return definition.events.some((event) => event.type === type && this.#door.topicOf(event) === topic)
+    })
+    return matching.map(({ name }) => name)
   }
 
   #topicsOf(definition: HandlerDefinition, group: string): readonly string[] {

@@ -18,6 +18,7 @@ export interface EventAttributes {
   readonly causationid?: string | undefined
   readonly traceparent?: string | undefined
   readonly hops?: number | undefined
+  readonly millracereplyto?: string | undefined
 }
 
 /** What a door needs to know. */

@@ -17,6 +17,8 @@ export interface GroupTools {
   readonly source: string
   readonly hopLimit: number
   readonly internal: InternalTopics
+  /** Where publishers of this application wait for replies, whatever the group of the handler. */
+  readonly repliesTopic: string
   readonly handlers: readonly HandlerDefinition[]
   readonly counts: ReadonlyMap<string, HandlerCounts>
   /** Handlers that are gone and whose work is to be dropped. */

@@ -8,6 +8,8 @@ export interface InternalTopics {
   readonly deadLetters: string
   /** Requests to hand dead letters back. */
   readonly redrives: string
+  /** Answers to publishers that wait until their events are handled. */
+  readonly replies: string
 }
 
 /** The names of a group's internal topics. */
@@ -17,6 +19,7 @@ export function internalTopics(group: string): InternalTopics {
     ticks: `millrace.${group}.ticks`,
     deadLetters: `millrace.${group}.dead-letters`,
     redrives: `millrace.${group}.redrives`,
+    replies: `millrace.${group}.replies`,
   }
 }
 

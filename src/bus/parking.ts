@@ -16,6 +16,7 @@ import {
 import { laneName, type ParkedKey, type ParkedKeys } from './parked-keys.ts'
 import type { Step } from './partition-state.ts'
 import type { LogRecord } from './record-cache.ts'
+import { replyEntries } from './replies.ts'
 import { mayRetry, type RetryPolicy, retryDelayMs } from './retry.ts'
 import { stateLayout } from './state-layout.ts'
 import type { SubscriptionTools } from './subscription-tools.ts'
@@ -107,7 +108,7 @@ export class Parking {
       state.stage({ puts: [this.#change(parked, entry)] })
       return
     }
-    const appends = [this.deadLetter(failure, parked.entry.failures)]
+    const appends = this.deadLetter(failure, parked.entry.failures)
     if (!this.holds) {
       this.advance(parked, subject.offset, { appends })
       return
@@ -131,14 +132,24 @@ export class Parking {
     return { puts: [this.#change(parked, redriven(parked.entry, offset, this.#tools.runtime.now()))] }
   }
 
-  /** The entry of a dead letter, with the whole history of its record. */
-  deadLetter(failure: FailedAttempt, earlier: readonly Failure[]): Entry {
+  /** The entry of a dead letter, with the whole history of its record, and that of the reply to who waits for it. */
+  deadLetter(failure: FailedAttempt, earlier: readonly Failure[]): Entry[] {
     const { partition, runtime, counts } = this.#tools
     const { subject, event, attempt: attempts, error } = failure
     counts.deadLettered += 1
     const failures = attempts === 0 ? earlier : [...earlier, this.#failureOf(failure)]
-    const letter = { handler: this.#definition.name, partition, ...subject, event, attempts, failures }
-    return deadLetterEntry(this.#tools, { ...letter, error: errorRecord(error) }, runtime)
+    const cause = errorRecord(error)
+    const letter = {
+      handler: this.#definition.name,
+      partition,
+      ...subject,
+      event,
+      attempts,
+      failures,
+      error: cause,
+    }
+    const reply = { handler: this.#definition.name, outcome: 'dead-lettered' as const, error: cause }
+    return [deadLetterEntry(this.#tools, letter, runtime), ...replyEntries(event, reply, this.#tools)]
   }
 
   /** Whether a key is held after its attempts are exhausted, until it is redriven. */

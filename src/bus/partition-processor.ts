@@ -159,6 +159,8 @@ export class PartitionProcessor {
       source,
       partition: this.claim.partition,
       deadLetters: internal.deadLetters,
+      repliesTopic: this.#tools.repliesTopic,
+      partitions: this.#tools.engine.partitions,
       stop: this.#stopAttempts,
       counts: counts.get(definition.name) ?? { handled: 0, attempts: 0, failures: 0, deadLettered: 0 },
       ensureTopic: (name) => this.#tools.ensureTopic(name),

@@ -5,6 +5,7 @@ import type { Appended, LogEngine } from '../log/port.ts'
 import type { Admitted, Door, EventAttributes } from './door.ts'
 import { ingestProgressedType, ingestTopic } from './internal-topics.ts'
 import type { RecordCache } from './record-cache.ts'
+import type { Waiter } from './waiting-publishers.ts'
 
 /** Options of `publish`. */
 export interface PublishOptions {
@@ -21,7 +22,15 @@ export interface PublishOptions {
   readonly delay?: number
   /** Appended to its topic only at this time. */
   readonly at?: Date
-  /** Gives up waiting for room; an append that has begun is not taken back. */
+  /**
+   * `handled`: resolves only once every handler of this application that matches now has handled the event, whichever
+   * process it ran in; what those handlers emit is not waited for. `HANDLER_FAILED` when one gave up, `WAIT_TIMEOUT` after
+   * `waitTimeoutMs`, and `ALREADY_PUBLISHED` for an id that is in the log already; the event is durable in all three.
+   */
+  readonly wait?: 'handled'
+  /** How long `wait` may take; 30 s unless given. */
+  readonly waitTimeoutMs?: number
+  /** Gives up waiting; an append that has begun is not taken back. */
   readonly signal?: AbortSignal
 }
 
@@ -43,7 +52,11 @@ export interface PublisherOptions {
   readonly delayedTopic: string
   /** Makes sure that a topic exists before something is appended to it. */
   ensureTopic(name: string): Promise<void>
+  /** Begins to wait for the handlers of a type in a topic; absent where no application runs. */
+  readonly beginWait?: (type: string, topic: string) => Promise<Waiter>
 }
+
+const defaultWaitTimeoutMs = 30_000
 
 /** How many events may be on their way to the log at once, and how many may wait behind them. */
 export const publishBounds = { inFlight: 16_384, waiting: 16_384 } as const
@@ -59,7 +72,18 @@ export class Publisher {
 
   /** Validates and appends one event; resolves once it is durable. */
   async publish(type: AnyEventType, data: unknown, options: PublishOptions = {}): Promise<Published> {
-    const { delay, at, topic, signal, time, ...rest } = options
+    if (options.wait !== undefined) return this.#publishAndWait(type, data, options)
+    return this.#publish(type, data, options, {})
+  }
+
+  async #publish(
+    type: AnyEventType,
+    data: unknown,
+    options: PublishOptions,
+    extension: Pick<EventAttributes, 'millracereplyto'>,
+  ): Promise<Published> {
+    const { delay, at, topic, signal, time, wait: _wait, waitTimeoutMs: _waitTimeoutMs, ...given } = options
+    const rest = { ...given, ...extension }
     if (topic === undefined) await this.#options.ensureTopic(this.#options.door.topicOf(type))
     else await this.#checkTopic(topic)
     const attributes: EventAttributes = time === undefined ? rest : { ...rest, time: time.toISOString() }
@@ -67,6 +91,28 @@ export class Publisher {
     const ready = admitted instanceof Promise ? await admitted : admitted
     const dueMs = dueTime(options, this.#options.runtime.now())
     return first(await this.#append([dueMs === undefined ? ready : this.#delayed(ready, dueMs)], signal))
+  }
+
+  async #publishAndWait(type: AnyEventType, data: unknown, options: PublishOptions): Promise<Published> {
+    const { beginWait, door, runtime } = this.#options
+    checkWait(options)
+    if (beginWait === undefined) throw new TypeError("publish: 'wait' needs a running application")
+    const waiter = await beginWait(type.type, options.topic ?? door.topicOf(type))
+    const timer = new AbortController()
+    const stop = options.signal === undefined ? timer.signal : AbortSignal.any([options.signal, timer.signal])
+    try {
+      const published = await this.#publish(type, data, options, { millracereplyto: waiter.address })
+      if (published.duplicate) throw alreadyPublished(published)
+      const timeoutMs = options.waitTimeoutMs ?? defaultWaitTimeoutMs
+      const expired = runtime.sleep(timeoutMs, stop).then(() => {
+        throw waitTimeout(published, timeoutMs)
+      })
+      await Promise.race([waiter.done, expired])
+      return published
+    } finally {
+      waiter.end()
+      timer.abort('ended')
+    }
   }
 
   /** Validates and appends events from outside, all in one step or none. */
@@ -140,6 +186,30 @@ export class Publisher {
       fix: `Use one of: ${topics.map(({ name }) => name).join(', ')}.`,
     })
   }
+}
+
+function checkWait(options: PublishOptions): void {
+  if (options.wait !== 'handled')
+    throw new TypeError(`publish: 'wait' must be 'handled', not '${options.wait}'`)
+  if (options.delay !== undefined || options.at !== undefined) {
+    throw new TypeError("publish: 'wait' cannot be combined with 'delay' or 'at'")
+  }
+}
+
+function alreadyPublished(published: Published): MillraceError {
+  return new MillraceError('ALREADY_PUBLISHED', `Event '${published.id}' is in the log already.`, {
+    where: `topic '${published.topic}', partition ${published.partition}, offset ${published.offset}`,
+    fix: 'It is durable; its handlers answer whoever published it first.',
+    facts: { ...published },
+  })
+}
+
+function waitTimeout(published: Published, timeoutMs: number): MillraceError {
+  return new MillraceError('WAIT_TIMEOUT', `The event was not handled within ${timeoutMs} ms.`, {
+    where: `topic '${published.topic}', partition ${published.partition}, offset ${published.offset}`,
+    fix: 'It is durable and will be handled; wait longer, or look at the handlers.',
+    facts: { ...published },
+  })
 }
 
 /** When an event with these options is due; undefined when it is not delayed. Throws `TypeError` for what is no time. */

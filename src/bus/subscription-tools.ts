@@ -7,6 +7,9 @@ import type { StopRegistry } from './stop-registry.ts'
 export interface SubscriptionTools extends AttemptTools {
   readonly partition: number
   readonly deadLetters: string
+  /** Where publishers of this application wait for replies. */
+  readonly repliesTopic: string
+  readonly partitions: number
   readonly source: string
   readonly hopLimit: number
   /** Aborts running attempts: the claim is lost, or stopping has waited long enough. */

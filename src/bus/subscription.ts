@@ -2,6 +2,7 @@ import { isMillraceError } from '../core/errors.ts'
 import { type Event, keyOf } from '../core/event.ts'
 import type { Offset } from '../log/port.ts'
 import { type Outcome, runAttempt } from './attempt.ts'
+import type { Effects } from './context.ts'
 import type { CursorTracker } from './cursor-tracker.ts'
 import type { HandlerDefinition, Tick } from './definitions.ts'
 import { nextOf } from './drain.ts'
@@ -12,6 +13,7 @@ import { laneName, maxParkedKeys, type ParkedKey, type ParkedKeys } from './park
 import { type FailedAttempt, loopError, Parking, type Subject } from './parking.ts'
 import type { Step } from './partition-state.ts'
 import type { LogRecord } from './record-cache.ts'
+import { replyEntries } from './replies.ts'
 import { isTerminal, mayRetry, type RetryPolicy, retryPolicy } from './retry.ts'
 import { tickType } from './schedule.ts'
 import type { SubscriptionTools } from './subscription-tools.ts'
@@ -113,7 +115,7 @@ export class Subscription {
     if (tracker === undefined || tracker.isRecovered(offset)) return
     tracker.add(offset)
     const failure = { subject: { topic, key: '', offset }, event: undefined, attempt: 0, error }
-    this.#tools.state.stage({ appends: [this.#parking.deadLetter(failure, [])], done: [{ tracker, offset }] })
+    this.#tools.state.stage({ appends: this.#parking.deadLetter(failure, []), done: [{ tracker, offset }] })
   }
 
   /** Hands a dead letter back. Gives what must be committed for it, together with the request's being done. */
@@ -251,7 +253,7 @@ export class Subscription {
     if (lane === undefined || tracker === undefined || outcome.kind === 'aborted') return
     const done = [{ tracker, offset: subject.offset }]
     if (outcome.kind === 'succeeded') {
-      this.#tools.state.stage({ ...outcome.effects, done })
+      this.#tools.state.stage({ ...this.#answered(event, outcome.effects), done })
       this.#lanes.shift(lane)
       return
     }
@@ -260,7 +262,7 @@ export class Subscription {
       this.#parking.fail(this.#park(lane), failure)
       return
     }
-    this.#tools.state.stage({ appends: [this.#parking.deadLetter(failure, [])], done })
+    this.#tools.state.stage({ appends: this.#parking.deadLetter(failure, []), done })
     this.#lanes.shift(lane)
   }
 
@@ -271,9 +273,16 @@ export class Subscription {
     attempt: number,
     outcome: Outcome,
   ): void {
-    if (outcome.kind === 'succeeded') this.#parking.advance(parked, subject.offset, outcome.effects)
+    if (outcome.kind === 'succeeded')
+      this.#parking.advance(parked, subject.offset, this.#answered(event, outcome.effects))
     else if (outcome.kind === 'failed')
       this.#parking.fail(parked, { subject, event, attempt, error: outcome.error })
+  }
+
+  /** The effects of an attempt with the reply to a publisher that waits for it. */
+  #answered(event: Event, effects: Effects): Effects {
+    const replies = replyEntries(event, { handler: this.definition.name, outcome: 'handled' }, this.#tools)
+    return replies.length === 0 ? effects : { ...effects, appends: [...effects.appends, ...replies] }
   }
 
   /** Parks the keys that hold cursors back, once nothing else of the window can start: they run, or wait for one that does. */
@@ -321,7 +330,7 @@ export class Subscription {
     const subject = { topic: parked.topic, key: parked.key, offset }
     const failure = { subject, event: undefined, attempt: 0, error }
     this.#parking.advance(parked, offset, {
-      appends: [this.#parking.deadLetter(failure, parked.entry.failures)],
+      appends: this.#parking.deadLetter(failure, parked.entry.failures),
     })
     this.#release(subject)
   }

@@ -4,6 +4,7 @@
  * status that the gateway answers with. `docs/errors.md` has a heading for every code, and a test holds the two together.
  */
 export const errorCodes = {
+  ALREADY_PUBLISHED: { retryable: false, status: 409 },
   APP_INVALID: { retryable: false, status: 500 },
   APP_LOAD_FAILED: { retryable: false, status: 500 },
   BODY_TOO_LARGE: { retryable: false, status: 413 },
@@ -20,6 +21,7 @@ export const errorCodes = {
   EVENT_TYPE_UNKNOWN: { retryable: false, status: 400 },
   FILE_UNREADABLE: { retryable: false, status: 400 },
   FROM_REQUIRED: { retryable: false, status: 500 },
+  HANDLER_FAILED: { retryable: false, status: 502 },
   HANDLER_NAME_TAKEN: { retryable: false, status: 500 },
   HANDLER_STUCK: { retryable: true, status: 503 },
   HANDLER_TIMEOUT: { retryable: true, status: 504 },
@@ -52,6 +54,7 @@ export const errorCodes = {
   TOPIC_CONFLICT: { retryable: false, status: 409 },
   TOPIC_UNKNOWN: { retryable: false, status: 404 },
   UNREACHABLE: { retryable: true, status: 503 },
+  WAIT_TIMEOUT: { retryable: false, status: 504 },
 } as const satisfies Record<string, { readonly retryable: boolean; readonly status: number }>
 
 /** A stable error code; see {@link errorCodes}. */

@@ -27,6 +27,8 @@ export interface Event<Data = unknown, Type extends string = string> {
   readonly traceparent?: string
   /** How many handlers the chain has passed through; absent at its start. */
   readonly hops?: number
+  /** Where the publisher waits for this event to be handled; see `publish` with `wait`. */
+  readonly millracereplyto?: string
   /** A string, a number, a boolean, null, JSON or bytes, as it went in. Frozen: handlers share one copy. */
   readonly data: Data
 }

@@ -100,13 +100,13 @@ describe('the forms of a handler behave alike', () => {
 })
 
 describe('every', () => {
-  test('is in UTC unless told, and begins at the start of its own events', () => {
+  test('is in UTC unless told, and begins with its next firing', () => {
     const nightly = every('0 3 * * *', { name: 'nightly' }, work)
     expect(nightly).toMatchObject({
       kind: 'every',
       events: [],
       schedule: { pattern: '0 3 * * *', timezone: 'UTC' },
-      options: { from: 'start' },
+      options: { from: 'now' },
     })
     const local = every('0 3 * * *', { name: 'local', timezone: 'Europe/Zurich' }, work)
     expect(local.schedule).toEqual({ pattern: '0 3 * * *', timezone: 'Europe/Zurich' })
