@@ -1,5 +1,4 @@
 import type { PublishOptions } from '../bus/publisher.ts'
-import { dueTime } from '../bus/publisher.ts'
 import { messageOf } from '../core/errors.ts'
 import type { AnyEventType } from '../core/event.ts'
 import { SeededRandom } from './random.ts'
@@ -27,7 +26,6 @@ export class Publishers {
   readonly #choice: SeededRandom
   #published = 0
   #open = 0
-  #latestDueMs = 0
 
   constructor(world: World, workload: Workload, processes: readonly SimulatedProcess[]) {
     this.#world = world
@@ -45,11 +43,6 @@ export class Publishers {
   /** How many of them are not acknowledged yet. */
   get open(): number {
     return this.#open
-  }
-
-  /** When the last delayed one is due. */
-  get latestDueMs(): number {
-    return this.#latestDueMs
   }
 
   /** Publishes one more event, in the background. */
@@ -82,7 +75,6 @@ export class Publishers {
     const running = process.running
     if (running === undefined) return false
     const { type, data, options } = publication
-    const dueMs = dueTime(options ?? {}, running.runtime.now())
     recorder.line(`publish '${id}' of ${type.type} at ${process.name}`)
     const answer = await Promise.race([
       running.publish(type as never, data as never, { ...options, id, source: app.name }).then(
@@ -97,8 +89,7 @@ export class Publishers {
     }
     const { topic, partition, offset, duplicate } = answer.published
     recorder.line(`acknowledged '${id}' at ${topic}/${partition} ${offset}${duplicate ? ' again' : ''}`)
-    recorder.acknowledged.push({ topic, partition, offset, id, source: app.name, dueMs })
-    this.#latestDueMs = Math.max(this.#latestDueMs, dueMs ?? 0)
+    recorder.acknowledged.push({ topic, partition, offset, id, source: app.name })
     return true
   }
 }

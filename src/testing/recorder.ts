@@ -13,7 +13,7 @@ export type AttemptStart = Pick<Attempt, 'handler' | 'process' | 'claim' | 'sile
 export class Recorder {
   readonly trace: string[] = []
   readonly attempts: Attempt[] = []
-  readonly acknowledged: AcknowledgedEvent[] = []
+  readonly acknowledged: Omit<AcknowledgedEvent, 'dueMs'>[] = []
   readonly log: LoggedRecord[] = []
   readonly cursors: CursorSample[] = []
   /** What must not happen whatever the faults are, such as a background task that rejects. */

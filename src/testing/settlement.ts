@@ -1,8 +1,16 @@
+import { delayedType } from '../bus/partition-processor.ts'
 import type { HandlerStatus } from '../bus/status.ts'
 import { isMillraceError } from '../core/errors.ts'
 import { deadLettersOf } from './dead-letters.ts'
-import type { History, KeyLedger, ParkedKey, Subscription } from './history.ts'
-import { witnessesOf } from './history.ts'
+import type {
+  AcknowledgedEvent,
+  History,
+  KeyLedger,
+  LoggedRecord,
+  ParkedKey,
+  Subscription,
+} from './history.ts'
+import { eventName, witnessesOf } from './history.ts'
 import type { Publishers } from './publishers.ts'
 import type { SimulatedProcess, World } from './simulated-process.ts'
 import { type Ledger, ledgerName } from './witness.ts'
@@ -19,7 +27,7 @@ export async function unsettled(
   const reasons: string[] = []
   if (publishers.open > 0) reasons.push(`${publishers.open} events are not acknowledged`)
   const owned = new Map<string, number>()
-  const latestDueMs = Math.max(publishers.latestDueMs, latestEmitMs(world))
+  const latestDueMs = Math.max(latestPublishedMs(world), latestEmitMs(world))
   for (const process of processes) {
     if (process.running === undefined) {
       reasons.push(`${process.name} is not running`)
@@ -51,6 +59,25 @@ function busy(status: HandlerStatus): string | undefined {
   return due.length > 0 ? `has ${due.length} parked keys to try again` : undefined
 }
 
+/** When a delayed event is due, as it is stored: a publish that was repeated may have asked for another time. */
+function dueOf({ event }: LoggedRecord): number | undefined {
+  return event.type === delayedType ? (event.data as { dueMs: number }).dueMs : undefined
+}
+
+function latestPublishedMs({ recorder }: World): number {
+  return recorder.log.reduce((latestMs, record) => Math.max(latestMs, dueOf(record) ?? 0), 0)
+}
+
+function acknowledgedEvents({ recorder }: World): readonly AcknowledgedEvent[] {
+  const due = new Map(
+    recorder.log.map((record) => [`${record.topic} ${eventName(record.event)}`, dueOf(record)]),
+  )
+  return recorder.acknowledged.map((event) => ({
+    ...event,
+    dueMs: due.get(`${event.topic} ${eventName(event)}`),
+  }))
+}
+
 function latestEmitMs({ recorder }: World): number {
   let latestMs = 0
   for (const { emits, outcome } of recorder.attempts) {
@@ -74,7 +101,7 @@ export async function readHistory(world: World, processes: readonly SimulatedPro
         whenExhausted: options.whenExhausted ?? 'skip',
       }),
     ),
-    acknowledged: recorder.acknowledged,
+    acknowledged: acknowledgedEvents(world),
     attempts: recorder.attempts,
     log: recorder.log,
     deadLetters: deadLettersOf(recorder.log),
