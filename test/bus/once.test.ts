@@ -1,6 +1,22 @@
 import { describe, expect, it } from 'vitest'
 import { on } from '../../src/bus/definitions.ts'
-import { bench, Counted, publish, shop } from './support.ts'
+import type { MemoryEngine } from '../../src/engines/memory/index.ts'
+import { type Bench, bench, Counted, publish, shop } from './support.ts'
+
+/** Lets every commit take a while. */
+function slowCommits(b: Bench, engine: MemoryEngine): MemoryEngine {
+  const join = engine.join.bind(engine)
+  engine.join = (group, member, listener) =>
+    join(group, member, (claim) => {
+      const commit = claim.commit.bind(claim)
+      claim.commit = async (change) => {
+        await b.runtime.sleep(50)
+        return commit(change)
+      }
+      listener(claim)
+    })
+  return engine
+}
 
 describe('once', () => {
   it('runs once and gives its result to every later attempt', async () => {
@@ -94,7 +110,7 @@ describe('once', () => {
         seen.push((b.state('state/').get('state/handler/n/a') as { n: number } | undefined)?.n)
       })
     })
-    const process = await b.start({ handlers: [handler] })
+    const process = await b.start({ handlers: [handler], around: (engine) => slowCommits(b, engine) })
     await publish(process, 'a', 1, 3)
     await b.settle(process)
     expect(seen).toEqual([undefined, 1, 2])
