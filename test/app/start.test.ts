@@ -3,7 +3,8 @@ import { z } from 'zod'
 import { app } from '../../src/app/app.ts'
 import { start } from '../../src/app/start.ts'
 import { on } from '../../src/bus/definitions.ts'
-import { bench, Counted, Echoed, gate, publish, statusOf } from '../bus/support.ts'
+import { internalTopics } from '../../src/bus/internal-topics.ts'
+import { bench, Counted, Echoed, gate, publish, shop, statusOf } from '../bus/support.ts'
 
 describe('starting', () => {
   it('takes nothing but what app() made', async () => {
@@ -45,15 +46,8 @@ describe('starting', () => {
     const b = bench()
     const running = await b.start({ topics: { extra: { retention: { maxAgeMs: 1_000 } } } })
     const topics = await running.engine.listTopics()
-    expect(topics.map(({ name }) => name)).toEqual([
-      'aside',
-      'extra',
-      'millrace.shop.dead-letters',
-      'millrace.shop.delayed',
-      'millrace.shop.redrives',
-      'millrace.shop.ticks',
-      'shop',
-    ])
+    const expected = ['aside', 'extra', shop, ...Object.values(internalTopics(shop))]
+    expect(topics.map(({ name }) => name)).toEqual(expected.toSorted())
     expect(topics.find(({ name }) => name === 'extra')?.options).toEqual({ retention: { maxAgeMs: 1_000 } })
   })
 })
