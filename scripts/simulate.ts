@@ -1,7 +1,7 @@
 // Simulates the probe application: npm run simulate -- --seed 123 [--count 100] [--steps 2000] [--faults crash,handler=0.8]
 import { parseArgs } from 'node:util'
 import { faultKinds, parseFaultRates } from '../src/testing/faults.ts'
-import { probeApp, publishProbe, replayProbe } from '../src/testing/probe-app.ts'
+import { olderProbeApp, probeApp, publishProbe, replayProbe } from '../src/testing/probe-app.ts'
 import { SimulationFailed, simulate } from '../src/testing/simulate.ts'
 
 const { values } = parseArgs({
@@ -13,6 +13,7 @@ const { values } = parseArgs({
     processes: { type: 'string', default: '3' },
     faults: { type: 'string', default: faultKinds.join(',') },
     without: { type: 'string', default: '' },
+    upgrade: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
     'go-on': { type: 'boolean', default: false },
   },
@@ -41,7 +42,8 @@ for (let seed = first; seed < first + Number(values.count); seed += 1) {
       faults: parseFaultRates(values.faults),
       without: numbers(values.without),
       publish: publishProbe,
-      replay: replayProbe,
+      ...(values.upgrade ? { predecessor: olderProbeApp } : {}),
+      replay: (settings) => `${replayProbe(settings)}${values.upgrade ? ' --upgrade' : ''}`,
     })
     if (values.trace) console.log(trace.join('\n'))
     console.log(

@@ -86,6 +86,14 @@ const audit = on(
   async (_event, ctx) => ctx.state.seen.set((await ctx.state.seen.get()) + 1),
 )
 
+const mirror = on(
+  Confirmed,
+  { name: 'mirror', from: 'start', catchUp: 'silent', retry, timeoutMs: 3_000 },
+  async (_event, ctx) => {
+    await ctx.once('copy', () => 'copied', { whenSilent: 'copied before' })
+  },
+)
+
 const sweep = every(
   '*/30 * * * * *',
   { name: 'sweep', retry, state: { sweeps: startingAt(0) } },
@@ -96,12 +104,20 @@ const sweep = every(
 
 /**
  * An application that uses what the processor has: chains of handlers, state, delays, `once`, two topics, a second
- * group, a schedule, retention, and both answers to exhausted attempts.
+ * group, a schedule, retention, silent catching up, and both answers to exhausted attempts.
  */
 export const probeApp: App = app({
   name: 'probe',
-  handlers: [confirm, ship, bill, archive, audit, sweep],
+  handlers: [confirm, ship, bill, archive, audit, mirror, sweep],
   topics: { probe: { retention }, 'probe-shipping': { retention } },
+})
+
+/** {@link probeApp} before it had two of its handlers. */
+export const olderProbeApp: App = app({
+  name: probeApp.name,
+  handlers: probeApp.handlers.filter(({ name }) => name !== 'mirror' && name !== 'audit'),
+  topics: probeApp.topics,
+  events: [...probeApp.events.values()],
 })
 
 const keys = ['a', 'b', 'c', 'd', 'e']

@@ -25,6 +25,11 @@ export interface SimulateOptions {
   readonly faults?: Faults
   /** Makes the events that are published. Keys should be few, so that events meet. */
   readonly publish: Workload
+  /**
+   * An earlier version of the application, that takes a third of the events and is stopped before `app` starts on the same
+   * log: so that handlers of `app` which it did not have begin on what was there before them.
+   */
+  readonly predecessor?: App
   /** How many events are published at most; 30 unless given. */
   readonly events?: number
   /** How many processes run the application; 3 unless given. */
@@ -78,7 +83,12 @@ export class SimulationFailed extends Error {
  * Rejects with {@link SimulationFailed}.
  */
 export async function simulate(app: App, options: SimulateOptions): Promise<SimulationReport> {
-  const subject: SimulationSubject = { app, start: options.start ?? start, workload: options.publish }
+  const subject: SimulationSubject = {
+    app,
+    start: options.start ?? start,
+    workload: options.publish,
+    ...(options.predecessor === undefined ? {} : { predecessor: options.predecessor }),
+  }
   const settings: SimulationSettings = {
     seed: options.seed,
     steps: options.steps ?? 2_000,
@@ -169,8 +179,8 @@ function reportOf(settings: SimulationSettings, outcome: SimulationOutcome): Sim
 
 function replayOf(options: SimulateOptions, settings: SimulationSettings): string {
   if (options.replay !== undefined) return options.replay(settings)
-  const { seed, steps, rates: faults, processes, events, without } = settings
-  return `simulate(app, ${JSON.stringify({ seed, steps, faults, processes, events, without })})`
+  const { seed, steps, rates: faults, processes, partitions, events, without } = settings
+  return `simulate(app, ${JSON.stringify({ seed, steps, faults, processes, partitions, events, without })})`
 }
 
 function firstDifference(first: readonly string[], second: readonly string[]): string | undefined {

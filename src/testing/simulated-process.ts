@@ -80,8 +80,8 @@ export class SimulatedProcess {
   }
 
   /** Starts the process; a start that fails is a process that is down again. */
-  start(): void {
-    const { app, start, recorder, handlerFaults } = this.#world
+  start(app = this.#world.app): void {
+    const { start, recorder, handlerFaults } = this.#world
     this.#starts += 1
     const incarnation = this.#open(`${this.name}.${this.#starts}`)
     const { name: process, runtime, engine } = incarnation
@@ -126,7 +126,9 @@ export class SimulatedProcess {
       },
       (error: unknown) => {
         if (!incarnation.runtime.alive) return
-        this.#world.recorder.line(`${incarnation.name} failed to stop: ${messageOf(error)}`)
+        const failure = `${incarnation.name} failed to stop: ${messageOf(error)}`
+        if (this.#world.plan.active) this.#world.recorder.line(failure)
+        else this.#world.recorder.problem(failure)
         this.#end(incarnation)
       },
     )

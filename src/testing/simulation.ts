@@ -29,6 +29,8 @@ export interface SimulationSettings {
 /** What is simulated. */
 export interface SimulationSubject {
   readonly app: App
+  /** Ran before `app` on the same log, undisturbed, and left events behind. */
+  readonly predecessor?: App
   readonly start: StartFunction
   readonly workload: Workload
 }
@@ -57,6 +59,7 @@ const checkEveryMs = 1_000
 /** One course of an application's processes over one log: disturbed for some steps, and then left alone until it settles. */
 export class Simulation {
   readonly #settings: SimulationSettings
+  readonly #predecessor: App | undefined
   readonly #recorder = new Recorder()
   readonly #time = new VirtualTime()
   readonly #steps = new PendingSteps()
@@ -76,6 +79,7 @@ export class Simulation {
   constructor(subject: SimulationSubject, settings: SimulationSettings) {
     const { seed, partitions } = settings
     this.#settings = settings
+    this.#predecessor = subject.predecessor
     this.#choice = new SeededRandom(seed, 'next step')
     this.#plan = new FaultPlan({
       seed,
@@ -126,8 +130,9 @@ export class Simulation {
 
   async #disturb(): Promise<void> {
     const publishChance = Math.min(0.12, (1.5 * this.#settings.events) / this.#settings.steps)
+    await this.#runPredecessor()
     for (const process of this.#processes) process.start()
-    if (this.#choice.chance(0.75)) await this.#startUndisturbed()
+    if (this.#choice.chance(0.75)) await this.#startUndisturbed(this.#processes)
     this.#plan.begin()
     for (let decision = 0; decision < this.#settings.steps; decision += 1) {
       await this.#look()
@@ -139,11 +144,23 @@ export class Simulation {
     }
   }
 
+  /** Lets the application's predecessor take some events, and stops it. */
+  async #runPredecessor(): Promise<void> {
+    const [process] = this.#processes
+    if (this.#predecessor === undefined || process === undefined) return
+    process.start(this.#predecessor)
+    await this.#startUndisturbed([process])
+    for (let count = 0; count < this.#settings.events / 3; count += 1) this.#publishers.publishNext()
+    while (this.#publishers.open > 0 && this.#advance()) await this.#look()
+    process.stop()
+    await this.#drive(process.ended)
+  }
+
   /** Most courses begin with all processes up: starting takes many steps, and few seeds would get beyond it. */
-  async #startUndisturbed(): Promise<void> {
+  async #startUndisturbed(processes: readonly SimulatedProcess[]): Promise<void> {
     for (let decision = 0; decision < maxStartDecisions; decision += 1) {
       await this.#look()
-      if (this.#processes.every((process) => process.running !== undefined)) return
+      if (processes.every((process) => process.running !== undefined)) return
       if (!this.#advance()) return
     }
   }

@@ -190,6 +190,19 @@ describe('failed attempts leave nothing', () => {
   })
 })
 
+describe('an attempt that is silent', () => {
+  it('counts as done, and must leave nothing', () => {
+    const { builder, history } = soundHistory()
+    const silent = builder.attempt(builder.append('shop', { id: 'e4', type: 'shop.placed' }), {
+      silent: true,
+    })
+    expect(brokenRules(history)).toEqual([])
+    builder.witness(silent, 'begun', 4, 'a3')
+    builder.witness(silent, 'done', 4, 'a3')
+    expect(brokenRules(history)).toContain('failed attempts leave nothing')
+  })
+})
+
 describe('effects happen once', () => {
   const rule = invariants['effects happen once']
 

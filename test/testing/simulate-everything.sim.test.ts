@@ -8,6 +8,7 @@ import { on } from '../../src/bus/definitions.ts'
 import { windowBounds } from '../../src/bus/subscription.ts'
 import { event } from '../../src/core/event.ts'
 import { faultKinds } from '../../src/testing/faults.ts'
+import { olderProbeApp, probeApp, publishProbe, replayProbe } from '../../src/testing/probe-app.ts'
 import { simulate } from '../../src/testing/simulate.ts'
 import { simulateProbe } from './simulate-probe.ts'
 
@@ -38,6 +39,20 @@ describe('the guarantees hold', () => {
       expect(thrown).toBeGreaterThan(200)
     },
   )
+
+  it('when new handlers begin on what was there before them', { timeout: 120_000 }, async () => {
+    let silent = 0
+    for (let seed = 1; seed <= 15; seed += 1) {
+      const { history } = await simulate(probeApp, {
+        seed,
+        predecessor: olderProbeApp,
+        publish: publishProbe,
+        replay: (settings) => `${replayProbe(settings)} --upgrade`,
+      })
+      silent += history.attempts.filter((attempt) => attempt.silent).length
+    }
+    expect(silent).toBeGreaterThan(50)
+  })
 
   it.each([1, 2, 3])('when one key is far behind, seed %i', { timeout: 120_000 }, async (seed) => {
     const events = windowBounds.perKey + 150

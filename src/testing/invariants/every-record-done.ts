@@ -8,16 +8,22 @@ import {
   witnessesOf,
 } from '../history.ts'
 
-/** Every record is handled to completion, dead-lettered or visibly parked, by every handler that it matches. */
+/**
+ * Every record is handled to completion, dead-lettered or visibly parked, by every handler that it matches. What catches up
+ * silently leaves no effect to show for it, so there an attempt that returned counts.
+ */
 export const everyRecordDone: Invariant = (history) => {
   const done = new Set(
     [...witnessesOf(history, 'done'), ...history.deadLetters].map((finish) =>
       deliveryName(finish.handler, finish),
     ),
   )
+  for (const attempt of history.attempts) {
+    if (attempt.silent && attempt.outcome === 'returned') done.add(deliveryName(attempt.handler, attempt))
+  }
   const breaches: string[] = []
   for (const subscription of history.subscriptions) {
-    if (!subscription.fromStart || subscription.silent) continue
+    if (!subscription.fromStart) continue
     for (const record of deliveriesTo(history, subscription)) {
       if (done.has(deliveryName(subscription.handler, record.event))) continue
       if (isParked(history, subscription.handler, record)) continue

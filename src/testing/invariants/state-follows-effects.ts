@@ -7,7 +7,9 @@ import { groupBy, type Invariant, witnessesOf } from '../history.ts'
 export const stateFollowsEffects: Invariant = (history) => {
   const breaches: string[] = []
   const ledgers = new Map(history.ledgers.map((ledger) => [`${ledger.handler}, key '${ledger.key}'`, ledger]))
-  const keys = groupBy(witnessesOf(history, 'done'), ({ handler, key }) => `${handler}, key '${key}'`)
+  const silent = new Set(history.subscriptions.filter((each) => each.silent).map(({ handler }) => handler))
+  const witnesses = witnessesOf(history, 'done').filter(({ handler }) => !silent.has(handler))
+  const keys = groupBy(witnesses, ({ handler, key }) => `${handler}, key '${key}'`)
   for (const [name, witnesses] of keys) {
     let last: string | null = null
     for (const [index, witness] of witnesses.entries()) {
