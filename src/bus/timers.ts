@@ -1,10 +1,10 @@
-import type { Event } from '../core/event.ts'
+import { type Event, keyOf } from '../core/event.ts'
 import { decodeEvent } from '../core/event-codec.ts'
 import type { Runtime } from '../core/runtime.ts'
 import { partitionOf } from '../log/partition.ts'
 import type { Entry } from '../log/port.ts'
 import type { Door } from './door.ts'
-import type { PartitionState, Step } from './partition-state.ts'
+import { maxCommitBytes, type PartitionState, type Step } from './partition-state.ts'
 import type { LogRecord } from './record-cache.ts'
 import { type ArmedSchedule, rescheduled, tickEvent } from './schedule.ts'
 import { dueOfTimer, stateLayout } from './state-layout.ts'
@@ -107,18 +107,29 @@ export class Timers {
   async #fireTimers(nowMs: number): Promise<void> {
     const { state } = this.#tools
     const due = await state.range('timer/', stateLayout.timersUntil(nowMs), timersPerStep)
+    const deletes: string[] = []
     const appends: Entry[] = []
-    for (const { text } of due) {
-      const { topic, event } = JSON.parse(text) as { topic: string; event: string }
-      await this.#tools.ensureTopic(topic)
-      appends.push(this.#tools.door.admitEvent(eventOf(event), topic, false).entry)
+    for (let bytes = 0; bytes < maxCommitBytes / 2 && deletes.length < due.length; ) {
+      const { key, text } = due[deletes.length] as (typeof due)[number]
+      deletes.push(key)
+      appends.push(await this.#entryOf(text, nowMs))
+      bytes += text.length
     }
-    if (due.length > 0) {
-      state.stage({ deletes: due.map(({ key }) => key), appends })
+    if (deletes.length > 0) {
+      state.stage({ deletes, appends })
       // The next look must not find what was just taken.
       await state.flush()
     }
     await this.#findNextTimer()
+  }
+
+  /** The entry of a delayed event, which passed the door when it was published or emitted. */
+  async #entryOf(text: string, nowMs: number): Promise<Entry> {
+    const { topic, event } = JSON.parse(text) as { topic: string; event: string }
+    await this.#tools.ensureTopic(topic)
+    const value = new TextEncoder().encode(event)
+    const partition = partitionOf(keyOf(decodeEvent(value)), this.#tools.partitions)
+    return { topic, partition, value, timeMs: nowMs }
   }
 
   async #findNextTimer(): Promise<void> {
@@ -142,8 +153,4 @@ export class Timers {
 export function delayStep(delayed: Event, { offset }: LogRecord): Step {
   const { dueMs, topic, event } = delayed.data as { dueMs: number; topic: string; event: string }
   return { puts: [[stateLayout.timer(dueMs, String(offset)), JSON.stringify({ topic, event })]] }
-}
-
-function eventOf(text: string): Event {
-  return decodeEvent(new TextEncoder().encode(text))
 }
