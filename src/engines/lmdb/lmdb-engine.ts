@@ -186,8 +186,8 @@ class LmdbEngine implements LogEngine {
   #stageTrim(place: StoredPlace, target: Offset, writes: Writes): boolean {
     if (this.#catalog.placeById(place.topicId, place.partition) !== place) throw topicUnknown(place.topic)
     const allowed = Math.min(target, ...place.needs.values())
-    const to = Math.min(allowed, place.start + removedAtOnce)
-    if (to <= place.start) return false
+    const to = Math.min(allowed, place.nextStart + removedAtOnce)
+    if (to <= place.nextStart) return false
     place.stageRemoval(to, writes)
     return to < allowed
   }

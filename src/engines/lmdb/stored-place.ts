@@ -31,6 +31,7 @@ export class StoredPlace implements Place, RowPlace {
   #bytesBeforeStart = 0
   #bytesBeforeEnd = 0
   #lastTimeMs = Number.NEGATIVE_INFINITY
+  #nextStart = 0
   #nextOffset = 0
   #nextBytes = 0
   #nextTimeMs = Number.NEGATIVE_INFINITY
@@ -48,6 +49,11 @@ export class StoredPlace implements Place, RowPlace {
     return this.#start
   }
 
+  /** Where the place will start after the transaction on its way. */
+  get nextStart(): number {
+    return this.#nextStart
+  }
+
   get end(): number {
     return this.#end
   }
@@ -61,6 +67,7 @@ export class StoredPlace implements Place, RowPlace {
   load(): void {
     const row = this.#store.json<PlaceRow>(placeKey(this.topicId, this.partition))
     this.#start = row?.start ?? 0
+    this.#nextStart = this.#start
     this.#bytesBeforeStart = row?.bytesBeforeStart ?? 0
     this.#lastTimeMs = row?.lastTimeMs ?? Number.NEGATIVE_INFINITY
     this.#end = this.#start
@@ -171,17 +178,23 @@ export class StoredPlace implements Place, RowPlace {
     return undefined
   }
 
-  /** Stages the removal of the records below `to`, which no record on its way may be. */
+  /** Stages the removal of the records below `to`, which is above `nextStart` and no record on its way may be below. */
   stageRemoval(to: number, writes: Writes): void {
     const whole = this.#wholeFrom(to, this.#end)
     const bytesBeforeStart = whole?.record.bytesBefore ?? this.#bytesBeforeEnd
     const row: PlaceRow = { start: to, bytesBeforeStart, lastTimeMs: this.#lastTimeMs }
-    writes.removals.push({ place: this, from: this.#start, to })
+    writes.removals.push({ place: this, from: this.#nextStart, to })
+    this.#nextStart = to
     writes.put(placeKey(this.topicId, this.partition), sealJson(row))
-    writes.afterwards(() => {
-      this.#start = to
-      this.#bytesBeforeStart = bytesBeforeStart
-    })
+    writes.afterwards(
+      () => {
+        this.#start = to
+        this.#bytesBeforeStart = bytesBeforeStart
+      },
+      () => {
+        this.#nextStart = this.#start
+      },
+    )
   }
 
   /** Sets what a group needs at once, since trimming must know; undone when the transaction fails. */

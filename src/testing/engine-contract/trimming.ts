@@ -71,6 +71,14 @@ function boundRules(suite: Suite): void {
     assert.deepEqual(await world.dataIn(at), [3, 4])
   })
 
+  suite.rule('the start does not fall either when trims of one place overlap', async (world) => {
+    const offsets = await world.appendMany(at, 5)
+    const trims = [3, 1].map((index) => world.engine.trim(at, { before: offsets[index] ?? 0 }))
+    await Promise.all(trims)
+    assert.equal((await world.engine.bounds(at)).start, offsets[3])
+    assert.deepEqual(await world.dataIn(at), [3, 4])
+  })
+
   suite.rule('trimming goes no further than the end, and offsets go on from there', async (world) => {
     const offsets = await world.appendMany(at, 3)
     const { end } = await world.engine.bounds(at)
