@@ -50,7 +50,7 @@ export class TopicLog {
   /** Where the same id was stored within the window; its record may have been trimmed since. */
   firstSeen(id: string, timeMs: number, windowMs: number): FirstSeen | undefined {
     const first = this.#seen.get(id)
-    return first !== undefined && timeMs - first.timeMs <= windowMs ? first : undefined
+    return first !== undefined && timeMs - first.timeMs < windowMs ? first : undefined
   }
 
   remember(id: string, first: FirstSeen, maxIds: number): void {
