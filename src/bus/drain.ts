@@ -10,8 +10,8 @@ export type ReadForDrain = (
   from: Offset,
 ) => Promise<{ readonly records: readonly LogRecord[]; readonly next: Offset }>
 
-/** How many records of one key are kept when they are met while looking for the next one. */
-const maxAhead = 256
+/** What is kept of the records of one key that are met while looking for the next one. */
+const maxAhead = { records: 64, bytes: 64 * 1024 } as const
 
 /**
  * The next record of a parked key: the first one handed back, else the first from where it stands, found by reading again
@@ -29,11 +29,21 @@ export async function nextOf(
   for (let next = from; parked.ahead.length === 0 && next <= last; ) {
     const batch = await read(parked.topic, next)
     if (batch.records.length === 0) return undefined
-    parked.ahead = batch.records.filter((record) => isOf(record, parked.key, wants)).slice(0, maxAhead)
+    parked.ahead = bounded(batch.records.filter((record) => isOf(record, parked.key, wants)))
     next = batch.next
   }
   const [found] = parked.ahead
   return found !== undefined && found.offset <= last ? found : undefined
+}
+
+/** The first records up to the bound; at least one when there is one. */
+function bounded(records: readonly LogRecord[]): LogRecord[] {
+  let bytes = 0
+  const end = records.findIndex((record) => {
+    bytes += record.bytes
+    return bytes > maxAhead.bytes
+  })
+  return records.slice(0, end < 0 ? maxAhead.records : Math.min(maxAhead.records, Math.max(1, end)))
 }
 
 function isOf(record: LogRecord, key: string, wants: (event: Event) => boolean): boolean {

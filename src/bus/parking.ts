@@ -71,7 +71,7 @@ export class Parking {
       dueMs,
       failures: [],
     }
-    const parked: ParkedKey = { topic: tracker.topic, key, entry, busy: running, ahead: [...records] }
+    const parked: ParkedKey = { topic: tracker.topic, key, entry, busy: running, ahead: [] }
     this.#tools.state.stage({
       puts: [this.#change(parked, entry)],
       done: records.map(({ offset }) => ({ tracker, offset })),
@@ -102,6 +102,8 @@ export class Parking {
   fail(parked: ParkedKey, failure: FailedAttempt): void {
     const { runtime, state } = this.#tools
     const { attempt, error, subject } = failure
+    // Many keys can wait for their next attempt: what they read ahead must not stay in memory.
+    parked.ahead = []
     if (mayRetry(this.#retry, attempt, error)) {
       const dueMs = runtime.now() + retryDelayMs(this.#retry, attempt, runtime)
       const entry = failed(parked.entry, subject.offset, this.#failureOf(failure), dueMs)

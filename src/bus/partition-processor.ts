@@ -5,7 +5,7 @@ import type { Appended, Claim, Entry, Offset, Place } from '../log/port.ts'
 import type { CursorTracker } from './cursor-tracker.ts'
 import type { HandlerDefinition } from './definitions.ts'
 import type { GroupTools } from './group-tools.ts'
-import { loadSubscriptions, newTracker } from './partition-setup.ts'
+import { dropVanished, loadSubscriptions, newTracker } from './partition-setup.ts'
 import { PartitionState, type Step, type Stored } from './partition-state.ts'
 import { loadSchedule } from './schedule.ts'
 import { stateLayout } from './state-layout.ts'
@@ -30,8 +30,8 @@ export const redriveType = 'millrace.redrive'
 export const delayedType = 'millrace.delayed'
 
 const internalHandlers = { delayed: '$delayed', redrives: '$redrives' } as const
-/** What is still needed of the log is told to the engine after so many records. */
-const marksPerNeeds = 1_024
+/** What is still needed of the log is told to the engine after so many cursors moved, or after so long. */
+const needsRules = { marks: 1_024, intervalMs: 60_000 } as const
 
 /**
  * One claim at work: reads the topics of the group's handlers, runs the handlers, and commits cursors, state and appended
@@ -48,7 +48,10 @@ export class PartitionProcessor {
   #subscriptions: readonly Subscription[] = []
   #readers: readonly TopicReader[] = []
   #timers: Timers | undefined
+  /** Topics that no handler of the group reads any more. */
+  #unreadTopics: readonly string[] = []
   #marks = 0
+  #needsToldMs = Number.NEGATIVE_INFINITY
   #started = false
   #failed = false
 
@@ -57,7 +60,7 @@ export class PartitionProcessor {
     this.#tools = tools
     this.#onFailure = onFailure
     this.state = new PartitionState(claim, {
-      parts: (marked) => this.#parts(marked),
+      parts: (marked, all) => this.#parts(marked, all),
       committed: (change, appended) => this.#committed(change, appended),
       failed: (error) => this.#fail(error),
     })
@@ -82,6 +85,7 @@ export class PartitionProcessor {
   }
 
   async #load(): Promise<void> {
+    this.#unreadTopics = await dropVanished(this.#tools, this.claim, this.state)
     const subscriptions = await loadSubscriptions(this.#tools, this.claim, this.state, (definition) =>
       this.#subscriptionTools(definition),
     )
@@ -92,7 +96,7 @@ export class PartitionProcessor {
     const internal = [await this.#delayedSink(), await this.#redriveSink()]
     this.#readers = await this.#createReaders(internal)
     this.#timers = await this.#createTimers()
-    this.#marks = marksPerNeeds
+    this.#needsToldMs = Number.NEGATIVE_INFINITY
     this.state.stage({ moved: [...this.#owners.keys()] })
     await this.state.flush()
   }
@@ -117,7 +121,7 @@ export class PartitionProcessor {
   /** Aborts what still runs, commits what is finished and ends. */
   async finish(): Promise<void> {
     this.abortAttempts()
-    this.#marks = marksPerNeeds
+    this.#needsToldMs = Number.NEGATIVE_INFINITY
     this.state.stage({ moved: [...this.#owners.keys()] })
     await this.state.flush().catch(() => {})
     this.abandon(new Error('the process stops'))
@@ -311,7 +315,7 @@ export class PartitionProcessor {
     }
   }
 
-  #parts(marked: ReadonlySet<CursorTracker>) {
+  #parts(marked: ReadonlySet<CursorTracker>, all: boolean) {
     const puts: (readonly [string, Stored])[] = []
     for (const tracker of marked) {
       puts.push([
@@ -320,14 +324,20 @@ export class PartitionProcessor {
       ])
     }
     this.#marks += marked.size
-    if (this.#marks < marksPerNeeds) return { puts, needs: {} }
+    const nowMs = this.#tools.runtime.now()
+    const isTime =
+      this.#marks >= needsRules.marks || Math.abs(nowMs - this.#needsToldMs) >= needsRules.intervalMs
+    // Parked keys are as of the last step: with some left for the next commit, they would promise too much.
+    if (!isTime || !all) return { puts, needs: {} }
     this.#marks = 0
+    this.#needsToldMs = nowMs
     return { puts, needs: this.#needs() }
   }
 
   /** For each topic, the lowest offset that a cursor or a parked key stands at. */
   #needs(): Record<string, Offset> {
     const needs: Record<string, Offset> = {}
+    for (const topic of this.#unreadTopics) needs[topic] = Number.MAX_SAFE_INTEGER
     const need = (topic: string, offset: Offset) => {
       needs[topic] = Math.min(needs[topic] ?? Number.MAX_SAFE_INTEGER, offset)
     }

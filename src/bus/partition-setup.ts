@@ -11,8 +11,7 @@ import type { SubscriptionTools } from './subscription-tools.ts'
 
 /**
  * The subscriptions of a group's handlers in one partition: where they stood, or where a new one begins.
- * `FROM_REQUIRED` for a new one that does not say so on a topic that has records; `HANDLER_VANISHED` when a handler that
- * is not there any more has work pending.
+ * `FROM_REQUIRED` for a new one that does not say so on a topic that has records.
  */
 export async function loadSubscriptions(
   tools: GroupTools,
@@ -20,7 +19,6 @@ export async function loadSubscriptions(
   state: PartitionState,
   toolsOf: (definition: HandlerDefinition) => SubscriptionTools,
 ): Promise<readonly Subscription[]> {
-  await checkVanished(tools, claim, state)
   const subscriptions: Subscription[] = []
   for (const definition of tools.handlers) {
     const trackers = new Map<string, CursorTracker>()
@@ -98,14 +96,25 @@ function beginning(
 }
 
 /**
- * A handler that is gone must not leave work behind unnoticed. Without any, or when it is to be forgotten, its keys are
- * removed; its cells stay, because a handler of that name may come back.
+ * A handler that is gone, or does not take from a topic any more, must not leave work behind unnoticed: `HANDLER_VANISHED`.
+ * Without any, or when it is to be forgotten, its keys are removed; its cells stay, because a handler of that name may
+ * come back. Gives the topics that were read and are not any more.
  */
-async function checkVanished(tools: GroupTools, claim: Claim, state: PartitionState): Promise<void> {
-  const present = new Set(tools.handlers.map(({ name }) => name))
+export async function dropVanished(
+  tools: GroupTools,
+  claim: Claim,
+  state: PartitionState,
+): Promise<readonly string[]> {
+  const present = new Set(
+    tools.handlers.flatMap((definition) => {
+      return tools.topicsOf(definition).map((topic) => stateLayout.subscription(definition.name, topic))
+    }),
+  )
+  const read = new Set(tools.handlers.flatMap((definition) => tools.topicsOf(definition)))
+  const unread = new Set<string>()
   for (const { key, text } of await state.range('subscription/', 'subscription0', 10_000)) {
     const [, handler = '', topic = ''] = key.split('/')
-    if (handler.startsWith('$') || present.has(handler)) continue
+    if (handler.startsWith('$') || present.has(key)) continue
     const parkedPrefix = stateLayout.parked(handler, topic, '')
     const parked = await state.range(parkedPrefix, endOfPrefix(parkedPrefix), 10_000)
     const { cursor } = JSON.parse(text) as CursorDocument
@@ -113,7 +122,9 @@ async function checkVanished(tools: GroupTools, claim: Claim, state: PartitionSt
     if ((behind || parked.length > 0) && !tools.forget.has(handler))
       throw vanished(handler, topic, claim.partition)
     state.stage({ deletes: [key, ...parked.map((entry) => entry.key)] })
+    if (!read.has(topic)) unread.add(topic)
   }
+  return [...unread]
 }
 
 async function endOf(tools: GroupTools, place: Place): Promise<Offset> {
@@ -124,7 +135,7 @@ async function endOf(tools: GroupTools, place: Place): Promise<Offset> {
 function vanished(handler: string, topic: string, partition: number): MillraceError {
   return new MillraceError(
     'HANDLER_VANISHED',
-    `Handler '${handler}' is gone, and it has work pending in topic '${topic}'.`,
+    `Handler '${handler}' does not take from topic '${topic}' any more, and has work pending there.`,
     {
       where: `handler '${handler}', partition ${partition}`,
       fix: 'Put the handler back until it has caught up, or start once with its name under `forget`.',

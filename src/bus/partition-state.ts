@@ -24,8 +24,14 @@ export interface Step {
 
 /** Completes a commit when its steps have been taken: the cursors that their marks have moved. */
 export interface CommitParts {
-  /** What every commit carries beside its steps. Called after the marks of the taken steps are set. */
-  parts(marked: ReadonlySet<CursorTracker>): {
+  /**
+   * What every commit carries beside its steps. Called after the marks of the taken steps are set; `all` says whether these
+   * are all steps that are staged.
+   */
+  parts(
+    marked: ReadonlySet<CursorTracker>,
+    all: boolean,
+  ): {
     readonly puts: readonly (readonly [string, Stored])[]
     readonly needs: Readonly<Record<string, Offset>>
   }
@@ -142,7 +148,7 @@ export class PartitionState {
 
   async #commitOnce(): Promise<void> {
     const { puts, appends, sequence, marked } = this.#take()
-    const parts = this.#parts.parts(marked)
+    const parts = this.#parts.parts(marked, this.#queue.length === 0)
     for (const [key, value] of parts.puts) puts.set(key, value)
     try {
       const appended = await this.#claim.commit({ ...changedKeys(puts), appends, needs: parts.needs })

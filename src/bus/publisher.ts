@@ -1,5 +1,6 @@
 import { MillraceError } from '../core/errors.ts'
 import type { AnyEventType, Event, IncomingEvent } from '../core/event.ts'
+import { encodeEvent } from '../core/event-codec.ts'
 import type { Runtime } from '../core/runtime.ts'
 import type { Appended, LogEngine } from '../log/port.ts'
 import type { Admitted, Door, EventAttributes } from './door.ts'
@@ -152,14 +153,13 @@ export class Publisher {
 
   /** A delayed event is a record of its own: the owner of its partition sets the timer and forwards it when due. */
   #delayed(admitted: Admitted, dueMs: number): Admitted {
-    const { door, delayedTopic } = this.#options
     const { event, entry } = admitted
     const wrapped: Event = {
       ...event,
       type: 'millrace.delayed',
       data: { dueMs, topic: entry.topic, event: encodeWithin(entry.value) },
     }
-    return door.admitEvent(wrapped, delayedTopic, entry.deduplicationId !== undefined)
+    return { event, entry: { ...entry, topic: this.#options.delayedTopic, value: encodeEvent(wrapped) } }
   }
 
   async #append(

@@ -45,8 +45,8 @@
  * - `close` lets calls that have begun settle, releases every claim and resolves when nothing runs any more; closing
  *   twice is fine, and so is leaving a group afterwards. Every other call on a closing or closed engine, and on a claim of
  *   one, rejects with `LOG_CLOSED`.
- * - Everything that crosses the port can be structured-cloned. Callers give up the bytes they pass in; bytes that come
- *   out belong to the caller.
+ * - Everything that crosses the port can be structured-cloned. Nobody changes bytes once they have been passed in;
+ *   bytes that come out belong to the caller.
  */
 
 /** A place in a partition; a safe integer that grows and may skip. */
