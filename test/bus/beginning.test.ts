@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { on } from '../../src/bus/definitions.ts'
-import { bench, Counted, Echoed, gate, publish, upTo } from './support.ts'
+import { Aside, bench, Counted, Echoed, gate, publish, upTo } from './support.ts'
 
 const resident = () => on(Counted, { name: 'resident', from: 'start' }, () => {})
 
@@ -168,6 +168,22 @@ describe('a handler that vanished', () => {
     expect(b.state('parked/').size).toBe(0)
     expect([...b.state('subscription/handler/').keys()]).toEqual([])
     await b.stop(await b.start({ handlers: [resident()] }))
+  })
+
+  it('from one of its topics, with records unread there, is HANDLER_VANISHED too', async () => {
+    const b = bench()
+    const shut = gate()
+    const both = on([Counted, Aside], { name: 'handler' }, () => shut.opened)
+    const first = await b.start({ handlers: [both] })
+    await first.publish(Aside, { key: 'a', n: 1 })
+    await b.until(async () => (await first.status())[0]?.inFlight === 1)
+    await b.stop(first, { now: true })
+    const one = on(Counted, { name: 'handler' }, () => {})
+    await expect(b.start({ handlers: [one] })).rejects.toMatchObject({
+      code: 'HANDLER_VANISHED',
+      facts: { handler: 'handler', topic: 'aside' },
+    })
+    await b.stop(await b.start({ handlers: [one], options: { forget: ['handler'] } }))
   })
 
   it('without pending work may go', async () => {

@@ -26,6 +26,34 @@ describe('retention', () => {
     expect(await startOf(b)).toBe(5)
   })
 
+  it('follows few events too, without a restart', async () => {
+    const b = bench()
+    const handler = on(Counted, { name: 'handler' }, () => {})
+    const process = await b.start({ handlers: [handler], topics })
+    for (const n of upTo(6)) {
+      await publish(process, 'a', n)
+      await b.settle(process)
+      await b.pass(2 * minute, second)
+    }
+    expect(await startOf(b)).toBeGreaterThanOrEqual(4)
+  })
+
+  it('is not held up by a handler that has finished and is gone', async () => {
+    const b = bench()
+    const handler = on(Counted, { name: 'handler' }, () => {})
+    const first = await b.start({ handlers: [handler], topics })
+    await publish(first, 'a', 1, 3)
+    await b.settle(first)
+    await b.stop(first)
+    const second = await b.start({ topics })
+    await publish(second, 'a', 4, 6)
+    await b.pass(3 * minute)
+    await b.stop(second)
+    await b.start({ topics })
+    await b.pass(3 * minute)
+    expect(await startOf(b)).toBe(6)
+  })
+
   it('never passes the slowest cursor', async () => {
     const b = bench()
     const hung = gate()

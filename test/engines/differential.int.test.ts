@@ -11,7 +11,7 @@ const timeLimitMs = 120_000
 afterAll(endSpare)
 
 describe('LMDB answers as the memory engine does, also when its process is killed and comes back', () => {
-  it.for(seeds)('in the course of seed %d', { timeout: timeLimitMs }, async (seed) => {
+  it.concurrent.for(seeds)('in the course of seed %d', { timeout: timeLimitMs }, async (seed) => {
     const steps = new CourseMaker(seed).make(kills)
     const difference = await runCourse(seed, steps)
     if (difference === undefined) return

@@ -114,8 +114,13 @@ class Course {
       -1,
       ...[...answers].filter(([, answer]) => 'gave' in answer).map(([call]) => call),
     )
+    let missing: string | undefined
     for (const [index, call] of bound.entries()) {
-      if (index > promised && same(await model.snapshot(), found)) break
+      if (index > promised) {
+        const differs = difference(`what the calls up to ${promised} leave`, await model.snapshot(), found)
+        if (differs === undefined) break
+        missing ??= differs
+      }
       const expected = await call()
       const given = answers.get(index)
       if (given === undefined || isLaterStart(calls[index], expected, given)) continue
