@@ -1,17 +1,17 @@
 import { afterAll, describe, it } from 'vitest'
-import { endSpare, runCourse } from './differential/course.ts'
+import { endCourses, runCourse } from './differential/course.ts'
 import { CourseMaker, type Step } from './differential/operations.ts'
 import { shorten } from './differential/shorten.ts'
 
 const chosen = process.env.DIFFERENTIAL_SEED
-const seeds = chosen === undefined ? Array.from({ length: 24 }, (_, index) => index + 1) : [Number(chosen)]
+const seeds = chosen === undefined ? Array.from({ length: 36 }, (_, index) => index + 1) : [Number(chosen)]
 const kills = 3
 const timeLimitMs = 120_000
 
-afterAll(endSpare)
+afterAll(endCourses)
 
 describe('LMDB answers as the memory engine does, also when its process is killed and comes back', () => {
-  it.concurrent.for(seeds)('in the course of seed %d', { timeout: timeLimitMs }, async (seed) => {
+  it.for(seeds)('in the course of seed %d', { timeout: timeLimitMs }, async (seed) => {
     const steps = new CourseMaker(seed).make(kills)
     const difference = await runCourse(seed, steps)
     if (difference === undefined) return

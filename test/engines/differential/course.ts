@@ -44,19 +44,21 @@ export async function runCourse(seed: number, steps: readonly Step[]): Promise<s
   }
 }
 
+const compileCache = temporaryFolder()
 /** A process that is ready for the next course or restart while the one before is still at work. */
 let spare: LmdbProcess | undefined
 
 function nextProcess(): LmdbProcess {
-  const next = spare ?? LmdbProcess.start()
-  spare = LmdbProcess.start()
+  const next = spare ?? LmdbProcess.start(compileCache.path)
+  spare = LmdbProcess.start(compileCache.path)
   return next
 }
 
-/** Ends the process that was kept ready. */
-export async function endSpare(): Promise<void> {
+/** Ends the process that was kept ready and removes what courses share. */
+export async function endCourses(): Promise<void> {
   await spare?.kill()
   spare = undefined
+  compileCache.remove()
 }
 
 class Course {
@@ -127,13 +129,10 @@ class Course {
       const differs = difference(`the answer of call ${index}`, expected, given)
       if (differs !== undefined) return differs
     }
-    const differs = difference(
-      `what call ${promised} and some later ones leave`,
-      await model.snapshot(),
-      found,
-    )
+    if (!same(await model.snapshot(), found))
+      return `${missing ?? ''}\n  and the calls after those do not explain it`
     await this.#model.reopen()
-    return differs
+    return undefined
   }
 
   async #restart(): Promise<void> {

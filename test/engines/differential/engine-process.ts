@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module'
 import { openLmdb } from '../../../src/engines/lmdb/lmdb-engine.ts'
 import { ManualRuntime } from '../../../src/testing/manual-runtime.ts'
 import { type Answer, Driver } from './driver.ts'
@@ -69,6 +70,9 @@ async function fly(calls: readonly Call[]): Promise<void> {
   }
   await Promise.all(answers)
 }
+
+// One that is killed has no other occasion to keep what it has compiled.
+flushCompileCache()
 
 process.on('message', async (request: Request) => {
   try {

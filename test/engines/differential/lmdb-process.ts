@@ -15,8 +15,11 @@ export class LmdbProcess {
   #hear: (reply: Reply) => void = () => undefined
   #lastEpochs: readonly number[] = []
 
-  private constructor() {
-    this.#child = fork(program, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+  private constructor(compileCache: string) {
+    this.#child = fork(program, {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      env: { ...process.env, NODE_COMPILE_CACHE: compileCache },
+    })
     this.#ended = once(this.#child, 'exit')
     this.#child.on('exit', () => {
       this.#over = true
@@ -25,9 +28,9 @@ export class LmdbProcess {
     this.#child.on('message', (reply: Reply) => this.#hear(reply))
   }
 
-  /** Starts a process that does nothing yet. */
-  static start(): LmdbProcess {
-    return new LmdbProcess()
+  /** Starts a process that does nothing yet. Compiled code is kept in a folder, since most of a start is compiling. */
+  static start(compileCache: string): LmdbProcess {
+    return new LmdbProcess(compileCache)
   }
 
   /** Epochs of the claims, as last told. */
