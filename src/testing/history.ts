@@ -22,6 +22,8 @@ export interface AcknowledgedEvent {
   readonly source: string
   /** When it is due, for one published with a delay. */
   readonly dueMs: number | undefined
+  /** How many records the log had when waiting for its handlers ended, for one that was handled. */
+  readonly handledAt?: number
 }
 
 /** What `once` gave to an attempt. */

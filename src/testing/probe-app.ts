@@ -122,12 +122,11 @@ export const olderProbeApp: App = app({
 
 const keys = ['a', 'b', 'c', 'd', 'e']
 
-/** Publishes {@link Placed}, some of them with a delay, for few keys. */
+/** Publishes {@link Placed} for few keys, sometimes with a delay, sometimes waiting until it is handled. */
 export function publishProbe(random: SeededRandom): Publication {
   const data: Order = { key: random.pick(keys), number: random.below(100) }
-  return random.chance(0.1)
-    ? { type: Placed, data, options: { delay: random.between(1, 5_000) } }
-    : { type: Placed, data }
+  if (random.chance(0.1)) return { type: Placed, data, options: { delay: random.between(1, 5_000) } }
+  return random.chance(0.2) ? { type: Placed, data, options: { wait: 'handled' } } : { type: Placed, data }
 }
 
 /** The command that simulates {@link probeApp} again. */

@@ -1,6 +1,8 @@
+import { isInternalTopic } from '../bus/internal-topics.ts'
 import type { PublishOptions } from '../bus/publisher.ts'
-import { messageOf } from '../core/errors.ts'
+import { isMillraceError, messageOf } from '../core/errors.ts'
 import type { AnyEventType } from '../core/event.ts'
+import type { Offset, Place } from '../log/port.ts'
 import { SeededRandom } from './random.ts'
 import type { SimulatedProcess, World } from './simulated-process.ts'
 
@@ -78,18 +80,28 @@ export class Publishers {
     recorder.line(`publish '${id}' of ${type.type} at ${process.name}`)
     const answer = await Promise.race([
       running.publish(type as never, data as never, { ...options, id, source: app.name }).then(
-        (published) => ({ published }),
-        (error: unknown) => ({ error: messageOf(error) }),
+        (published) => ({ published, error: undefined }),
+        (error: unknown) => ({ published: this.#durable(id, error), error: messageOf(error) }),
       ),
-      process.ended.then(() => ({ error: 'the process has ended' })),
+      process.ended.then(() => ({ published: undefined, error: 'the process has ended' })),
     ])
-    if ('error' in answer) {
-      recorder.line(`publish '${id}' failed: ${answer.error}`)
-      return false
-    }
-    const { topic, partition, offset, duplicate } = answer.published
-    recorder.line(`acknowledged '${id}' at ${topic}/${partition} ${offset}${duplicate ? ' again' : ''}`)
-    recorder.acknowledged.push({ topic, partition, offset, id, source: app.name })
+    const { published, error } = answer
+    if (error !== undefined) recorder.line(`publish '${id}' failed: ${error}`)
+    if (published === undefined) return false
+    const { topic, partition, offset } = published
+    recorder.line(`acknowledged '${id}' at ${topic}/${partition} ${offset}`)
+    const waited = options?.wait !== undefined && error === undefined
+    const handled = waited ? { handledAt: recorder.log.length } : {}
+    recorder.acknowledged.push({ topic, partition, offset, id, source: app.name, ...handled })
     return true
+  }
+
+  /** Where an event is whose publisher waited in vain for its handlers; undefined for any other error. */
+  #durable(id: string, error: unknown): (Place & { readonly offset: Offset }) | undefined {
+    if (isMillraceError(error, 'WAIT_TIMEOUT') || isMillraceError(error, 'ALREADY_PUBLISHED')) {
+      return error.facts as unknown as Place & { readonly offset: Offset }
+    }
+    if (!isMillraceError(error, 'HANDLER_FAILED')) return undefined
+    return this.#world.recorder.log.find(({ topic, event }) => event.id === id && !isInternalTopic(topic))
   }
 }

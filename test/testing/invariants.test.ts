@@ -283,6 +283,18 @@ describe('once is stable', () => {
   })
 })
 
+describe('waiting ends when handled', () => {
+  it('fails when a publisher was told so before a handler had completed its event', () => {
+    const { history } = soundHistory()
+    const judged = (handledAt: number) => ({
+      ...history,
+      acknowledged: history.acknowledged.slice(1, 2).map((event) => ({ ...event, handledAt })),
+    })
+    expect(invariants['waiting ends when handled']?.(judged(history.log.length))).toEqual([])
+    expect(invariants['waiting ends when handled']?.(judged(4))).toHaveLength(1)
+  })
+})
+
 describe('parked keys are drained', () => {
   const rule = invariants['parked keys are drained']
   const parked = { handler: 'pack', topic: 'shop', key: 'k', first: 0, last: 2 }

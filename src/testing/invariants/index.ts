@@ -10,6 +10,7 @@ import { onceStable } from './once-stable.ts'
 import { oneAtATime } from './one-at-a-time.ts'
 import { parkedKeysDrained } from './parked-keys-drained.ts'
 import { stateFollowsEffects } from './state-follows-effects.ts'
+import { waitingEndsWhenHandled } from './waiting-ends-when-handled.ts'
 
 /** What must hold for every history, by the rule's name. */
 export const invariants: Readonly<Record<string, Invariant>> = {
@@ -24,4 +25,5 @@ export const invariants: Readonly<Record<string, Invariant>> = {
   'cursors stay behind effects': cursorsBehindEffects,
   'once is stable': onceStable,
   'parked keys are drained': parkedKeysDrained,
+  'waiting ends when handled': waitingEndsWhenHandled,
 }
