@@ -21,7 +21,11 @@ describe('LMDB answers as the memory engine does, also when its process is kille
 })
 
 function report(seed: number, difference: string, steps: readonly Step[]): string {
-  const lines = steps.map((step) => JSON.stringify(step).replaceAll(/x{9,}/g, 'x…'))
+  const lines = steps.map((step) =>
+    JSON.stringify(step)
+      .replaceAll(/x{9,}/g, 'x…')
+      .replaceAll(/(long)+/g, 'long…'),
+  )
   return `${difference}
 Replay it: DIFFERENTIAL_SEED=${seed} npx vitest run test/engines/differential.int.test.ts
 The shortest course found that differs:

@@ -116,21 +116,22 @@ class Course {
       -1,
       ...[...answers].filter(([, answer]) => 'gave' in answer).map(([call]) => call),
     )
-    let missing: string | undefined
-    for (const [index, call] of bound.entries()) {
+    let unexplained: string | undefined
+    for (let index = 0; ; index += 1) {
       if (index > promised) {
         const differs = difference(`what the calls up to ${promised} leave`, await model.snapshot(), found)
         if (differs === undefined) break
-        missing ??= differs
+        // What is told is what those leave that must be there, if no later ones explain it.
+        unexplained ??= differs
       }
+      const call = bound[index]
+      if (call === undefined) return unexplained
       const expected = await call()
       const given = answers.get(index)
       if (given === undefined || isLaterStart(calls[index], expected, given)) continue
       const differs = difference(`the answer of call ${index}`, expected, given)
       if (differs !== undefined) return differs
     }
-    if (!same(await model.snapshot(), found))
-      return `${missing ?? ''}\n  and the calls after those do not explain it`
     await this.#model.reopen()
     return undefined
   }

@@ -1,6 +1,7 @@
 import { flushCompileCache } from 'node:module'
 import { openLmdb } from '../../../src/engines/lmdb/lmdb-engine.ts'
 import { ManualRuntime } from '../../../src/testing/manual-runtime.ts'
+import { turn } from '../../../src/testing/turn.ts'
 import { type Answer, Driver } from './driver.ts'
 import { type Call, deduplicationWindowMs, type Operation, partitions } from './operations.ts'
 
@@ -63,9 +64,8 @@ async function fly(calls: readonly Call[]): Promise<void> {
   for (const { operation } of calls) bound.push(await opened().bind(operation))
   const answers: Promise<void>[] = []
   for (const [index, make] of bound.entries()) {
-    for (let turn = 0; turn < (calls[index]?.turns ?? 0); turn += 1) {
-      await new Promise((resolve) => setImmediate(resolve))
-    }
+    const turns = calls[index]?.turns ?? 0
+    for (let passed = 0; passed < turns; passed += 1) await turn()
     answers.push(make().then((answer) => say({ kind: 'answer', call: index, answer })))
   }
   await Promise.all(answers)

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { turn } from '../../../src/testing/turn.ts'
 import type { Answer } from './driver.ts'
 import type { Reply, Request } from './engine-process.ts'
 import type { Call, Moment } from './operations.ts'
@@ -72,7 +73,7 @@ export class LmdbProcess {
     })
     this.#send({ kind: 'fly', nowMs, calls })
     if ('answers' in moment) await come
-    else for (let turn = 0; turn < moment.turns && !over; turn += 1) await nextTurn()
+    else for (let passed = 0; passed < moment.turns && !over; passed += 1) await turn()
     if (broken !== undefined) throw new Error(broken)
     await this.kill()
     return answers
@@ -88,8 +89,4 @@ export class LmdbProcess {
     if (this.#over) this.#hear({ kind: 'broken', reason: 'the process has ended' })
     else this.#child.send(request)
   }
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
 }

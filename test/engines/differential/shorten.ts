@@ -4,7 +4,7 @@ import type { Step } from './operations.ts'
 export type Run = (steps: readonly Step[]) => Promise<string | undefined>
 
 /** Leaves out steps, and calls of steps, that a difference does not need. Runs at most `budget` times. */
-export async function shorten(steps: readonly Step[], run: Run, budget = 40): Promise<readonly Step[]> {
+export async function shorten(steps: readonly Step[], run: Run, budget = 80): Promise<readonly Step[]> {
   let left = budget
   const differs = async (candidate: readonly Step[]) => {
     left -= 1
