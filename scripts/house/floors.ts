@@ -24,7 +24,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   '(package)': [...upToFourth, 'engines', 'app'],
 }
 
-/** Client libraries, and the one engine that may import each. */
+/** Client libraries, and the one engine that may import each; benchmarks may too, to stand beside them. */
 const clients: readonly (readonly [RegExp, string])[] = [
   [/^lmdb(\/|$)/, 'lmdb'],
   [/^@nats-io\//, 'nats'],
@@ -93,7 +93,7 @@ function checkLiteral(from: PlaceInTree, reference: ModuleReference): string | u
 
 function checkClient(from: PlaceInTree, specifier = ''): string | undefined {
   const owner = clients.find(([pattern]) => pattern.test(specifier))?.[1]
-  if (owner === undefined || from.engine === owner) return undefined
+  if (owner === undefined || from.engine === owner || from.top === 'bench') return undefined
   return `only src/engines/${owner} imports '${specifier}'`
 }
 

@@ -14,7 +14,7 @@
  *   either nothing was appended or, where `capabilities.atomicAppend` is false, a prefix of the entries was.
  * - Appends of one process to one place are ordered as they were called.
  * - Where `capabilities.appendDeduplicates`, an entry with a `deduplicationId` that its topic has stored within the
- *   window, by the times of the entries, is not stored again: the answer is the first record's place with
+ *   window is not stored again: the answer is the first record's place with
  *   `duplicate: true`, and never before that record is durable. The same id with other content (see `same-event.ts`) is
  *   `ID_REUSED` for as long as the first record can be read, and then nothing of the call is appended. This holds within
  *   one call, for the appends of a commit, and after a restart too. Where not, every entry is stored.
@@ -233,7 +233,7 @@ export interface LogEngine {
 export interface EngineOptions {
   /** The partition count of a log that is created by this opening; 16 unless given. An existing log keeps its own. */
   readonly partitions?: number
-  /** How long a `deduplicationId` is remembered, in milliseconds; 10 minutes unless given. */
+  /** How long a `deduplicationId` is remembered by the engine's clock, in milliseconds; 10 minutes unless given. */
   readonly deduplicationWindowMs?: number
   /** How many ids are remembered at most; 5 million unless given. */
   readonly deduplicationMaxIds?: number
