@@ -32,6 +32,8 @@ export const delayedType = 'millrace.delayed'
 const internalHandlers = { delayed: '$delayed', redrives: '$redrives' } as const
 /** What is still needed of the log is told to the engine after so many cursors moved, or after so long. */
 const needsRules = { marks: 1_024, intervalMs: 60_000 } as const
+/** How long internal records are kept once they are done: long enough to look at, in milliseconds. */
+const keepInternalMs = 24 * 60 * 60 * 1000
 
 /**
  * One claim at work: reads the topics of the group's handlers, runs the handlers, and commits cursors, state and appended
@@ -52,6 +54,8 @@ export class PartitionProcessor {
   #unreadTopics: readonly string[] = []
   #marks = 0
   #needsToldMs = Number.NEGATIVE_INFINITY
+  /** The next commit to be acknowledged tells what is needed, so that internal topics may be trimmed behind it. */
+  #trims = false
   #started = false
   #failed = false
 
@@ -331,6 +335,7 @@ export class PartitionProcessor {
     if (!isTime || !all) return { puts, needs: {} }
     this.#marks = 0
     this.#needsToldMs = nowMs
+    this.#trims = true
     return { puts, needs: this.#needs() }
   }
 
@@ -355,8 +360,23 @@ export class PartitionProcessor {
   ): void {
     this.#tools.cache.remember(change.entries, appended)
     this.#timers?.committed(change.keys)
+    if (this.#trims) this.#tools.runtime.spawn('trim of internal topics', () => this.#trimInternal())
+    this.#trims = false
     this.#changed()
     this.#tools.progressed()
+  }
+
+  /** What is delayed, fired or redriven needs no history: this group alone reads it. Dead letters are kept. */
+  async #trimInternal(): Promise<void> {
+    const { internal, runtime, engine, logger } = this.#tools
+    try {
+      for (const topic of [internal.delayed, internal.ticks, internal.redrives]) {
+        await engine.trim(this.#place(topic), { beforeTimeMs: runtime.now() - keepInternalMs })
+      }
+    } catch (error) {
+      if (!this.#stopReading.signal.aborted)
+        logger.warn({ err: error }, 'internal topics could not be trimmed')
+    }
   }
 
   /** There may be room to read, or an earlier time to wait for. */

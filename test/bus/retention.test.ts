@@ -118,3 +118,19 @@ describe('retention', () => {
     expect(b.state('parked/').size).toBe(0)
   })
 })
+
+describe('internal records', () => {
+  it('of delayed events go a day after they are done', async () => {
+    const b = bench()
+    const day = 24 * 60 * minute
+    const process = await b.start()
+    for (const n of upTo(3)) await process.publish(Counted, { key: 'a', n }, { delay: second })
+    await b.pass(minute, second)
+    await b.pass(day, minute)
+    await process.publish(Counted, { key: 'a', n: 4 }, { delay: second })
+    await b.pass(minute, second)
+    const engine = openMemory({ runtime: b.runtime, log: b.log })
+    const { start } = await engine.bounds({ topic: `millrace.${shop}.delayed`, partition: 0 })
+    expect(start).toBe(3)
+  })
+})
