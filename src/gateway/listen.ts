@@ -59,7 +59,11 @@ async function close(server: GatewayServer, options: ListenOptions): Promise<voi
   )
   const timedOut = await Promise.race([finished.then(() => false), late])
   waiting.abort()
-  if (timedOut) server.room.cutOff()
+  if (timedOut) {
+    server.room.cutOff()
+    // Connections on which no request was ever sent are neither in the room nor closed as idle ones are.
+    server.fastify.server.closeAllConnections()
+  }
   await finished
 }
 

@@ -4,6 +4,7 @@ import { isInternalTopic } from '../bus/internal-topics.ts'
 import { readEvents } from './event-page.ts'
 import { eventsOf } from './http-events.ts'
 import { defaultDrainMs, type Listening, listen } from './listen.ts'
+import { LiveEvents } from './live/live-events.ts'
 import { checkListenHost, checkRequestHost } from './loopback.ts'
 import { parameters } from './parameters.ts'
 import { retryAfterSeconds } from './problem.ts'
@@ -54,6 +55,7 @@ export async function servePlatform(running: RunningApp, options: PlatformOption
   const server = await createServer({ running, maxBodyBytes, methodsOf })
   server.fastify.addHook('onRequest', async (request) => checkRequestHost(request.headers.host))
   addRoutes(server.fastify, running)
+  addLiveEvents(server.fastify, running)
   return listen(server, { running, host, port, drainMs })
 }
 
@@ -67,7 +69,20 @@ function addRoutes(fastify: FastifyInstance, running: RunningApp): void {
   }
 }
 
+const livePath = '/events/live'
+
+function addLiveEvents(fastify: FastifyInstance, running: RunningApp): void {
+  const live = new LiveEvents(running)
+  fastify.addHook('preClose', async () => live.close())
+  fastify.route({
+    method: [...withHead('GET')],
+    url: livePath,
+    handler: (request, reply) => live.answer(request, reply),
+  })
+}
+
 function methodsOf(path: string): readonly string[] {
+  if (path === livePath) return withHead('GET')
   return routes.filter((route) => route.path === path).flatMap(({ method }) => withHead(method))
 }
 
