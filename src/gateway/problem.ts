@@ -16,8 +16,9 @@ export interface Problem {
   readonly facts?: Readonly<Record<string, unknown>>
 }
 
-/** The problem details of an error. */
+/** The problem details of an error, without the stacks that its facts may hold: those are for the log of the process. */
 export function problemOf(error: MillraceError): Problem {
+  const facts = withoutStacks(error.facts)
   return {
     type: `urn:millrace:error:${error.code}`,
     title: titleOf(error.code),
@@ -26,8 +27,12 @@ export function problemOf(error: MillraceError): Problem {
     code: error.code,
     ...(error.where === undefined ? {} : { where: error.where }),
     ...(error.fix === undefined ? {} : { fix: error.fix }),
-    ...(Object.keys(error.facts).length === 0 ? {} : { facts: error.facts }),
+    ...(Object.keys(facts).length === 0 ? {} : { facts }),
   }
+}
+
+function withoutStacks(facts: MillraceError['facts']): Readonly<Record<string, unknown>> {
+  return JSON.parse(JSON.stringify(facts, (name, value) => (name === 'stack' ? undefined : value)))
 }
 
 /** The seconds of `Retry-After` for a status that asks the caller to come back; undefined for others. */

@@ -101,7 +101,7 @@ function notFound(request: FastifyRequest, reply: FastifyReply, options: ServerO
   reply.header('allow', methods.join(', '))
   return new MillraceError('METHOD_NOT_ALLOWED', `'${path}' does not take ${request.method}.`, {
     where: 'method',
-    fix: `Use ${methods.join(' or ')}.`,
+    fix: `Use ${methods.filter((method) => method !== 'HEAD').join(' or ')}.`,
   })
 }
 

@@ -265,6 +265,7 @@ describe('what is refused', () => {
       status: 405,
       code: 'METHOD_NOT_ALLOWED',
       where: 'method',
+      fix: `Use ${allow.replace('HEAD, ', '').replace(', ', ' or ')}.`,
     })
   })
 
@@ -282,6 +283,17 @@ describe('what is refused', () => {
       fix: 'Use an IATA code.',
     })
     expect(lines).toEqual([])
+  })
+
+  test('stacks in the facts of an error stay in the process', async () => {
+    const error = { name: 'Error', message: 'no printer', stack: 'Error: no printer\n    at /home/me/app.ts' }
+    const { at } = await serve([
+      http.get('/', {}, () => {
+        throw new MillraceError('HANDLER_FAILED', 'It gave up.', { facts: { handler: 'label', error } })
+      }),
+    ])
+    const answered = (await (await fetch(`${at.url}/`)).json()) as { readonly facts: unknown }
+    expect(answered.facts).toEqual({ handler: 'label', error: { name: 'Error', message: 'no printer' } })
   })
 
   test('anything else that it throws is 500, told to the log alone', async () => {
