@@ -39,6 +39,12 @@ async function offsetOf({ engine }: RunningApp, at: Place, from: string | undefi
   const timeMs = from !== undefined && isRfc3339(from) ? Date.parse(from) : Number.NaN
   if (!Number.isNaN(timeMs)) return engine.offsetAt(at, timeMs)
   const { start } = await engine.bounds(at)
+  if (from !== undefined && !/^\d+$/.test(from)) {
+    throw new MillraceError('REQUEST_INVALID', `The parameter 'from' is no place to begin: '${from}'.`, {
+      where: 'query from',
+      fix: 'Send an offset, or a time such as 2026-01-31T08:00:00Z.',
+    })
+  }
   return integer(from, 'from', { least: 0, most: Number.MAX_SAFE_INTEGER, otherwise: start })
 }
 

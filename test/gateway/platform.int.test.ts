@@ -72,6 +72,7 @@ describe('reading', () => {
     ['?topic=shop&partition=4', 400, 'REQUEST_INVALID', 'query partition'],
     ['?topic=shop&partition=x', 400, 'REQUEST_INVALID', 'query partition'],
     ['?topic=shop&partition=0&from=-1', 400, 'REQUEST_INVALID', 'query from'],
+    ['?topic=shop&partition=0&from=yesterday', 400, 'REQUEST_INVALID', 'query from'],
     ['?topic=shop&partition=0&limit=0', 400, 'REQUEST_INVALID', 'query limit'],
     ['?topic=shop&partition=0&limit=1001', 400, 'REQUEST_INVALID', 'query limit'],
     ['?topic=shop&topic=shop&partition=0', 400, 'REQUEST_INVALID', 'query topic'],
