@@ -4,7 +4,7 @@ import { encodeEvent } from '../core/event-codec.ts'
 import type { Runtime } from '../core/runtime.ts'
 import type { Appended, LogEngine } from '../log/port.ts'
 import type { Admitted, Door, EventAttributes } from './door.ts'
-import { ingestProgressedType, ingestTopic } from './internal-topics.ts'
+import { ingestProgressedType, ingestTopic, isInternalTopic } from './internal-topics.ts'
 import type { RecordCache } from './record-cache.ts'
 import type { Waiter } from './waiting-publishers.ts'
 
@@ -180,10 +180,11 @@ export class Publisher {
 
   async #checkTopic(topic: string): Promise<void> {
     const topics = await this.#options.engine.listTopics()
-    if (topics.some(({ name }) => name === topic)) return
-    throw new MillraceError('TOPIC_UNKNOWN', `There is no topic '${topic}'.`, {
+    const names = topics.map(({ name }) => name).filter((name) => !isInternalTopic(name))
+    if (names.includes(topic)) return
+    throw new MillraceError('TOPIC_UNKNOWN', `There is no topic '${topic}' to publish to.`, {
       where: 'topic',
-      fix: `Use one of: ${topics.map(({ name }) => name).join(', ')}.`,
+      fix: `Use one of: ${names.join(', ')}.`,
     })
   }
 }

@@ -419,6 +419,12 @@ describe('bad input is refused with a code, a place and what to do', () => {
     expect(answered).toMatchObject({ status: 404, code: 'TOPIC_UNKNOWN', where: 'topic' })
   })
 
+  test("Millrace's own topics, which take nothing from outside and are not offered", async () => {
+    const { at } = await serveShop()
+    const answered = await problem(await structured(at, attributes, '?topic=millrace.shop.delayed'))
+    expect(answered).toMatchObject({ status: 404, code: 'TOPIC_UNKNOWN', fix: 'Use one of: notes, shop.' })
+  })
+
   test('an unknown parameter', async () => {
     const { at } = await serveShop()
     const answered = await problem(await structured(at, attributes, '?topics=shop'))
