@@ -1,7 +1,8 @@
 import type { Readable } from 'node:stream'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { App } from '../app/app.ts'
-import { MillraceError } from '../core/errors.ts'
+import { MillraceError, messageOf } from '../core/errors.ts'
+import { checkTopicName } from '../core/event.ts'
 import type { Runtime } from '../core/runtime.ts'
 import { openAccess } from './access/open.ts'
 import type { LogAccess } from './access/port.ts'
@@ -29,10 +30,11 @@ export function withAccessOptions(command: Command): Command {
 }
 
 /** Adds the options that every command has. */
-export function withCommonOptions(command: Command): Command {
-  return command
-    .option('--json', 'write results and errors as JSON')
-    .option('--verbose', 'show the stack and the cause of an error')
+export function withCommonOptions(
+  command: Command,
+  verbose = 'show the stack and the cause of an error',
+): Command {
+  return command.option('--json', 'write results and errors as JSON').option('--verbose', verbose)
 }
 
 /** Reaches the log, works with it, and lets go of it however that ends. */
@@ -56,6 +58,19 @@ export function wholeNumber(least: number, most: number): (text: string) => numb
     const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
     if (value >= least && value <= most) return value
     throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`)
+  }
+}
+
+/** Reads the value of `--topic` of a command that appends: a name that a topic of a user can have. */
+export function topicName(text: string): string {
+  try {
+    return checkTopicName(text)
+  } catch (error) {
+    throw misuse(
+      `${messageOf(error)}.`,
+      '--topic',
+      "Name a topic such as 'shop'; `millrace inspect` lists them.",
+    )
   }
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { relative, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { type App, isApp } from '../app/app.ts'
@@ -17,8 +17,10 @@ export interface LoadedApp {
  */
 export async function loadApp(file: string): Promise<LoadedApp> {
   const path = resolve(file)
-  if (!existsSync(path)) {
-    throw new MillraceError('APP_LOAD_FAILED', 'There is no such file.', {
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (!found?.isFile()) {
+    const what = found === undefined ? 'There is no such file.' : 'This is no file.'
+    throw new MillraceError('APP_LOAD_FAILED', what, {
       where: file,
       fix: 'Give the path of the file whose default export is the application.',
     })
@@ -51,10 +53,22 @@ async function importFile(path: string, file: string): Promise<Record<string, un
     }
     throw new MillraceError('APP_LOAD_FAILED', `The file cannot be loaded: ${firstLine(messageOf(cause))}.`, {
       where: place ?? file,
-      fix: 'Correct it; --verbose shows the stack.',
+      fix: fixOf(cause),
       cause,
     })
   }
+}
+
+/** What to do where Node.js itself refuses the file, which is what a first project meets. */
+function fixOf(cause: unknown): string {
+  const code = (cause as { readonly code?: unknown } | null)?.code
+  if (code === 'ERR_UNKNOWN_FILE_EXTENSION' && !process.features.typescript) {
+    return `Run it with Node.js 24 or later: this is ${process.version}, which does not take TypeScript.`
+  }
+  if (cause instanceof SyntaxError && cause.message.includes('import statement outside a module')) {
+    return `Write "type": "module" into the nearest package.json: npm pkg set type=module.`
+  }
+  return 'Correct it; --verbose shows the stack.'
 }
 
 function firstLine(text: string): string {

@@ -58,7 +58,7 @@ export class Output {
     this.#report('error', 'red', error)
   }
 
-  /** Reports what went wrong with a part, where the command goes on. */
+  /** Reports what went wrong with a part, an error or a text, where the command goes on. */
   warning(error: unknown): void {
     this.#report('warning', 'yellow', error)
   }
@@ -80,6 +80,7 @@ export class Output {
 
 /** An error on one line: its code, what was wrong, where, and what to do. */
 export function errorLine(error: unknown): string {
+  if (typeof error === 'string') return oneLine(error)
   if (!(error instanceof MillraceError)) return oneLine(`${nameOf(error)}: ${messageOf(error)}`)
   const where = error.where === undefined ? '' : ` (${error.where})`
   const fix = error.fix === undefined ? '' : ` ${error.fix}`

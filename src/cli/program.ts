@@ -1,9 +1,11 @@
+import { readFileSync } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { Command, CommanderError } from 'commander'
 import { isMillraceError, type MillraceError } from '../core/errors.ts'
 import type { Runtime } from '../core/runtime.ts'
 import { type CommandContext, misuse } from './command.ts'
 import { addIngest } from './commands/ingest.ts'
+import { addInit } from './commands/init.ts'
 import { addInspect } from './commands/inspect.ts'
 import { addPublish } from './commands/publish.ts'
 import { addStart } from './commands/start.ts'
@@ -52,6 +54,7 @@ function program(context: CommandContext): Command {
   const { output } = context
   const root = new Command('millrace')
     .description('Event-driven applications on a durable embedded log.')
+    .version(version(), '--version', 'show the version')
     .configureOutput({
       writeOut: (text) => output.stdout.write(text),
       writeErr: (text) => output.stderr.write(text),
@@ -59,8 +62,14 @@ function program(context: CommandContext): Command {
     })
     .exitOverride()
     .helpCommand(true)
-  for (const add of [addStart, addPublish, addIngest, addTail, addInspect]) add(root, () => context)
+  for (const add of [addInit, addStart, addPublish, addIngest, addTail, addInspect]) add(root, () => context)
   return root
+}
+
+/** The manifest is two folders up, in the sources and as built. */
+function version(): string {
+  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(manifest) as { readonly version: string }).version
 }
 
 function commandError(error: CommanderError): MillraceError {

@@ -52,6 +52,9 @@ describe('publish', () => {
     await writeFile(place.path('order.json'), '{"n":3}')
     const { code } = await place.run(['publish', 'shop.order.placed', '--data', '@order.json', ...url])
     expect(code).toBe(0)
+    const missing = await place.run(['publish', 'shop.order.placed', '--data', '@nowhere.json', ...url])
+    expect(missing.code).toBe(1)
+    expect(missing.stderr).toMatch(/^error: FILE_UNREADABLE: .*there is no such file\. \(nowhere\.json\)/)
   })
 })
 
@@ -85,7 +88,7 @@ describe('ingest', () => {
     await writeFile(file, `{"n":8000}\n{"n":"8001"}\n{"n":8002}\nnot json\n{"n":8004}\n`)
     const stopped = await place.run(['ingest', file, ...type, ...url])
     expect(stopped).toMatchObject({ code: 1, stdout: '' })
-    expect(stopped.stderr).toMatch(/^error: DATA_INVALID: .*line 2, data\.n.*--on-error skip\.\n$/)
+    expect(stopped.stderr).toMatch(/^error: DATA_INVALID: .*faulty, line 2, data\.n.*--on-error skip\.\n$/)
     const skipping = ['ingest', file, ...type, '--on-error', 'skip', '--json', ...url]
     const skipped = await place.run(skipping)
     expect(skipped.code).toBe(0)
@@ -101,7 +104,9 @@ describe('ingest', () => {
     const args = ['ingest', '-', '--type', 'shop.unknown', '--on-error', 'skip', ...url]
     const { code, stderr } = await place.run(args, { input: lines(0, 3) })
     expect(code).toBe(1)
-    expect(stderr.trim().split('\n')).toEqual([expect.stringMatching(/^error: EVENT_TYPE_UNKNOWN: /)])
+    expect(stderr.trim().split('\n')).toEqual([
+      expect.stringMatching(/^error: EVENT_TYPE_UNKNOWN: .*\(--type\)/),
+    ])
   })
 
   test('broken gzip and missing files are FILE_UNREADABLE', async () => {
@@ -116,6 +121,12 @@ describe('ingest', () => {
 })
 
 describe('tail', () => {
+  test('says so when there is nothing to show', async () => {
+    const { code, stdout, stderr } = await place.run(['tail', '--from', '2099-01-01', ...url])
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '' })
+    expect(stderr).toBe(`There are no records from there on in ${shop.urls.platform}.\n`)
+  })
+
   test('with --json writes a line for each record, with its place and its event', async () => {
     const tailed = await place.run(['tail', '--limit', '3', '--json', ...url])
     const records = jsonLines(tailed)

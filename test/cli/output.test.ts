@@ -23,7 +23,7 @@ function outputOf(options: { readonly json?: boolean; readonly verbose?: boolean
 test('an error is one line: code, message, where, fix', () => {
   expect(errorLine(error)).toBe('DATA_INVALID: It does not match. (data.n) Send a number.')
   expect(errorLine(new TypeError('wrong'))).toBe('TypeError: wrong')
-  expect(errorLine('thrown text')).toBe('Error: thrown text')
+  expect(errorLine('thrown text')).toBe('thrown text')
 })
 
 test('off a terminal nothing is coloured', () => {

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { PassThrough, Readable } from 'node:stream'
 import { describe, expect, test } from 'vitest'
 import { run } from '../../src/cli/program.ts'
@@ -23,6 +24,10 @@ describe('the command line', () => {
     [['publish', 'a.b']],
     [['publish', 'a.b', '--data', '1', '--source', 'no uri']],
     [['publish', 'a.b', '--data', '1', '--time', 'soon']],
+    [['publish', 'a.b', '--data', '1', '--topic', 'no topic']],
+    [['publish', 'a.b', '--data', '1', '--topic', 'millrace.shop.ticks', '--create-topic']],
+    [['ingest', 'x', '--type', 'a.b', '--topic', 'millrace.shop.ticks']],
+    [['ingest', 'x', '--type', 'a.b', '--source', 'no uri']],
     [['tail', '--from', 'soon']],
     [['tail', '--from', '7']],
     [['tail', '--limit', '0']],
@@ -36,6 +41,19 @@ describe('the command line', () => {
     const ended = await runHere(args)
     expect(ended).toMatchObject({ code: 2, stdout: '' })
     expect(ended.stderr).toMatch(/^error: COMMAND_INVALID: [^\n]+\n$/)
+  })
+
+  test('a refused attribute names the option that gave it', async () => {
+    const publish = ['publish', 'a.b', '--data', '1', '--log', 'memory:']
+    const long = await runHere([...publish, '--key', 'k'.repeat(513)])
+    expect(long.stderr).toMatch(/^error: KEY_TOO_LONG: .*\(--key\)/)
+    const odd = await runHere([...publish, '--source', 'no uri'])
+    expect(odd.stderr).toMatch(/\(--source\)/)
+  })
+
+  test('--version shows the version of the package', async () => {
+    const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { readonly version: string }
+    expect(await runHere(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' })
   })
 
   test('misuse with --json is one object on standard error', async () => {

@@ -66,6 +66,26 @@ describe('start', () => {
     expect(stderr).toBe('error: Error: main gave up\n')
   })
 
+  test('tells on the terminal what a route threw, and the caller nothing of it', async () => {
+    const child = place.spawn(
+      ['start', shopFile, '--log', 'memory:', '--port', '0', '--platform-port', '0'],
+      {},
+    )
+    let [stdout, stderr] = ['', '']
+    child.stdout?.on('data', (chunk: Uint8Array) => {
+      stdout += Buffer.from(chunk).toString()
+    })
+    child.stderr?.on('data', (chunk: Uint8Array) => {
+      stderr += Buffer.from(chunk).toString()
+    })
+    await expect.poll(() => stdout, { timeout: 10_000 }).toContain('handlers  count')
+    const [, routes] = /routes {4}(\S+)/.exec(stdout) ?? []
+    const answer = await fetch(`${routes}/broken`)
+    expect(await answer.text()).not.toContain('no printer')
+    const line = `warning: A request failed. Error: no printer { method: 'GET', url: '/broken' }\n`
+    await expect.poll(() => stderr).toBe(line)
+  })
+
   test('a port that is taken is PORT_IN_USE', async () => {
     const other = createServer().listen(0, '127.0.0.1')
     await once(other, 'listening')
@@ -75,7 +95,7 @@ describe('start', () => {
     expect(ended).toMatchObject({
       code: 1,
       stdout: '',
-      stderr: expect.stringMatching(/^error: PORT_IN_USE: /),
+      stderr: expect.stringMatching(/^error: PORT_IN_USE: .*--platform-port\.\n$/),
     })
   })
 })
@@ -92,6 +112,18 @@ describe('the file of an application', () => {
     const { code, stderr } = await place.run(['start', 'bad.ts', '--log', 'memory:'])
     expect(code).toBe(1)
     expect(stderr).toMatch(new RegExp(`^error: APP_LOAD_FAILED: .*${message}.*\\n$`))
+  })
+
+  test('that Node.js takes for CommonJS is told how it becomes a module', async () => {
+    await writeFile(place.path('package.json'), '{"type":"commonjs"}')
+    await writeFile(place.path('app.ts'), `import 'node:fs'\nexport default 1\n`)
+    const { stderr } = await place.run(['start', 'app.ts', '--log', 'memory:'])
+    expect(stderr).toMatch(/error: APP_LOAD_FAILED: .*app\.ts:1.* npm pkg set type=module\.\n$/)
+  })
+
+  test('that is a folder is APP_LOAD_FAILED', async () => {
+    const { stderr } = await place.run(['start', '.', '--log', 'memory:'])
+    expect(stderr).toMatch(/^error: APP_LOAD_FAILED: This is no file\. \(\.\)/)
   })
 
   test('that is not there is APP_LOAD_FAILED', async () => {

@@ -56,8 +56,9 @@ export async function listens(url: string, runtime: Pick<Runtime, 'sleep'>): Pro
     await request(`${url.replace(/\/+$/, '')}/health/live`, { signal: asking.signal })
     return true
   } catch (error) {
-    if (error instanceof MillraceError && error.facts.refused === true) return false
-    throw error
+    if (!(error instanceof MillraceError)) throw error
+    if (error.facts.refused === true) return false
+    throw error.code === 'NOT_FOUND' ? noPlatform(url, 'This is no platform port.') : error
   } finally {
     waiting.abort()
     await giveUp
@@ -113,7 +114,11 @@ function problem(url: string, status: number, body: unknown): MillraceError {
       facts: { ...(facts.facts as object | undefined), ...indexOf(text(where)) },
     })
   }
-  return new MillraceError('UNREACHABLE', `The answer (status ${status}) is not one of Millrace.`, {
+  return noPlatform(url, `The answer (status ${status}) is not one of Millrace.`)
+}
+
+function noPlatform(url: string, message: string): MillraceError {
+  return new MillraceError('UNREACHABLE', message, {
     where: url,
     fix: 'Name the platform port of a running application with --url; it is 4400 unless told otherwise.',
   })

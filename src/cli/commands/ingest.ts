@@ -1,9 +1,12 @@
 import type { Command } from 'commander'
+import { parseCloudEvent } from '../../core/cloud-event.ts'
 import { MillraceError } from '../../core/errors.ts'
 import {
   type AccessOptions,
   type CommandContext,
   choice,
+  misuse,
+  topicName,
   wholeNumber,
   withAccess,
   withAccessOptions,
@@ -41,7 +44,7 @@ export function addIngest(program: Command, context: () => CommandContext): void
     .option('--time-field <path>', 'the field that says when it happened; now unless given')
     .option('--subject-field <path>', 'the field that says what it is about')
     .option('--key-field <path>', 'the field that order is kept by, where the event type does not say')
-    .option('--topic <topic>', "a topic other than the event type's")
+    .option('--topic <topic>', "a topic other than the event type's", topicName)
     .addOption(choice('--on-error <what>', 'at a line that is refused', ['stop', 'skip'], 'stop'))
     .option('--max-line-bytes <bytes>', 'the bound of a line', wholeNumber(1, 256 * mebibyte), mebibyte)
     .option('--app <file>', 'the application whose schemas and keys hold, when the log is opened here')
@@ -57,6 +60,7 @@ async function ingestFile(
   context: CommandContext,
 ): Promise<void> {
   const { output, runtime } = context
+  checkMapping(options)
   const source = await openBytes(file, context.standardInput)
   const view = new ProgressView(output, runtime, source)
   const { app } = options
@@ -81,11 +85,21 @@ async function ingestFile(
   })
 }
 
+/** A type or a source that no event can have is wrong for all lines, and the fault of none. */
+function checkMapping({ type = 'any', source = defaultSource }: Mapping): void {
+  try {
+    parseCloudEvent({ specversion: '1.0', id: 'any', type, source }, '')
+  } catch (error) {
+    if (!(error instanceof MillraceError)) throw error
+    throw misuse(error.message, `--${error.where}`, error.fix ?? 'Correct it.')
+  }
+}
+
 async function summarize(output: Output, file: string, counts: IngestCounts): Promise<void> {
   if (output.json) return output.printJson({ file, ...counts })
   const { lines, added, known, skipped } = counts
   await output.print(
-    `${file}: ${lines} lines, ${added} added, ${known} in the log already, ${skipped} refused and skipped`,
+    `${sourceName(file)}: ${lines} lines, ${added} added, ${known} in the log already, ${skipped} refused and skipped`,
   )
 }
 
@@ -95,9 +109,20 @@ function stopped(error: unknown, file: string): unknown {
   const { code, message, where, facts } = error
   if (facts.line !== undefined) {
     const fix = 'Correct the line, or go on without it: --on-error skip.'
-    return new MillraceError(code, message, { where: `${file} ${where}`, fix, cause: error, facts })
+    return new MillraceError(code, message, {
+      where: `${sourceName(file)}, ${where}`,
+      fix,
+      cause: error,
+      facts,
+    })
   }
+  if (code === 'EVENT_TYPE_UNKNOWN')
+    return new MillraceError(code, message, { where: '--type', fix: error.fix, cause: error })
   if (!error.retryable) return error
   const fix = `${error.fix ?? ''} Run the same command again: it goes on where it stopped.`.trim()
   return new MillraceError(code, message, { where, fix, cause: error, facts })
+}
+
+function sourceName(file: string): string {
+  return file === '-' ? 'standard input' : file
 }

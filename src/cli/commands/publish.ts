@@ -1,16 +1,18 @@
 import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { parseCloudEvent } from '../../core/cloud-event.ts'
-import { MillraceError, messageOf } from '../../core/errors.ts'
+import { MillraceError } from '../../core/errors.ts'
 import type { Event } from '../../core/event.ts'
 import {
   type AccessOptions,
   type CommandContext,
   misuse,
+  topicName,
   withAccess,
   withAccessOptions,
   withCommonOptions,
 } from '../command.ts'
+import { unreadable } from '../ingest/bytes.ts'
 import { parseJson } from '../ingest/mapping.ts'
 import { loadApp } from '../load-app.ts'
 
@@ -41,7 +43,7 @@ export function addPublish(program: Command, context: () => CommandContext): voi
     .option('--source <source>', 'where it happened', 'millrace-cli')
     .option('--subject <subject>', 'what it is about')
     .option('--time <time>', 'when it happened (RFC 3339); now unless given')
-    .option('--topic <topic>', "a topic other than the event type's")
+    .option('--topic <topic>', "a topic other than the event type's", topicName)
     .option('--app <file>', 'the application whose schemas and keys hold, when the log is opened here')
     .option('--create-topic', 'create the topic when the log is opened here and has none of that name')
   withCommonOptions(withAccessOptions(command)).action(
@@ -69,11 +71,7 @@ async function readData(data: string, context: CommandContext): Promise<unknown>
   if (!data.startsWith('@')) return parseData(Buffer.from(data), '--data')
   const file = data.slice(1)
   const bytes = await readFile(file).catch((cause: unknown) => {
-    throw new MillraceError('FILE_UNREADABLE', `The file cannot be read: ${messageOf(cause)}.`, {
-      where: file,
-      fix: 'Give the path of a file of JSON after @.',
-      cause,
-    })
+    throw unreadable(file, cause, 'Give the path of a file of JSON after @.')
   })
   return parseData(bytes, file)
 }
@@ -114,7 +112,17 @@ function eventFrom(
   try {
     return parseCloudEvent(fields, '') as Event
   } catch (error) {
-    if (!(error instanceof MillraceError)) throw error
-    throw misuse(error.message, error.where ?? 'event', error.fix ?? 'Correct the option.')
+    throw optionError(error)
   }
+}
+
+const optionsOf: Readonly<Record<string, string>> = { partitionkey: '--key', type: '<type>' }
+
+/** The refusal of an attribute names the option that gave it; an attribute of the wrong form is misuse. */
+function optionError(error: unknown): unknown {
+  if (!(error instanceof MillraceError)) return error
+  const { code, message, where = 'event', fix = 'Correct it.' } = error
+  const option = optionsOf[where] ?? `--${where}`
+  if (code === 'EVENT_INVALID') return misuse(message, option, fix)
+  return new MillraceError(code, message, { where: option, fix, cause: error })
 }

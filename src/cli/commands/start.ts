@@ -1,13 +1,15 @@
+import { inspect } from 'node:util'
 import type { Command } from 'commander'
 import type { App } from '../../app/app.ts'
 import type { MainOptions } from '../../app/main.ts'
 import { defaultLogUrl } from '../../app/open-engine.ts'
 import type { RunningApp } from '../../app/running.ts'
+import { isMillraceError, MillraceError } from '../../core/errors.ts'
 import type { Logger } from '../../core/runtime.ts'
 import type { Listening } from '../../gateway/index.ts'
 import { type CommandContext, wholeNumber, withCommonOptions } from '../command.ts'
 import { type LoadedApp, loadApp } from '../load-app.ts'
-import type { Output } from '../output.ts'
+import { errorLine, type Output } from '../output.ts'
 import { type StopRequest, stopRequest } from '../stop-request.ts'
 
 interface StartCommandOptions {
@@ -27,7 +29,7 @@ export function addStart(program: Command, context: () => CommandContext): void 
     .option('--platform-port <port>', "the platform's port", wholeNumber(0, 65_535), 4400)
     .option('--log <url>', `the log (default: MILLRACE_LOG, else ${defaultLogUrl})`)
     .option('--forget <handler...>', 'drop the pending work of handlers that are no longer there')
-  withCommonOptions(command).action(
+  withCommonOptions(command, 'show the log, and the stack and the cause of an error').action(
     async (file: string, options: StartCommandOptions) => await startFile(file, options, context()),
   )
 }
@@ -61,12 +63,25 @@ async function servePorts(
   ports: Listening[],
 ): Promise<MainOptions['urls']> {
   const { serveApp, servePlatform } = await import('../../gateway/index.ts')
-  const platform = await servePlatform(running, { port: options.platformPort })
+  const { port, platformPort } = options
+  const platform = await atOption('--platform-port', servePlatform(running, { port: platformPort }))
   ports.push(platform)
   if (running.app.routes.length === 0) return { platform: platform.url }
-  const app = await serveApp(running, { port: options.port })
+  const app = await atOption('--port', serveApp(running, { port }))
   ports.push(app)
   return { platform: platform.url, app: app.url }
+}
+
+/** Of two ports that may be in use, tells the option that chooses the other. */
+async function atOption(option: string, listening: Promise<Listening>): Promise<Listening> {
+  try {
+    return await listening
+  } catch (error) {
+    if (!isMillraceError(error, 'PORT_IN_USE')) throw error
+    const { code, message, where, facts } = error
+    const fix = `Stop the other program, or choose another port with ${option}.`
+    throw new MillraceError(code, message, { where, fix, cause: error, facts })
+  }
 }
 
 /** Runs the file's `main`, then waits until the process is told to stop; rejects when `main` fails before that. */
@@ -112,6 +127,14 @@ async function loggerOf(output: Output): Promise<Logger> {
     debug() {},
     info() {},
     warn() {},
-    error: (_fields, message) => output.warning(new Error(message)),
+    error: (fields, message) => output.warning(logLine(fields, message)),
   }
+}
+
+/** A line of the log in words: its message, what went wrong, and what it is about. */
+function logLine(fields: object, message: string): string {
+  const { err, ...about } = fields as Readonly<Record<string, unknown>>
+  const reason = err === undefined ? '' : ` ${errorLine(err)}`
+  if (Object.keys(about).length === 0) return `${message}${reason}`
+  return `${message}${reason} ${inspect(about, { breakLength: Number.POSITIVE_INFINITY })}`
 }

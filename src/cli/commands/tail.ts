@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { MillraceError } from '../../core/errors.ts'
 import { eventToJson } from '../../core/event-codec.ts'
-import type { LogAccess, ShownRecord, TopicView } from '../access/port.ts'
+import type { ShownRecord, TopicView } from '../access/port.ts'
 import {
   type AccessOptions,
   type CommandContext,
@@ -58,11 +58,16 @@ async function tail(options: TailOptions, context: CommandContext): Promise<void
     const reading: Reading = { access, places: placesOf(await access.topics(), topic, partition) }
     const records =
       from === undefined ? newest(reading, limit ?? newestUnlessTold) : mergePlaces(reading, from, limit)
+    let shown = 0
     for await (const record of records) {
       if (context.output.stdout.destroyed) return
       await show(context.output, record)
+      shown += 1
     }
-    noteEmpty(context.output, access, reading)
+    if (shown === 0)
+      context.output.note(
+        `There are no records ${from === undefined ? '' : 'from there on '}in ${access.location}.`,
+      )
   })
 }
 
@@ -118,11 +123,6 @@ function shortened(data: unknown): string {
 /** Text of others must not be able to steer the terminal. */
 function printable(text: string): string {
   return text.replace(/\p{Cc}/gu, '\uFFFD')
-}
-
-function noteEmpty(output: Output, access: LogAccess, { places }: Reading): void {
-  const empty = places.every(({ start, end }) => start === end)
-  if (empty) output.note(`There are no records in ${access.location}.`)
 }
 
 function parseFrom(text: string): From {

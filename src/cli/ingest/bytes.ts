@@ -75,10 +75,14 @@ async function* withReadableErrors(
   }
 }
 
-function unreadable(file: string, cause: unknown): MillraceError {
+const inputFix = "Give the path of a file of JSON lines or of one JSON array, or '-' for standard input."
+
+/** `FILE_UNREADABLE`, with the reason in words. */
+export function unreadable(file: string, cause: unknown, fix = inputFix): MillraceError {
   const code = (cause as { readonly code?: unknown } | null)?.code
   const reasons: Readonly<Record<string, string>> = {
     ENOENT: 'there is no such file',
+    EISDIR: 'it is a folder',
     EACCES: 'this user may not read it',
     Z_DATA_ERROR: 'its gzip data is broken',
     Z_BUF_ERROR: 'its gzip data ends too early',
@@ -86,7 +90,7 @@ function unreadable(file: string, cause: unknown): MillraceError {
   const reason = reasons[String(code)] ?? messageOf(cause)
   return new MillraceError('FILE_UNREADABLE', `The file cannot be read: ${reason}.`, {
     where: file === '-' ? 'standard input' : file,
-    fix: "Give the path of a file of JSON lines or of one JSON array, or '-' for standard input.",
+    fix,
     cause,
   })
 }

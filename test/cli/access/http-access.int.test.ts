@@ -43,6 +43,15 @@ describe('a log over HTTP', () => {
     })
   })
 
+  test('is not had from the port of the application itself', async () => {
+    const url = await serve((_, response) => response.writeHead(404).end('{"code":"NOT_FOUND"}'))
+    await expect(listens(url, new ManualRuntime())).rejects.toMatchObject({
+      code: 'UNREACHABLE',
+      where: url,
+      fix: expect.stringContaining('platform port'),
+    })
+  })
+
   test('gives an error as the process had it, with the index of the event that it is about', async () => {
     const problem = {
       code: 'DATA_INVALID',
