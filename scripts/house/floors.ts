@@ -35,7 +35,7 @@ const clients: readonly (readonly [RegExp, string])[] = [
 /** The engines that need no client and may be imported as they stand. */
 const clientlessEngines = new Set(['memory'])
 
-const publicOnly = new Set(['console', 'examples', 'bench'])
+const publicOnly = new Set(['console', 'examples', 'template', 'bench'])
 
 /** Who may import whom: floors, engines, client libraries and public exports. */
 export function checkFloors(files: readonly SourceFile[]): Finding[] {

@@ -4,8 +4,8 @@ import { type Finding, findingAt, type SourceFile } from './source.ts'
 const rule = 'test-names'
 const testName = /\.(test|int\.test|sim\.test|test-d)\.ts$/
 const looksLikeTest = /\.(test|spec)(-d)?\.[cm]?[jt]sx?$/
-/** Folders under `test/` that mirror a folder beside `src`, or hold what compiles and what does not. */
-const otherFolders = new Set(['bench', 'console', 'docs', 'examples', 'scripts', 'types'])
+/** Folders under `test/` that mirror a folder beside `src`, try the package, or hold what compiles and what does not. */
+const otherFolders = new Set(['bench', 'console', 'docs', 'examples', 'package', 'scripts', 'types'])
 
 /** Tests live in `test/`, are named so that they run, and mirror `src`. */
 export function checkTestNames(files: readonly SourceFile[]): Finding[] {
@@ -18,6 +18,8 @@ export function checkTestNames(files: readonly SourceFile[]): Finding[] {
 
 function problemOf(file: SourceFile, sourceFolders: ReadonlySet<string>): string | undefined {
   const named = testName.test(file.path)
+  // A new application's test is in the template beside the application, where it will be.
+  if (file.path.startsWith('template/')) return undefined
   if (!file.path.startsWith('test/')) {
     return looksLikeTest.test(file.path) ? 'a test belongs in test/' : undefined
   }
