@@ -77,7 +77,7 @@ function listenError(cause: unknown, host: string, port: number): MillraceError 
   }
   return new MillraceError(
     'LISTEN_FAILED',
-    `Cannot listen on port ${port} of ${host}: ${messageOf(cause)}.`,
+    `Cannot listen on port ${port} of ${host}: ${messageOf(cause).replace(/\.+$/, '')}.`,
     {
       ...details,
       fix: 'Choose a host of this machine, and a port from 1024 to 65535.',

@@ -167,6 +167,10 @@ describe('nobody from outside is let in', () => {
     await expect(serveApp(running, { port: 0, host: '192.0.2.1' })).rejects.toMatchObject({
       code: 'LISTEN_FAILED',
     })
+    await expect(serveApp(running, { port: 65_536 })).rejects.toMatchObject({
+      code: 'LISTEN_FAILED',
+      message: expect.stringMatching(/[^.]\.$/),
+    })
   })
 
   test('a port that is taken is PORT_IN_USE', async () => {
