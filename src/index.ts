@@ -15,6 +15,16 @@ export type { RunningApp, StartOptions } from './app/running.ts'
 export { start } from './app/start.ts'
 export type { DeadLetter } from './bus/dead-letter.ts'
 export type {
+  DeadLetterGroup,
+  DeadLetterList,
+  DeadLetterPage,
+  DeadLetterSelection,
+  DeadLetterSummary,
+  DeadLettersAsked,
+  ShownDeadLetter,
+} from './bus/dead-letter-list.ts'
+export type { DeadLetters } from './bus/dead-letters.ts'
+export type {
   EmitOptions,
   EveryOptions,
   From,

@@ -1,3 +1,4 @@
+import type { DeadLetters } from '../bus/dead-letters.ts'
 import type { HandlerDefinition, StateSchemas, StateSnapshot } from '../bus/definitions.ts'
 import type { IncomingEvent, Published, PublishOptions } from '../bus/publisher.ts'
 import type { HandlerStatus } from '../bus/status.ts'
@@ -44,6 +45,8 @@ export interface RunningApp {
     handler: HandlerDefinition<States>,
     key: string,
   ): Promise<StateSnapshot<States>>
+  /** The dead letters that are open: to look at, to hand back to their handlers, to give up. */
+  readonly deadLetters: DeadLetters
   /** What every handler is doing here: lag, in flight, parked, attempts. */
   status(): Promise<readonly HandlerStatus[]>
   /** Whether it takes work: true from the moment `start` resolves until stopping begins. */

@@ -1,4 +1,5 @@
 import { defaultOf } from '../bus/context.ts'
+import { DeadLetters } from '../bus/dead-letters.ts'
 import type { HandlerDefinition, StateSchemas, StateSnapshot } from '../bus/definitions.ts'
 import { Door } from '../bus/door.ts'
 import { GroupProcessor } from '../bus/group-processor.ts'
@@ -54,6 +55,7 @@ class Running implements RunningApp {
   readonly engine: LogEngine
   readonly runtime: Runtime
   readonly logger: Logger
+  readonly deadLetters: DeadLetters
   readonly #options: StartOptions
   readonly #memberId: string
   readonly #door: Door
@@ -97,6 +99,14 @@ class Running implements RunningApp {
       delayedTopic: internalTopics(app.name).delayed,
       ensureTopic: (name) => this.#ensureTopic(name),
       beginWait: (type, topic) => waiting.begin(this.#handlersOf(type, topic)),
+    })
+    this.deadLetters = new DeadLetters({
+      engine,
+      runtime,
+      source: app.name,
+      handlers: new Set(app.handlers.map(({ name }) => name)),
+      groups: [...this.#handlersByGroup().keys()],
+      owned: () => [...this.#groups.values()].flatMap(({ openPartitions }) => openPartitions),
     })
   }
 

@@ -16,6 +16,7 @@ import type {
 import type { Admitted, Door, EventAttributes } from './door.ts'
 import type { PartitionState } from './partition-state.ts'
 import { dueTime } from './publisher.ts'
+import { rememberedKeys } from './remembered.ts'
 import { stateLayout } from './state-layout.ts'
 
 /** What one attempt is about. */
@@ -156,7 +157,11 @@ export class AttemptContext implements HandlerContext {
       await this.#emitInto(effects, await admitted, this.#dueMs[index])
     for (const name of this.#onceNames)
       effects.deletes.push(stateLayout.once(definition.name, topic, offset, name))
-    if (attempt > 1 || redriven) effects.deletes.push(...(await this.#rememberedKeys()))
+    // Earlier attempts may have remembered under names that this one has not used.
+    if (attempt > 1 || redriven) {
+      const place = { handler: definition.name, topic, offset }
+      effects.deletes.push(...(await rememberedKeys(this.#tools.state, place)))
+    }
     return effects
   }
 
@@ -171,14 +176,6 @@ export class AttemptContext implements HandlerContext {
       stateLayout.timer(dueMs, event.id),
       JSON.stringify({ topic: entry.topic, event: text }),
     ])
-  }
-
-  /** What earlier attempts remembered, under names that this one may not have used. */
-  async #rememberedKeys(): Promise<string[]> {
-    const { definition, topic, offset } = this.#subject
-    const prefix = stateLayout.onceOf(definition.name, topic, offset)
-    const found = await this.#tools.state.range(prefix, `${prefix.slice(0, -1)}0`, 1000)
-    return found.map(({ key }) => key)
   }
 
   #attributes(options: EmitOptions): EventAttributes {

@@ -3,6 +3,7 @@ import type { Claim, Membership, Offset, Place } from '../log/port.ts'
 import { Backoff } from './backoff.ts'
 import type { HandlerDefinition } from './definitions.ts'
 import type { GroupTools } from './group-tools.ts'
+import type { OpenPartition } from './open-dead-letters.ts'
 import { PartitionProcessor } from './partition-processor.ts'
 import type { HandlerStatus } from './status.ts'
 import { Wake } from './wake.ts'
@@ -66,6 +67,14 @@ export class GroupProcessor {
   /** The partitions owned here, each with the topics that are read. */
   get owned(): ReadonlyMap<number, readonly string[]> {
     return new Map([...this.#processors].map(([partition, processor]) => [partition, processor.topics]))
+  }
+
+  /** The states of the partitions that are at work here. */
+  get openPartitions(): readonly OpenPartition[] {
+    const { group, internal } = this.#tools
+    return [...this.#processors.values()]
+      .filter((processor) => this.#atWork.has(processor))
+      .map(({ claim: { partition }, state }) => ({ group, partition, internal, state }))
   }
 
   /** Lets running handlers finish, or aborts them when `deadline` aborts, commits and gives up its claims. */

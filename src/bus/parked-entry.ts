@@ -106,6 +106,20 @@ export function failed(
   }
 }
 
+/** Whether the record at `offset` was handed back and is not done yet, or is the one that the entry stands at. */
+export function isPending(entry: ParkedEntry, offset: Offset): boolean {
+  const isHeld = entry.count > 0 && offset >= entry.first && offset <= entry.last
+  return isHeld || entry.redrive?.includes(offset) === true
+}
+
+/** The entry without the pending record at `offset`, behind which a held key goes on; undefined when nothing is left to hold. */
+export function discarded(entry: ParkedEntry, offset: Offset, nowMs: number): ParkedEntry | undefined {
+  const [front, ...others] = entry.redrive ?? []
+  if (front === undefined || !others.includes(offset)) return advanced(entry, offset, nowMs)
+  // What is tried at the front keeps its attempts.
+  return { ...entry, redrive: [front, ...others.filter((other) => other !== offset)] }
+}
+
 /** The entry with a dead letter handed back; at once due. A record that the entry holds already is only made due. */
 export function redriven(entry: ParkedEntry, offset: Offset, nowMs: number): ParkedEntry {
   const due = { attempt: 0, dueMs: nowMs, failures: [] }

@@ -1,15 +1,17 @@
 import { MillraceError } from '../core/errors.ts'
 import type { Event } from '../core/event.ts'
-import type { Entry, Offset } from '../log/port.ts'
+import type { Offset } from '../log/port.ts'
 import type { CursorTracker } from './cursor-tracker.ts'
-import { deadLetterEntry } from './dead-letter.ts'
+import { deadLetterStep } from './dead-letter.ts'
 import type { HandlerDefinition } from './definitions.ts'
 import {
   advanced,
+  discarded,
   errorRecord,
   extended,
   type Failure,
   failed,
+  isPending,
   type ParkedEntry,
   redriven,
 } from './parked-entry.ts'
@@ -89,13 +91,7 @@ export class Parking {
   /** Commits effects together with a parked key's going on behind `offset`, or with its end. */
   advance(parked: ParkedKey, offset: Offset, effects: Step): void {
     const entry = advanced(parked.entry, offset, this.#tools.runtime.now())
-    if (entry !== undefined) {
-      this.#tools.state.stage({ ...effects, puts: [...(effects.puts ?? []), this.#change(parked, entry)] })
-      return
-    }
-    this.#keys.remove(parked)
-    const key = stateLayout.parked(this.#definition.name, parked.topic, parked.key)
-    this.#tools.state.stage({ ...effects, deletes: [...(effects.deletes ?? []), key] })
+    this.#tools.state.stage(this.#replaced(parked, entry, effects))
   }
 
   /** The record at the front of a parked key failed: it is tried again, or goes to the dead letters. */
@@ -110,13 +106,13 @@ export class Parking {
       state.stage({ puts: [this.#change(parked, entry)] })
       return
     }
-    const appends = this.deadLetter(failure, parked.entry.failures)
+    const letter = this.deadLetter(failure, parked.entry.failures)
     if (!this.holds) {
-      this.advance(parked, subject.offset, { appends })
+      this.advance(parked, subject.offset, letter)
       return
     }
     const entry = failed(parked.entry, subject.offset, this.#failureOf(failure), null)
-    state.stage({ puts: [this.#change(parked, entry)], appends })
+    state.stage({ ...letter, puts: [...letter.puts, this.#change(parked, entry)] })
   }
 
   /** Hands a dead letter back: tried before anything of its key that waits. Gives what must be committed for it. */
@@ -134,8 +130,27 @@ export class Parking {
     return { puts: [this.#change(parked, redriven(parked.entry, offset, this.#tools.runtime.now()))] }
   }
 
-  /** The entry of a dead letter, with the whole history of its record, and that of the reply to who waits for it. */
-  deadLetter(failure: FailedAttempt, earlier: readonly Failure[]): Entry[] {
+  /** Whether a dead letter was handed back and is not done yet, or is what its key stands at. */
+  isPending({ topic, key, offset }: Subject): boolean {
+    const parked = this.#keys.get(laneName(topic, key))
+    return parked !== undefined && isPending(parked.entry, offset)
+  }
+
+  /**
+   * Gives up a dead letter for good: a key that is held goes on behind it. Gives what must be committed for it; undefined
+   * while an attempt of its key is running, which may be for it.
+   */
+  discard({ topic, key, offset }: Subject): Step | undefined {
+    const parked = this.#keys.get(laneName(topic, key))
+    if (parked === undefined || !isPending(parked.entry, offset)) return {}
+    if (parked.busy) return undefined
+    parked.ahead = []
+    const entry = discarded(parked.entry, offset, this.#tools.runtime.now())
+    return this.#replaced(parked, entry, {})
+  }
+
+  /** What a dead letter adds to a step: it with the whole history of its record, and the reply to who waits for that. */
+  deadLetter(failure: FailedAttempt, earlier: readonly Failure[]): Required<Pick<Step, 'puts' | 'appends'>> {
     const { partition, runtime, counts } = this.#tools
     const { subject, event, attempt: attempts, error } = failure
     counts.deadLettered += 1
@@ -151,7 +166,8 @@ export class Parking {
       error: cause,
     }
     const reply = { handler: this.#definition.name, outcome: 'dead-lettered' as const, error: cause }
-    return [deadLetterEntry(this.#tools, letter, runtime), ...replyEntries(event, reply, this.#tools)]
+    const { puts, appends } = deadLetterStep(this.#tools, letter, runtime)
+    return { puts, appends: [...appends, ...replyEntries(event, reply, this.#tools)] }
   }
 
   /** Whether a key is held after its attempts are exhausted, until it is redriven. */
@@ -161,6 +177,15 @@ export class Parking {
 
   #failureOf({ attempt, error }: FailedAttempt): Failure {
     return { attempt, atMs: this.#tools.runtime.now(), error: errorRecord(error) }
+  }
+
+  /** Effects together with the new entry of a key, or with its end. */
+  #replaced(parked: ParkedKey, entry: ParkedEntry | undefined, effects: Step): Step {
+    if (entry !== undefined)
+      return { ...effects, puts: [...(effects.puts ?? []), this.#change(parked, entry)] }
+    this.#keys.remove(parked)
+    const key = stateLayout.parked(this.#definition.name, parked.topic, parked.key)
+    return { ...effects, deletes: [...(effects.deletes ?? []), key] }
   }
 
   #change(parked: ParkedKey, entry: ParkedEntry): readonly [string, ParkedEntry] {

@@ -1,12 +1,12 @@
 import { isMillraceError } from '../core/errors.ts'
-import { type Event, maxKeyBytes } from '../core/event.ts'
 import { partitionOf } from '../log/partition.ts'
 import type { Appended, Claim, Entry, Offset, Place } from '../log/port.ts'
 import type { CursorTracker } from './cursor-tracker.ts'
+import { discardType, redriveType, takeRequests } from './dead-letter-requests.ts'
 import type { HandlerDefinition } from './definitions.ts'
 import type { GroupTools } from './group-tools.ts'
 import { dropVanished, loadSubscriptions, newTracker } from './partition-setup.ts'
-import { PartitionState, type Step, type Stored } from './partition-state.ts'
+import { PartitionState, type Stored } from './partition-state.ts'
 import { loadSchedule } from './schedule.ts'
 import { stateLayout } from './state-layout.ts'
 import { StopRegistry } from './stop-registry.ts'
@@ -16,16 +16,6 @@ import type { SubscriptionTools } from './subscription-tools.ts'
 import { delayStep, Timers } from './timers.ts'
 import { type ReaderTools, type RecordSink, readLimits, readRecords, TopicReader } from './topic-reader.ts'
 
-/** The data of a request to hand a dead letter back. */
-export interface RedriveRequest {
-  readonly handler: string
-  readonly topic: string
-  readonly key: string
-  readonly offset: Offset
-}
-
-/** The event type of a {@link RedriveRequest}. */
-export const redriveType = 'millrace.redrive'
 /** The event type that a delayed event waits under. */
 export const delayedType = 'millrace.delayed'
 
@@ -212,13 +202,16 @@ export class PartitionProcessor {
       this.#tools.internal.delayed,
     )
     this.#owners.set(tracker, internalHandlers.delayed)
-    return new InternalSink(delayedType, tracker, this.state, {
-      stepOf: delayStep,
+    return new InternalSink([delayedType], tracker, this.state, {
+      take: (records) => {
+        for (const { event, record, stage } of records) stage(delayStep(event, record))
+      },
       logger: this.#tools.logger,
+      failed: (error) => this.#fail(error),
     })
   }
 
-  /** Requests to hand dead letters back become parked keys that are due. */
+  /** Requests to hand dead letters back become parked keys that are due; discarded ones are forgotten. */
   async #redriveSink(): Promise<InternalSink> {
     const tracker = await newTracker(
       this.#tools,
@@ -228,19 +221,18 @@ export class PartitionProcessor {
       this.#tools.internal.redrives,
     )
     this.#owners.set(tracker, internalHandlers.redrives)
-    const stepOf = (event: Event) => this.#redriveStep(event.data as RedriveRequest)
-    return new InternalSink(redriveType, tracker, this.state, { stepOf, logger: this.#tools.logger })
-  }
-
-  #redriveStep(request: RedriveRequest): Step {
-    const subscription = this.#subscriptions.find(({ definition }) => definition.name === request.handler)
-    if (subscription === undefined || !isRedriveOf(subscription, request)) {
-      this.#tools.logger.warn({ ...request }, 'a redrive names what is not there, and is passed over')
-      return {}
-    }
-    const step = subscription.redrive(request)
-    this.#timers?.notify()
-    return step
+    const { logger } = this.#tools
+    const requestTools = { state: this.state, logger, subscriptions: this.#subscriptions }
+    return new InternalSink([redriveType, discardType], tracker, this.state, {
+      take: async (records) => {
+        await takeRequests(records, requestTools)
+        this.#timers?.notify()
+      },
+      logger,
+      failed: (error) => {
+        if (!this.#stopReading.signal.aborted) this.#fail(error)
+      },
+    })
   }
 
   async #createReaders(internal: readonly InternalSink[]): Promise<readonly TopicReader[]> {
@@ -392,10 +384,4 @@ export class PartitionProcessor {
     this.abandon(error)
     this.#onFailure(error)
   }
-}
-
-/** Whether a request, which anybody can append, names something that the subscription may have had. */
-function isRedriveOf(subscription: Subscription, { topic, key, offset }: RedriveRequest): boolean {
-  const isKey = typeof key === 'string' && key.isWellFormed() && Buffer.byteLength(key) <= maxKeyBytes
-  return isKey && subscription.trackers.has(topic) && Number.isSafeInteger(offset) && offset >= 0
 }

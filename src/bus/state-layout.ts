@@ -7,11 +7,13 @@
  * | `parked/HANDLER/TOPIC/KEY`           | `ParkedEntry`: a key that is being retried or held                  |
  * | `state/HANDLER/CELL/KEY`             | the value of a state cell of a handler for a key                    |
  * | `once/HANDLER/TOPIC/OFFSET/NAME`     | `{ value }`: the remembered result of `ctx.once`, until that is done |
+ * | `dead-letter/HANDLER/TOPIC/PLACE`    | `OpenDeadLetter`: not yet handled by a redrive, nor discarded       |
  * | `timer/DUE/ID`                       | `{ topic, event }`: an event to be appended at DUE                  |
  * | `schedule/HANDLER`                   | `{ pattern, timezone, dueMs }`: the next firing of `every`          |
  *
  * HANDLER, TOPIC and CELL hold no slash, and what may hold one (KEY, NAME) comes last, so no two keys collide. DUE is
- * milliseconds since 1970 in 15 digits, so that timers sort by time. Part of the stored format.
+ * milliseconds since 1970 in 15 digits, so that timers sort by time, and
+ * PLACE is an offset in 16 digits, so that dead letters sort by theirs. Part of the stored format.
  */
 export const stateLayout = {
   subscription: (handler: string, topic: string) => `subscription/${handler}/${topic}`,
@@ -20,6 +22,8 @@ export const stateLayout = {
   once: (handler: string, topic: string, offset: number, name: string) =>
     `${stateLayout.onceOf(handler, topic, offset)}${name}`,
   onceOf: (handler: string, topic: string, offset: number) => `once/${handler}/${topic}/${offset}/`,
+  deadLetter: (handler: string, topic: string, offset: number) =>
+    `dead-letter/${handler}/${topic}/${String(offset).padStart(16, '0')}`,
   timer: (dueMs: number, id: string) => `timer/${dueDigits(dueMs)}/${id}`,
   timersUntil: (dueMs: number) => `timer/${dueDigits(dueMs + 1)}/`,
   schedule: (handler: string) => `schedule/${handler}`,
@@ -35,6 +39,16 @@ function dueDigits(dueMs: number): string {
 /** The time of a timer's key, in milliseconds since 1970. */
 export function dueOfTimer(key: string): number {
   return Number(key.split('/')[1])
+}
+
+/** What the key of an open dead letter names. */
+export function placeOfDeadLetter(key: string): {
+  readonly handler: string
+  readonly topic: string
+  readonly offset: number
+} {
+  const [, handler = '', topic = '', digits = ''] = key.split('/')
+  return { handler, topic, offset: Number(digits) }
 }
 
 /** The end of the range of keys that begin with `prefix`, which ends in a slash: the character after a slash is `0`. */

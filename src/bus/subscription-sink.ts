@@ -54,25 +54,41 @@ export class SubscriptionSink implements RecordSink {
   }
 }
 
-/** Takes internal records: each becomes one step, committed together with its being done. */
+/** An internal record that is to be taken. */
+export interface InternalRecord {
+  readonly event: Event
+  readonly record: LogRecord
+  /** To be called exactly once, with the step that is committed together with the record's being done. */
+  stage(step: Step): void
+}
+
+/** What internal records are taken with. */
+export interface InternalSinkOptions {
+  /** Takes what was read at once, in log order. Nothing more is read until all of it is committed. */
+  take(records: readonly InternalRecord[]): Promise<void> | void
+  readonly logger: Logger
+  /** The partition cannot go on. */
+  failed(error: unknown): void
+}
+
+/** Takes internal records: each becomes one step. */
 export class InternalSink implements RecordSink {
   readonly types: ReadonlySet<string>
   readonly tracker: CursorTracker
   readonly #state: PartitionState
-  readonly #stepOf: (event: Event, record: LogRecord) => Step
-  readonly #logger: Logger
+  readonly #options: InternalSinkOptions
+  #offered: InternalRecord[] = []
 
   constructor(
-    type: string,
+    types: readonly string[],
     tracker: CursorTracker,
     state: PartitionState,
-    options: { readonly stepOf: (event: Event, record: LogRecord) => Step; readonly logger: Logger },
+    options: InternalSinkOptions,
   ) {
-    this.types = new Set([type])
+    this.types = new Set(types)
     this.tracker = tracker
     this.#state = state
-    this.#stepOf = options.stepOf
-    this.#logger = options.logger
+    this.#options = options
   }
 
   get read(): Offset {
@@ -87,14 +103,12 @@ export class InternalSink implements RecordSink {
   offer(record: LogRecord, event: Event): void {
     if (this.tracker.isRecovered(record.offset)) return
     this.tracker.add(record.offset)
-    this.#state.stage({
-      ...this.#stepOf(event, record),
-      done: [{ tracker: this.tracker, offset: record.offset }],
-    })
+    const done = [{ tracker: this.tracker, offset: record.offset }]
+    this.#offered.push({ event, record, stage: (step) => this.#state.stage({ ...step, done }) })
   }
 
   unreadable(offset: Offset, error: unknown): void {
-    this.#logger.error(
+    this.#options.logger.error(
       { err: error, topic: this.tracker.topic, offset },
       'an internal record is damaged and is passed over',
     )
@@ -104,5 +118,11 @@ export class InternalSink implements RecordSink {
     this.tracker.advance(next)
   }
 
-  pump(): void {}
+  pump(): void {
+    const offered = this.#offered
+    this.#offered = []
+    if (offered.length === 0) return
+    const taken = this.#options.take(offered)
+    taken?.catch((error: unknown) => this.#options.failed(error))
+  }
 }

@@ -16,6 +16,7 @@ import type { LogRecord } from './record-cache.ts'
 import { replyEntries } from './replies.ts'
 import { isTerminal, mayRetry, type RetryPolicy, retryPolicy } from './retry.ts'
 import { tickType } from './schedule.ts'
+import { stateLayout } from './state-layout.ts'
 import type { SubscriptionTools } from './subscription-tools.ts'
 
 /** The bounds of what one subscription holds of one partition. */
@@ -115,7 +116,7 @@ export class Subscription {
     if (tracker === undefined || tracker.isRecovered(offset)) return
     tracker.add(offset)
     const failure = { subject: { topic, key: '', offset }, event: undefined, attempt: 0, error }
-    this.#tools.state.stage({ appends: this.#parking.deadLetter(failure, []), done: [{ tracker, offset }] })
+    this.#tools.state.stage({ ...this.#parking.deadLetter(failure, []), done: [{ tracker, offset }] })
   }
 
   /** Hands a dead letter back. Gives what must be committed for it, together with the request's being done. */
@@ -123,6 +124,19 @@ export class Subscription {
     const lane = this.#lanes.get(subject.topic, subject.key)
     if (lane !== undefined) this.#park(lane)
     return this.#parking.redrive(subject)
+  }
+
+  /** Whether a dead letter was handed back and is not done yet, or is what its key stands at. */
+  isPending(subject: Subject): boolean {
+    return this.#parking.isPending(subject)
+  }
+
+  /**
+   * Gives up a dead letter for good. Gives what must be committed for it, together with the request's being done; undefined
+   * while an attempt of its key is running.
+   */
+  discard(subject: Subject): Step | undefined {
+    return this.#parking.discard(subject)
   }
 
   /** When {@link pump} has something to do that only time brings. */
@@ -262,7 +276,7 @@ export class Subscription {
       this.#parking.fail(this.#park(lane), failure)
       return
     }
-    this.#tools.state.stage({ appends: this.#parking.deadLetter(failure, []), done })
+    this.#tools.state.stage({ ...this.#parking.deadLetter(failure, []), done })
     this.#lanes.shift(lane)
   }
 
@@ -273,9 +287,12 @@ export class Subscription {
     attempt: number,
     outcome: Outcome,
   ): void {
-    if (outcome.kind === 'succeeded')
-      this.#parking.advance(parked, subject.offset, this.#answered(event, outcome.effects))
-    else if (outcome.kind === 'failed')
+    if (outcome.kind === 'succeeded') {
+      // Where the record was a dead letter, it is none any more.
+      const open = stateLayout.deadLetter(this.definition.name, subject.topic, subject.offset)
+      const effects = this.#answered(event, outcome.effects)
+      this.#parking.advance(parked, subject.offset, { ...effects, deletes: [...effects.deletes, open] })
+    } else if (outcome.kind === 'failed')
       this.#parking.fail(parked, { subject, event, attempt, error: outcome.error })
   }
 
@@ -329,9 +346,7 @@ export class Subscription {
     }
     const subject = { topic: parked.topic, key: parked.key, offset }
     const failure = { subject, event: undefined, attempt: 0, error }
-    this.#parking.advance(parked, offset, {
-      appends: this.#parking.deadLetter(failure, parked.entry.failures),
-    })
+    this.#parking.advance(parked, offset, this.#parking.deadLetter(failure, parked.entry.failures))
     this.#release(subject)
   }
 

@@ -1,4 +1,4 @@
-import { type RedriveRequest, redriveType } from '../bus/partition-processor.ts'
+import { type RedriveRequest, redriveType } from '../bus/dead-letter-requests.ts'
 import type { Event } from '../core/event.ts'
 import type { Offset } from '../log/port.ts'
 import { type Witness, witnessOf, witnessTopic } from './witness.ts'

@@ -1,7 +1,7 @@
 import type { DeadLetter } from '../bus/dead-letter.ts'
 import { deadLetterType } from '../bus/dead-letter.ts'
+import { type RedriveRequest, redriveType } from '../bus/dead-letter-requests.ts'
 import { internalTopics } from '../bus/internal-topics.ts'
-import { type RedriveRequest, redriveType } from '../bus/partition-processor.ts'
 import { encodeEvent } from '../core/event-codec.ts'
 import type { FaultPlan } from './faults.ts'
 import type { SimulatedProcess, World } from './simulated-process.ts'

@@ -42,7 +42,7 @@ describe('a redrive', () => {
     phase = 'parked'
     await publish(process, 'a', 4, 5)
     await b.quiet()
-    for (const offset of [2, 0, 1]) await b.redrive({ key: 'a', offset })
+    await b.redrive(...[2, 0, 1].map((offset) => ({ key: 'a', offset })))
     phase = 'working'
     await b.settle(process)
     expect(handled).toEqual([1, 2, 3, 4, 5])

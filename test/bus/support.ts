@@ -4,10 +4,10 @@ import { type AnyHandlerDefinition, type AppOptions, app } from '../../src/app/a
 import type { RunningApp, StartOptions } from '../../src/app/running.ts'
 import { start } from '../../src/app/start.ts'
 import type { DeadLetter } from '../../src/bus/dead-letter.ts'
-import type { RedriveRequest } from '../../src/bus/partition-processor.ts'
+import { type RedriveRequest, redriveType, requestEntry } from '../../src/bus/dead-letter-requests.ts'
 import type { HandlerStatus } from '../../src/bus/status.ts'
 import { type Event, event } from '../../src/core/event.ts'
-import { decodeEvent, encodeEvent } from '../../src/core/event-codec.ts'
+import { decodeEvent } from '../../src/core/event-codec.ts'
 import { type MemoryEngine, MemoryLog, openMemory } from '../../src/engines/memory/index.ts'
 import { partitionOf } from '../../src/log/partition.ts'
 import type { LogEngine } from '../../src/log/port.ts'
@@ -158,20 +158,15 @@ export class Bench {
     return appended?.offset ?? -1
   }
 
-  /** Asks the owner of a key to hand a dead letter back. */
-  async redrive(request: Partial<RedriveRequest> & { readonly key: string }): Promise<void> {
-    const data = { handler: 'handler', topic: shop, offset: 0, ...request }
-    const asked: Event = {
-      specversion: '1.0',
-      id: this.runtime.id(),
-      source: 'test',
-      type: 'millrace.redrive',
-      time: new Date(this.runtime.now()).toISOString(),
-      partitionkey: request.key,
-      data,
-    }
-    const partition = partitionOf(request.key, this.log.open())
-    await this.append(`millrace.${shop}.redrives`, encodeEvent(asked), partition)
+  /** Asks the owner of a key to hand dead letters back, all of them at once. */
+  async redrive(...requests: readonly (Partial<RedriveRequest> & { readonly key: string })[]): Promise<void> {
+    const { runtime, log } = this
+    const entries = requests.map((request) => {
+      const data = { handler: 'handler', topic: shop, offset: 0, ...request }
+      const at = { topic: `millrace.${shop}.redrives`, partition: partitionOf(request.key, log.open()) }
+      return requestEntry(at, { type: redriveType, data }, { source: 'test', runtime })
+    })
+    await openMemory({ runtime, log }).append(entries)
   }
 
   /** The durable keys of a partition's state under a prefix that ends in a slash. */

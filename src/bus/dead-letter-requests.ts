@@ -1,0 +1,145 @@
+import type { Event } from '../core/event.ts'
+import { encodeEvent } from '../core/event-codec.ts'
+import type { Logger, Runtime } from '../core/runtime.ts'
+import type { Entry, Offset, Place } from '../log/port.ts'
+import type { OpenDeadLetter } from './dead-letter.ts'
+import type { PartitionState, Step } from './partition-state.ts'
+import { rememberedKeys } from './remembered.ts'
+import { stateLayout } from './state-layout.ts'
+import type { Subscription } from './subscription.ts'
+import type { InternalRecord } from './subscription-sink.ts'
+
+/** The data of a request to hand a dead letter back. */
+export interface RedriveRequest {
+  readonly handler: string
+  readonly topic: string
+  readonly key: string
+  readonly offset: Offset
+}
+
+/** The data of a request to give up a dead letter for good. The request stays in the log, and with it the reason. */
+export interface DiscardRequest extends RedriveRequest {
+  readonly reason: string
+}
+
+/** The event type of a {@link RedriveRequest}. */
+export const redriveType = 'millrace.redrive'
+/** The event type of a {@link DiscardRequest}. */
+export const discardType = 'millrace.discard'
+
+/** The entry that asks the owner of a place to execute a request. */
+export function requestEntry(
+  at: Place,
+  asked:
+    | { readonly type: typeof redriveType; readonly data: RedriveRequest }
+    | { readonly type: typeof discardType; readonly data: DiscardRequest },
+  { source, runtime }: { readonly source: string; readonly runtime: Runtime },
+): Entry {
+  const timeMs = runtime.now()
+  const event: Event = {
+    specversion: '1.0',
+    id: runtime.id(),
+    source,
+    type: asked.type,
+    time: new Date(timeMs).toISOString(),
+    partitionkey: asked.data.key,
+    data: asked.data,
+  }
+  return { ...at, value: encodeEvent(event), timeMs }
+}
+
+/** What a partition executes requests with. */
+export interface RequestTools {
+  readonly state: PartitionState
+  readonly logger: Logger
+  readonly subscriptions: readonly Subscription[]
+}
+
+/**
+ * Executes requests of the partition's owner, read at once, in log order: each is staged together with its being done. A
+ * request that names no open dead letter changes nothing, so asking twice is fine.
+ */
+export async function takeRequests(records: readonly InternalRecord[], tools: RequestTools): Promise<void> {
+  const requests = records.map((record) => new Request(record, tools))
+  // One that is being tried again can change while it is looked up; then all are looked up anew.
+  do await Promise.all(requests.map((request) => request.lookUp()))
+  while (requests.some((request) => request.isStale))
+  // From here on nothing is awaited, so what was looked up holds for all of them but what they do themselves.
+  const discarded = new Set<string>()
+  for (const request of requests) request.execute(discarded)
+}
+
+/** One request, with what the state has of its dead letter. */
+class Request {
+  readonly #record: InternalRecord
+  readonly #logger: Logger
+  readonly #state: PartitionState
+  /** Undefined when it is malformed. */
+  readonly #data: DiscardRequest | undefined
+  /** Undefined when the handler is not there. */
+  readonly #subscription: Subscription | undefined
+  #open: OpenDeadLetter | undefined
+  #remembered: readonly string[] = []
+  #wasPending = false
+
+  constructor(record: InternalRecord, { state, logger, subscriptions }: RequestTools) {
+    const data = record.event.data as DiscardRequest
+    this.#record = record
+    this.#logger = logger
+    this.#state = state
+    this.#data = isPlace(data) ? data : undefined
+    this.#subscription = subscriptions.find(({ definition, trackers }) => {
+      return definition.name === this.#data?.handler && trackers.has(this.#data.topic)
+    })
+  }
+
+  async lookUp(): Promise<void> {
+    if (this.#data === undefined) return
+    const { handler, topic, offset } = this.#data
+    this.#wasPending = this.#isPending
+    this.#remembered = await rememberedKeys(this.#state, this.#data)
+    const text = await this.#state.get(stateLayout.deadLetter(handler, topic, offset))
+    this.#open = text === undefined ? undefined : (JSON.parse(text) as OpenDeadLetter)
+  }
+
+  get isStale(): boolean {
+    return this.#wasPending && !this.#isPending
+  }
+
+  execute(discarded: Set<string>): void {
+    const step = this.#step(discarded)
+    if (typeof step === 'string') {
+      this.#logger.warn({ request: this.#record.event.data }, `a request ${step}, and is passed over`)
+      this.#record.stage({})
+    } else this.#record.stage(step)
+  }
+
+  /** What it comes to, or why it is passed over. */
+  #step(discarded: Set<string>): Step | string {
+    const data = this.#data
+    if (data === undefined) return 'names no place'
+    const openKey = stateLayout.deadLetter(data.handler, data.topic, data.offset)
+    if (this.#open?.key !== data.key || discarded.has(openKey)) return 'names no open dead letter'
+    if (this.#record.event.type === redriveType)
+      return this.#subscription?.redrive(data) ?? 'names a handler that is not there'
+    const step = this.#subscription === undefined ? {} : this.#subscription.discard(data)
+    if (step === undefined) return 'names what is being tried again just now'
+    discarded.add(openKey)
+    return { ...step, deletes: [...(step.deletes ?? []), openKey, ...this.#remembered] }
+  }
+
+  get #isPending(): boolean {
+    return this.#data !== undefined && this.#subscription?.isPending(this.#data) === true
+  }
+}
+
+/** Anybody can append a request, so it may name anything. */
+function isPlace(request: Partial<DiscardRequest> | null): request is DiscardRequest {
+  const { handler, topic, key, offset } = request ?? {}
+  const isName = (name: unknown) => typeof name === 'string' && /^[^/]{1,200}$/.test(name)
+  return isName(handler) && isName(topic) && typeof key === 'string' && isOffset(offset)
+}
+
+function isOffset(offset: unknown): boolean {
+  return Number.isSafeInteger(offset) && (offset as number) >= 0
+}
