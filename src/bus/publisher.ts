@@ -1,3 +1,4 @@
+import { parseAttributes } from '../core/cloud-event.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { AnyEventType, Event, IncomingEvent } from '../core/event.ts'
 import { encodeEvent } from '../core/event-codec.ts'
@@ -84,6 +85,7 @@ export class Publisher {
     extension: Pick<EventAttributes, 'millracereplyto'>,
   ): Promise<Published> {
     const { delay, at, topic, signal, time, wait: _wait, waitTimeoutMs: _waitTimeoutMs, ...given } = options
+    checkGiven(given, type.type)
     const rest = { ...given, ...extension }
     if (topic === undefined) await this.#options.ensureTopic(this.#options.door.topicOf(type))
     else await this.#checkTopic(topic)
@@ -187,6 +189,14 @@ export class Publisher {
       fix: `Use one of: ${names.join(', ')}.`,
     })
   }
+}
+
+/** The attributes of a caller are held to CloudEvents as those of an event from outside are: `EVENT_INVALID`. */
+function checkGiven(given: EventAttributes, type: string): void {
+  const attributes = Object.entries(given).filter(([, value]) => value !== undefined)
+  if (attributes.length === 0) return
+  const whole = { specversion: '1.0', id: 'any', source: 'any', type, ...Object.fromEntries(attributes) }
+  parseAttributes(whole, (name) => name)
 }
 
 function checkWait(options: PublishOptions): void {

@@ -61,6 +61,19 @@ describe('publishing', () => {
     })
   })
 
+  it.each([
+    ['id', ''],
+    ['source', 'no uri'],
+    ['subject', 'a\u0000b'],
+  ])('refuses an attribute that no CloudEvent can have: %s %j', async (name, value) => {
+    const b = bench()
+    const process = await b.start()
+    const refused = process.publish(Counted, { key: 'a', n: 1 }, { [name]: value })
+    await expect(refused).rejects.toMatchObject({ code: 'EVENT_INVALID', where: name })
+    const fine = process.publish(Counted, { key: 'a', n: 1 }, { [name]: undefined })
+    await expect(fine).resolves.toBeDefined()
+  })
+
   it('to a topic that is not there is TOPIC_UNKNOWN', async () => {
     const b = bench()
     const process = await b.start()
