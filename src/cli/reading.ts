@@ -8,6 +8,8 @@ export type From = 'start' | 'end' | Offset | Date
 export interface Reading {
   readonly access: LogAccess
   readonly places: readonly (Place & Bounds)[]
+  /** Which records are wanted; all unless given. */
+  readonly isWanted?: (record: ShownRecord) => boolean
 }
 
 const pageRecords = 100
@@ -17,12 +19,14 @@ const pageRecords = 100
  * whose event happened first. Holds one page of each place.
  */
 export async function* mergePlaces(
-  { access, places }: Reading,
+  reading: Reading,
   from: From,
   limit = Number.POSITIVE_INFINITY,
 ): AsyncGenerator<ShownRecord> {
   if (from === 'end') return
-  const sources = places.map((place) => recordsOf(access, place, from === 'start' ? place.start : from))
+  const sources = reading.places.map((place) =>
+    recordsOf(reading, place, from === 'start' ? place.start : from),
+  )
   let given = 0
   for await (const record of merged(sources)) {
     yield record
@@ -32,10 +36,10 @@ export async function* mergePlaces(
 }
 
 /** The `count` records that happened last, the oldest of them first. Holds as many of each place. */
-export async function* newest({ access, places }: Reading, count: number): AsyncGenerator<ShownRecord> {
+export async function* newest(reading: Reading, count: number): AsyncGenerator<ShownRecord> {
   const sources: AsyncIterator<ShownRecord>[] = []
-  for (const place of places) {
-    const last = await lastOf(access, place, count)
+  for (const place of reading.places) {
+    const last = await lastOf(reading, place, count)
     sources.push(
       (async function* () {
         yield* last
@@ -51,11 +55,11 @@ export async function* newest({ access, places }: Reading, count: number): Async
 }
 
 /** The last records of a place. Offsets may skip, so it looks ever further back until there are enough. */
-async function lastOf(access: LogAccess, place: Place & Bounds, count: number): Promise<ShownRecord[]> {
+async function lastOf(reading: Reading, place: Place & Bounds, count: number): Promise<ShownRecord[]> {
   for (let span = count; ; span *= 4) {
     const from = Math.max(place.start, place.end - span)
     let found: ShownRecord[] = []
-    for await (const record of recordsOf(access, place, from)) {
+    for await (const record of recordsOf(reading, place, from)) {
       found.push(record)
       if (found.length >= 2 * count) found = found.slice(-count)
     }
@@ -83,7 +87,7 @@ function happenedMs({ record }: { readonly record: ShownRecord }): number {
 }
 
 async function* recordsOf(
-  access: LogAccess,
+  { access, isWanted = () => true }: Reading,
   place: Place & Bounds,
   from: Offset | Date,
 ): AsyncGenerator<ShownRecord> {
@@ -91,7 +95,7 @@ async function* recordsOf(
     const page = await access.read(place, next, pageRecords)
     for (const record of page.records) {
       if (record.offset >= place.end) return
-      yield record
+      if (isWanted(record)) yield record
     }
     if (page.records.length === 0) return
     next = page.next

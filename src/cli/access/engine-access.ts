@@ -8,6 +8,7 @@ import type { Event } from '../../core/event.ts'
 import { decodeEvent } from '../../core/event-codec.ts'
 import type { Runtime } from '../../core/runtime.ts'
 import type { LogEngine } from '../../log/port.ts'
+import { followEngine } from './engine-follow.ts'
 import type { LogAccess, RecordPage, TopicView } from './port.ts'
 
 /** What reaches a log that this process has opened. */
@@ -32,6 +33,7 @@ export function engineAccess(options: EngineAccessOptions): LogAccess {
     running: false,
     append: options.app === undefined ? appendAsTheyCome(options) : appendAsDeclared(options, options.app),
     read: (at, from, limit) => read(engine, at, from, limit),
+    follow: (request) => followEngine(engine, request),
     topics: () => topicsOf(engine),
     handlers: async () => [],
     close: () => engine.close(),

@@ -3,6 +3,7 @@ import { type ErrorCode, errorCodes, MillraceError, messageOf } from '../../core
 import { eventToJson } from '../../core/event-codec.ts'
 import type { Runtime } from '../../core/runtime.ts'
 import type { Offset, Place } from '../../log/port.ts'
+import { followOverHttp } from './http-follow.ts'
 import type { LogAccess, RecordPage, ShownRecord, TopicView } from './port.ts'
 
 /** Reaches a log through the platform's port of the process that is running on it. */
@@ -29,6 +30,14 @@ export function httpAccess(url: string): LogAccess {
       })
       const page = (await request(`${base}/events?${query}`)) as RecordPage
       return { records: page.records.map(withBytes), next: page.next }
+    },
+    follow(following) {
+      const errorOf = (body: unknown) => problem(base, 200, body)
+      return followOverHttp(base, following, {
+        connect,
+        errorOf,
+        recordOf: (sent) => withBytes(sent as ShownRecord),
+      })
     },
     async topics() {
       const answer = (await request(`${base}/topics`)) as { readonly topics: readonly TopicView[] }
@@ -77,6 +86,14 @@ async function request(url: string, init: RequestInit = {}): Promise<unknown> {
   const body = parsed(text)
   if (response.ok && body !== undefined) return body
   throw problem(url, response.status, body)
+}
+
+async function connect(url: string, init: RequestInit): Promise<Response> {
+  const response = await fetch(url, init).catch((cause: unknown) => {
+    throw unreachable(url, cause)
+  })
+  if (response.ok) return response
+  throw problem(url, response.status, parsed(await response.text()))
 }
 
 function parsed(text: string): unknown {

@@ -1,5 +1,7 @@
 import type { HandlerStatus } from '../../bus/status.ts'
+import type { MillraceError } from '../../core/errors.ts'
 import type { Event } from '../../core/event.ts'
+import type { Runtime } from '../../core/runtime.ts'
 import type { Appended, Bounds, Offset, Place } from '../../log/port.ts'
 
 /** A record as the commands show it. */
@@ -20,6 +22,26 @@ export interface TopicView {
   readonly partitions: readonly (Bounds & { readonly partition: number })[]
 }
 
+/** What {@link LogAccess.follow} is asked for. */
+export interface FollowRequest {
+  /** These topics; all of the user unless given. */
+  readonly topics: readonly string[] | undefined
+  /** Patterns of event types; every type where there are none. */
+  readonly types: readonly string[]
+  /** A position in the log, behind which it begins; see `gateway/live/position.ts`. */
+  readonly after: string
+  /** Ends it. */
+  readonly signal: AbortSignal
+  readonly runtime: Runtime
+  /** Told when the connection ends, once for each time; it connects again. */
+  readonly onInterrupted: (error: MillraceError) => void
+  /** Told when it is connected again. */
+  readonly onResumed: () => void
+}
+
+/** A record, or why some cannot be given any more. */
+export type Followed = { readonly record: ShownRecord } | { readonly skipped: MillraceError }
+
 /**
  * How a command reaches a log: through the process that is running on it, or by opening it. Both answer alike; a refusal
  * is a `MillraceError` with the same code either way.
@@ -39,6 +61,8 @@ export interface LogAccess {
    * `OFFSET_TRIMMED` below its start.
    */
   read(at: Place, from: Offset | Date, limit: number): Promise<RecordPage>
+  /** Gives records as they become durable, each once, until the signal aborts; then it ends and does not throw. */
+  follow(request: FollowRequest): AsyncIterable<Followed>
   /** All topics, sorted by name, the internal ones too. */
   topics(): Promise<readonly TopicView[]>
   /** The handlers of the running process; none where the log was opened without one. */

@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
 import { MillraceError } from '../../core/errors.ts'
 import { eventToJson } from '../../core/event-codec.ts'
-import type { ShownRecord, TopicView } from '../access/port.ts'
+import { matchesAnyType } from '../../core/type-pattern.ts'
+import type { LogAccess, ShownRecord, TopicView } from '../access/port.ts'
 import {
   type AccessOptions,
   type CommandContext,
@@ -13,12 +14,16 @@ import {
 } from '../command.ts'
 import type { Output } from '../output.ts'
 import { type From, mergePlaces, newest, type Reading } from '../reading.ts'
+import { stopRequest } from '../stop-request.ts'
+import { followTail, typePattern } from './tail-follow.ts'
 
 interface TailOptions extends AccessOptions {
   readonly topic?: string
   readonly partition?: number
   readonly from?: From
   readonly limit?: number
+  readonly type?: readonly string[]
+  readonly follow?: boolean
 }
 
 const newestUnlessTold = 10
@@ -40,13 +45,19 @@ export function addTail(program: Command, context: () => CommandContext): void {
       `at most this many records; ${newestUnlessTold} without --from`,
       wholeNumber(1, 1_000_000_000),
     )
+    .option(
+      '--type <pattern>',
+      "only these event types: '*' is any word, '>' all words that follow; may be repeated",
+      typePattern,
+    )
+    .option('-f, --follow', 'go on with what comes, until it is interrupted')
   withCommonOptions(withAccessOptions(command)).action(
     async (options: TailOptions) => await tail(options, context()),
   )
 }
 
 async function tail(options: TailOptions, context: CommandContext): Promise<void> {
-  const { from, topic, partition, limit } = options
+  const { from, limit, topic, partition } = options
   if (typeof from === 'number' && (topic === undefined || partition === undefined)) {
     throw misuse(
       'An offset is a place in one partition.',
@@ -54,47 +65,71 @@ async function tail(options: TailOptions, context: CommandContext): Promise<void
       'Give --topic and --partition with it, or a time.',
     )
   }
-  await withAccess(context, options, async (access) => {
-    const reading: Reading = { access, places: placesOf(await access.topics(), topic, partition) }
-    const records =
-      from === undefined ? newest(reading, limit ?? newestUnlessTold) : mergePlaces(reading, from, limit)
-    let shown = 0
-    for await (const record of records) {
-      if (context.output.stdout.destroyed) return
-      await show(context.output, record)
-      shown += 1
-    }
-    if (shown === 0)
-      context.output.note(
-        `There are no records ${from === undefined ? '' : 'from there on '}in ${access.location}.`,
-      )
-  })
+  if (options.follow && from !== undefined && limit !== undefined) {
+    throw misuse('With --from and --follow there is no end.', '--limit', 'Leave --limit or --follow out.')
+  }
+  const stop = options.follow ? stopRequest(process, context.runtime) : undefined
+  try {
+    await withAccess(context, options, (access) => showRecords(access, options, context, stop?.signal))
+  } finally {
+    stop?.forget()
+  }
 }
 
-function placesOf(
-  topics: readonly TopicView[],
-  topic: string | undefined,
-  partition: number | undefined,
-): Reading['places'] {
+/** Shows what is there, and what comes where `following` is given, until that aborts. */
+async function showRecords(
+  access: LogAccess,
+  { topic, partition, from, limit, type: types = [] }: TailOptions,
+  context: CommandContext,
+  following: AbortSignal | undefined,
+): Promise<void> {
+  const { output } = context
+  const views = viewsOf(await access.topics(), topic)
+  const places = placesOf(views, partition)
+  const reading: Reading = { access, places, isWanted: ({ event }) => matchesAnyType(types, event.type) }
+  const records =
+    from === undefined ? newest(reading, limit ?? newestUnlessTold) : mergePlaces(reading, from, limit)
+  let shown = 0
+  for await (const record of records) {
+    if (output.stdout.destroyed || following?.aborted) return
+    await show(output, record)
+    shown += 1
+  }
+  if (following === undefined) {
+    if (shown === 0) {
+      output.note(`There are no records ${from === undefined ? '' : 'from there on '}in ${access.location}.`)
+    }
+    return
+  }
+  const tail = { access, views, topic, partition, types, signal: following }
+  for await (const record of followTail(tail, context)) {
+    if (output.stdout.destroyed) return
+    await show(output, record)
+  }
+}
+
+function viewsOf(topics: readonly TopicView[], topic: string | undefined): readonly TopicView[] {
   const named = topics.filter(({ name }) =>
     topic === undefined ? !name.startsWith('millrace.') : name === topic,
   )
-  if (topic !== undefined && named.length === 0) {
-    throw new MillraceError('TOPIC_UNKNOWN', `There is no topic '${topic}'.`, {
-      where: '--topic',
-      fix: `Use one of: ${topics.map(({ name }) => name).join(', ') || '(the log has none)'}.`,
-    })
-  }
-  const places = named.flatMap(({ name, partitions }) =>
+  if (topic === undefined || named.length > 0) return named
+  throw new MillraceError('TOPIC_UNKNOWN', `There is no topic '${topic}'.`, {
+    where: '--topic',
+    fix: `Use one of: ${topics.map(({ name }) => name).join(', ') || '(the log has none)'}.`,
+  })
+}
+
+function placesOf(views: readonly TopicView[], partition: number | undefined): Reading['places'] {
+  const places = views.flatMap(({ name, partitions }) =>
     partitions
       .filter((place) => partition === undefined || place.partition === partition)
       .map((place) => ({ ...place, topic: name })),
   )
-  if (partition !== undefined && named.length > 0 && places.length === 0) {
+  if (partition !== undefined && views.length > 0 && places.length === 0) {
     throw misuse(
       `There is no partition ${partition}.`,
       '--partition',
-      `Use 0 to ${(named[0]?.partitions.length ?? 1) - 1}.`,
+      `Use 0 to ${(views[0]?.partitions.length ?? 1) - 1}.`,
     )
   }
   return places
