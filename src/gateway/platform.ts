@@ -1,6 +1,13 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { RunningApp } from '../app/running.ts'
 import { isInternalTopic } from '../bus/internal-topics.ts'
+import {
+  discardDeadLetters,
+  groupDeadLetters,
+  listDeadLetters,
+  redriveDeadLetters,
+  showDeadLetter,
+} from './dead-letters.ts'
 import { readEvents } from './event-page.ts'
 import { eventsOf } from './http-events.ts'
 import { defaultDrainMs, type Listening, listen } from './listen.ts'
@@ -33,12 +40,17 @@ const routes: readonly { readonly method: 'GET' | 'POST'; readonly path: string;
     { method: 'GET', path: '/events', answer: giveEvents },
     { method: 'GET', path: '/topics', answer: listTopics },
     { method: 'GET', path: '/handlers', answer: listHandlers },
+    { method: 'GET', path: '/dead-letters', answer: listDeadLetters },
+    { method: 'GET', path: '/dead-letters/groups', answer: groupDeadLetters },
+    { method: 'GET', path: '/dead-letters/show', answer: showDeadLetter },
+    { method: 'POST', path: '/dead-letters/redrive', answer: redriveDeadLetters },
+    { method: 'POST', path: '/dead-letters/discard', answer: discardDeadLetters },
     { method: 'GET', path: '/health/live', answer: () => ({ status: 'live' }) },
     { method: 'GET', path: '/health/ready', answer: readiness },
   ]
 
 /**
- * Serves the platform's port of a running application: events in and out, topics, handlers and health, as JSON. Errors are
+ * Serves the platform's port of a running application: events in and out, topics, handlers, dead letters and health, as JSON. Errors are
  * problem details (RFC 9457), also of requests that are none. Nothing of the application is public here: it listens on
  * loopback and answers requests for loopback names only.
  *

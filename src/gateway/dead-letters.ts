@@ -1,0 +1,116 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { RunningApp } from '../app/running.ts'
+import type { DeadLetterPage, DeadLetterSelection } from '../bus/dead-letter-list.ts'
+import { maxDeadLetterPage } from '../bus/dead-letters.ts'
+import { MillraceError } from '../core/errors.ts'
+import {
+  checkContentEncoding,
+  isJson,
+  parseJsonBody,
+  parseMediaType,
+  unsupportedContentType,
+} from './body.ts'
+import { integer, parameters, required } from './parameters.ts'
+
+/** `GET /dead-letters?handler&group&limit&from`: a page of those that are open. */
+export function listDeadLetters(running: RunningApp, request: FastifyRequest) {
+  const { limit, from, ...selection } = parameters(request.query, ['handler', 'group', 'limit', 'from'])
+  const most = integer(limit, 'limit', { least: 1, most: maxDeadLetterPage, otherwise: 100 })
+  return running.deadLetters.list(selection, { limit: most, ...(from === undefined ? {} : { from }) })
+}
+
+/** `GET /dead-letters/groups?handler`: those that are open, by what made them fail. */
+export function groupDeadLetters(running: RunningApp, request: FastifyRequest) {
+  return running.deadLetters.groups(parameters(request.query, ['handler']))
+}
+
+/** `GET /dead-letters/show?id`: one with its event, its stack and its attempts. */
+export function showDeadLetter(running: RunningApp, request: FastifyRequest) {
+  return running.deadLetters.show(required(parameters(request.query, ['id']).id, 'id'))
+}
+
+/** `POST /dead-letters/redrive`: 202 with what was asked of the owners, who execute it in their time. */
+export async function redriveDeadLetters(running: RunningApp, request: FastifyRequest, reply: FastifyReply) {
+  const { selection, page } = parseOrder(request, false)
+  const asked = await running.deadLetters.redrive(selection, page)
+  reply.code(page.dryRun ? 200 : 202)
+  return asked
+}
+
+/** `POST /dead-letters/discard`: like redriving, with a `reason` that is kept. */
+export async function discardDeadLetters(running: RunningApp, request: FastifyRequest, reply: FastifyReply) {
+  const { selection, page, reason } = parseOrder(request, true)
+  const asked = await running.deadLetters.discard(selection, { ...page, reason })
+  reply.code(page.dryRun ? 200 : 202)
+  return asked
+}
+
+interface Order {
+  readonly selection: DeadLetterSelection
+  readonly page: DeadLetterPage & { readonly dryRun: boolean }
+  readonly reason: string
+}
+
+const maxReasonCharacters = 1_000
+const selectors = ['id', 'handler', 'group'] as const
+const members = [...selectors, 'all', 'from', 'limit', 'dryRun'] as const
+
+/** Reads the JSON of an order: what is meant must be said, if only as `"all": true`. */
+function parseOrder(request: FastifyRequest, withReason: boolean): Order {
+  const body = objectOf(request)
+  const known: readonly string[] = withReason ? [...members, 'reason'] : members
+  for (const name of Object.keys(body)) {
+    if (!known.includes(name)) throw invalid(`There is no member '${name}' here.`, name, known.join(', '))
+  }
+  const selection: Record<string, string> = {}
+  for (const name of selectors) {
+    const value = text(body, name)
+    if (value !== undefined) selection[name] = value
+  }
+  const isAll = flag(body, 'all')
+  if (isAll === Object.keys(selection).length > 0)
+    throw invalid('Which dead letters are meant must be said.', 'body', 'id, handler, group, or "all": true')
+  const { limit = maxDeadLetterPage } = body
+  if (!Number.isInteger(limit) || (limit as number) < 1 || (limit as number) > maxDeadLetterPage)
+    throw invalid('The limit is out of bounds.', 'limit', `an integer from 1 to ${maxDeadLetterPage}`)
+  const from = text(body, 'from')
+  const page = {
+    limit: limit as number,
+    dryRun: flag(body, 'dryRun'),
+    ...(from === undefined ? {} : { from }),
+  }
+  const reason = text(body, 'reason')?.trim() ?? ''
+  if (withReason && (reason === '' || reason.length > maxReasonCharacters))
+    throw invalid('A reason must be given.', 'reason', `1 to ${maxReasonCharacters} characters`)
+  return { selection, page, reason }
+}
+
+function objectOf(request: FastifyRequest): Readonly<Record<string, unknown>> {
+  checkContentEncoding(request.headers['content-encoding'])
+  const type = parseMediaType(request.headers['content-type'])
+  if (type === undefined || !isJson(type))
+    throw unsupportedContentType('What is to be done is said in JSON.', 'Send application/json.')
+  const body = parseJsonBody(Buffer.isBuffer(request.body) ? request.body : new Uint8Array(), type)
+  if (typeof body === 'object' && body !== null && !Array.isArray(body))
+    return body as Readonly<Record<string, unknown>>
+  throw invalid('The body must be a JSON object.', 'body', '{ "all": true }, for example')
+}
+
+function text(body: Readonly<Record<string, unknown>>, name: string): string | undefined {
+  const value = body[name]
+  if (value === undefined || (typeof value === 'string' && value !== '')) return value
+  throw invalid(`'${name}' must be text.`, name, 'a string that is not empty')
+}
+
+function flag(body: Readonly<Record<string, unknown>>, name: string): boolean {
+  const value = body[name] ?? false
+  if (typeof value === 'boolean') return value
+  throw invalid(`'${name}' must be true or false.`, name, 'true or false')
+}
+
+function invalid(message: string, name: string, use: string): MillraceError {
+  return new MillraceError('REQUEST_INVALID', message, {
+    where: name === 'body' ? 'body' : `body ${name}`,
+    fix: `Send ${use}.`,
+  })
+}
