@@ -16,10 +16,16 @@ export const environment = {
 }
 
 /** Whether npm can install; without a registry there is nothing that the tests of the package could tell. */
-export const registryAnswers = await execute('npm', ['view', 'zod', 'version'], { env: environment }).then(
+export const registryAnswers = await execute(
+  'npm',
+  ['view', 'zod', 'version', '--fetch-retries=0', '--fetch-timeout=10000'],
+  { env: environment },
+).then(
   () => true,
   () => false,
 )
+if (!registryAnswers)
+  console.warn('SKIPPED: the registry of npm does not answer, so the package is not tried.')
 
 /** The package as it would be published, in a temporary folder that is removed with it. */
 export class Packed implements Disposable {
