@@ -101,6 +101,11 @@ function checkHandlers(name: string, handlers: readonly HandlerDefinition[]): vo
     }
     seen.add(handler.name)
   }
+  for (const { name: renamed, options } of handlers) {
+    if (options.renamedFrom !== undefined && seen.has(options.renamedFrom)) {
+      throw new TypeError(`handler '${renamed}': 'renamedFrom' names a handler that is still there`)
+    }
+  }
 }
 
 function collectEvents(

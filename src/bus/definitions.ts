@@ -96,6 +96,11 @@ export type From = 'start' | 'now' | Date
 export interface OnOptions<States extends StateSchemas = StateSchemas> {
   /** The subscription's durable name: unique in the application, letters, digits, `-`, `_` and `.`. */
   readonly name: string
+  /**
+   * The name that it had before: it goes on where that one stood, with its state, its parked keys and its dead letters.
+   * It can be left out once every partition has been owned under the new name.
+   */
+  readonly renamedFrom?: string
   /** Owned and scaled with the handlers of this group; the application's name unless given. */
   readonly group?: string
   /** Where the subscription begins when it is new; required on a topic that has records. */
@@ -253,7 +258,7 @@ function checkHandlerName(name: unknown): string {
 
 function checkOptions(name: string, options: OnOptions<StateSchemas>): void {
   checkNumbers(name, options)
-  const { from, catchUp, whenExhausted, group } = options
+  const { from, catchUp, whenExhausted, group, renamedFrom } = options
   if (from instanceof Date ? Number.isNaN(from.getTime()) : ![undefined, 'start', 'now'].includes(from)) {
     throw new TypeError(`handler '${name}': 'from' must be 'start', 'now' or a valid Date`)
   }
@@ -262,6 +267,9 @@ function checkOptions(name: string, options: OnOptions<StateSchemas>): void {
   }
   if (![undefined, 'skip', 'park'].includes(whenExhausted)) {
     throw new TypeError(`handler '${name}': 'whenExhausted' must be 'skip' or 'park'`)
+  }
+  if (renamedFrom !== undefined && (!isName(renamedFrom) || renamedFrom === name)) {
+    throw new TypeError(`handler '${name}': 'renamedFrom' must be the name that it had before`)
   }
   if (group !== undefined && !isName(group)) {
     throw new TypeError(`handler '${name}': 'group' must be words of letters, digits, '-' and '_'`)

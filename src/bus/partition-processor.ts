@@ -7,6 +7,7 @@ import type { HandlerDefinition } from './definitions.ts'
 import type { GroupTools } from './group-tools.ts'
 import { dropVanished, loadSubscriptions, newTracker } from './partition-setup.ts'
 import { PartitionState, type Stored } from './partition-state.ts'
+import { moveRenamed } from './rename.ts'
 import { loadSchedule } from './schedule.ts'
 import { stateLayout } from './state-layout.ts'
 import { StopRegistry } from './stop-registry.ts'
@@ -79,6 +80,7 @@ export class PartitionProcessor {
   }
 
   async #load(): Promise<void> {
+    await moveRenamed(this.#tools.handlers, this.state)
     this.#unreadTopics = await dropVanished(this.#tools, this.claim, this.state)
     const subscriptions = await loadSubscriptions(this.#tools, this.claim, this.state, (definition) =>
       this.#subscriptionTools(definition),

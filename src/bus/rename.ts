@@ -1,0 +1,43 @@
+import type { HandlerDefinition } from './definitions.ts'
+import type { PartitionState } from './partition-state.ts'
+import { endOfPrefix } from './state-layout.ts'
+
+/** How many keys are moved in one commit. */
+const keysPerStep = 1_000
+
+/**
+ * The families of keys that name a handler behind their first slash, in the order in which they are moved: the subscription
+ * comes last, so that a move that a crash has cut short goes on where it was.
+ */
+const families = ['state', 'once', 'dead-letter', 'parked', 'subscription'] as const
+
+/**
+ * Moves what handlers kept in a partition under the names they had before. Nothing is moved for a handler that is known by
+ * its present name already.
+ */
+export async function moveRenamed(
+  handlers: readonly HandlerDefinition[],
+  state: PartitionState,
+): Promise<void> {
+  for (const { name, options } of handlers) {
+    const before = options.renamedFrom
+    if (before === undefined || (await hasKeys(state, `subscription/${name}/`))) continue
+    for (const family of families) await moveKeys(state, `${family}/${before}/`, `${family}/${name}/`)
+  }
+}
+
+async function moveKeys(state: PartitionState, from: string, to: string): Promise<void> {
+  for (;;) {
+    const found = await state.range(from, endOfPrefix(from), keysPerStep)
+    if (found.length === 0) return
+    state.stage({
+      puts: found.map(({ key, text }) => [`${to}${key.slice(from.length)}`, text]),
+      deletes: found.map(({ key }) => key),
+    })
+    await state.flush()
+  }
+}
+
+async function hasKeys(state: PartitionState, prefix: string): Promise<boolean> {
+  return (await state.range(prefix, endOfPrefix(prefix), 1)).length > 0
+}
