@@ -13,7 +13,7 @@ import type { HandlerStatus } from '../bus/status.ts'
 import { WaitingPublishers } from '../bus/waiting-publishers.ts'
 import { Wake } from '../bus/wake.ts'
 import { MillraceError } from '../core/errors.ts'
-import type { AnyEventType, DataInputOf } from '../core/event.ts'
+import { type AnyEventType, checkKey, type DataInputOf } from '../core/event.ts'
 import { realRuntime } from '../core/real-runtime.ts'
 import { type Logger, type Runtime, silentLogger } from '../core/runtime.ts'
 import { partitionOf } from '../log/partition.ts'
@@ -150,6 +150,17 @@ class Running implements RunningApp {
     handler: HandlerDefinition<States>,
     key: string,
   ): Promise<StateSnapshot<States>> {
+    checkKey(key, 'key')
+    if (!this.app.handlers.some(({ name }) => name === handler?.name)) {
+      throw new MillraceError(
+        'HANDLER_UNKNOWN',
+        `This application has no handler '${String(handler?.name)}'.`,
+        {
+          where: 'handler',
+          fix: 'Pass a handler that the application lists under `handlers`.',
+        },
+      )
+    }
     const owner = this.#groups
       .get(this.#groupOf(handler.name))
       ?.ownerOf(partitionOf(key, this.engine.partitions))

@@ -13,7 +13,7 @@ import type {
   StateCell,
   StateSchemas,
 } from './definitions.ts'
-import type { Admitted, Door, EventAttributes } from './door.ts'
+import { type Admitted, checkAttributes, type Door, type EventAttributes } from './door.ts'
 import type { PartitionState } from './partition-state.ts'
 import { dueTime } from './publisher.ts'
 import { rememberedKeys } from './remembered.ts'
@@ -95,6 +95,7 @@ export class AttemptContext implements HandlerContext {
 
   emit<T extends AnyEventType>(type: T, data: DataInputOf<T>, options: EmitOptions = {}): void {
     this.#use('emit')
+    if (options.subject !== undefined) checkAttributes({ subject: options.subject }, type.type)
     if (this.silent) return
     const admitted = this.#tools.door.admit(type, data, this.#attributes(options))
     // A rejection is met by effects(); until then it must not count as unhandled.

@@ -1,3 +1,4 @@
+import { parseAttributes } from '../core/cloud-event.ts'
 import { MillraceError } from '../core/errors.ts'
 import { type AnyEventType, checkKey, defaultMaxEventBytes, type Event, keyOf } from '../core/event.ts'
 import { encodeEvent } from '../core/event-codec.ts'
@@ -116,4 +117,12 @@ export class Door {
 
 function defined(attributes: EventAttributes): EventAttributes {
   return Object.fromEntries(Object.entries(attributes).filter(([, value]) => value !== undefined))
+}
+
+/** The attributes of a caller are held to CloudEvents as those of an event from outside are: `EVENT_INVALID`. */
+export function checkAttributes(given: EventAttributes, type: string): void {
+  const attributes = Object.entries(given).filter(([, value]) => value !== undefined)
+  if (attributes.length === 0) return
+  const whole = { specversion: '1.0', id: 'any', source: 'any', type, ...Object.fromEntries(attributes) }
+  parseAttributes(whole, (name) => name)
 }

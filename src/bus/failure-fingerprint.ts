@@ -24,9 +24,12 @@ function normalMessage(message: string): string {
     .replace(/\b(?=[0-9a-z_-]*\d)[0-9a-z_-]+\b/gi, '*')
 }
 
-/** The first frame that is not of Node.js itself nor of a library, without its line and column. */
+/** The function and file of the first frame that is not of Node.js itself nor of a library, wherever it is installed. */
 function topFrame(stack: string | undefined): string {
   const frames = (stack ?? '').split('\n').filter((line) => /^\s+at /.test(line))
   const own = frames.find((frame) => !/node:|[\\/]node_modules[\\/]/.test(frame)) ?? ''
-  return own.trim().replace(/:\d+:\d+\)?$/, '')
+  return own
+    .trim()
+    .replace(/:\d+:\d+\)?$/, '')
+    .replace(/\S*[\\/]/, '')
 }

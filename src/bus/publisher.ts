@@ -1,10 +1,9 @@
-import { parseAttributes } from '../core/cloud-event.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { AnyEventType, Event, IncomingEvent } from '../core/event.ts'
 import { encodeEvent } from '../core/event-codec.ts'
 import type { Runtime } from '../core/runtime.ts'
 import type { Appended, LogEngine } from '../log/port.ts'
-import type { Admitted, Door, EventAttributes } from './door.ts'
+import { type Admitted, checkAttributes, type Door, type EventAttributes } from './door.ts'
 import { ingestProgressedType, ingestTopic, isInternalTopic } from './internal-topics.ts'
 import type { RecordCache } from './record-cache.ts'
 import type { Waiter } from './waiting-publishers.ts'
@@ -85,7 +84,8 @@ export class Publisher {
     extension: Pick<EventAttributes, 'millracereplyto'>,
   ): Promise<Published> {
     const { delay, at, topic, signal, time, wait: _wait, waitTimeoutMs: _waitTimeoutMs, ...given } = options
-    checkGiven(given, type.type)
+    checkEventType(type)
+    checkAttributes(given, type.type)
     const rest = { ...given, ...extension }
     if (topic === undefined) await this.#options.ensureTopic(this.#options.door.topicOf(type))
     else await this.#checkTopic(topic)
@@ -191,12 +191,9 @@ export class Publisher {
   }
 }
 
-/** The attributes of a caller are held to CloudEvents as those of an event from outside are: `EVENT_INVALID`. */
-function checkGiven(given: EventAttributes, type: string): void {
-  const attributes = Object.entries(given).filter(([, value]) => value !== undefined)
-  if (attributes.length === 0) return
-  const whole = { specversion: '1.0', id: 'any', source: 'any', type, ...Object.fromEntries(attributes) }
-  parseAttributes(whole, (name) => name)
+function checkEventType(type: AnyEventType): void {
+  if (typeof type?.type === 'string' && typeof type.schema?.['~standard']?.validate === 'function') return
+  throw new TypeError('publish: the first argument must be an event type made by event()')
 }
 
 function checkWait(options: PublishOptions): void {

@@ -125,8 +125,8 @@ async function loggerOf(output: Output): Promise<Logger> {
   }
   return {
     debug() {},
-    info() {},
-    warn() {},
+    info: (fields, message) => output.note(logLine(fields, message)),
+    warn: (fields, message) => output.warning(logLine(fields, message)),
     error: (fields, message) => output.warning(logLine(fields, message)),
   }
 }
