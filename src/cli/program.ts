@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander'
 import { isMillraceError, type MillraceError } from '../core/errors.ts'
 import type { Runtime } from '../core/runtime.ts'
 import { type CommandContext, misuse } from './command.ts'
+import { addDeadLetters } from './commands/dead-letters.ts'
 import { addIngest } from './commands/ingest.ts'
 import { addInit } from './commands/init.ts'
 import { addInspect } from './commands/inspect.ts'
@@ -62,7 +63,16 @@ function program(context: CommandContext): Command {
     })
     .exitOverride()
     .helpCommand(true)
-  for (const add of [addInit, addStart, addPublish, addIngest, addTail, addInspect]) add(root, () => context)
+  for (const add of [
+    addInit,
+    addStart,
+    addPublish,
+    addIngest,
+    addTail,
+    addInspect,
+    addDeadLetters,
+  ])
+    add(root, () => context)
   return root
 }
 

@@ -21,6 +21,8 @@ export interface Ended {
 export interface RunOptions {
   readonly input?: string | Uint8Array
   readonly environment?: Readonly<Record<string, string>>
+  /** The application, where it is not {@link shopFile}. */
+  readonly file?: string
 }
 
 /** A folder for one test: commands run in it, and it is removed with everything that still runs. */
@@ -53,7 +55,7 @@ export class Workplace implements AsyncDisposable {
 
   /** Starts the application on free ports; resolves once it is ready. */
   async start(args: readonly string[], options: RunOptions = {}): Promise<Started> {
-    const all = ['start', shopFile, '--port', '0', '--platform-port', '0', '--json', ...args]
+    const all = ['start', options.file ?? shopFile, '--port', '0', '--platform-port', '0', '--json', ...args]
     const child = this.spawn(all, options)
     const stderr = text(child.stderr)
     const closed = once(child, 'close') as Promise<[number | null]>

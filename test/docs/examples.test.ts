@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 
 const shown = [
   ['README.md', 'examples/shop/app.ts'],
+  ['docs/dead-letters.md', 'examples/dead-letters/app.ts'],
   ['docs/simulation.md', 'examples/shop/simulate.ts'],
 ] as const
 

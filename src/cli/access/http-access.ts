@@ -14,7 +14,7 @@ export function httpAccess(url: string): LogAccess {
     running: true,
     async append(events, topic) {
       const query = topic === undefined ? '' : `?topic=${encodeURIComponent(topic)}`
-      const answer = (await request(`${base}/events${query}`, {
+      const answer = (await httpRequest(`${base}/events${query}`, {
         method: 'POST',
         headers: { 'content-type': 'application/cloudevents-batch+json' },
         body: `[${events.map(eventToJson).join(',')}]`,
@@ -28,7 +28,7 @@ export function httpAccess(url: string): LogAccess {
         from: from instanceof Date ? from.toISOString() : String(from),
         limit: String(limit),
       })
-      const page = (await request(`${base}/events?${query}`)) as RecordPage
+      const page = (await httpRequest(`${base}/events?${query}`)) as RecordPage
       return { records: page.records.map(withBytes), next: page.next }
     },
     follow(following) {
@@ -40,11 +40,13 @@ export function httpAccess(url: string): LogAccess {
       })
     },
     async topics() {
-      const answer = (await request(`${base}/topics`)) as { readonly topics: readonly TopicView[] }
+      const answer = (await httpRequest(`${base}/topics`)) as { readonly topics: readonly TopicView[] }
       return answer.topics
     },
     async handlers() {
-      const answer = (await request(`${base}/handlers`)) as { readonly handlers: readonly HandlerStatus[] }
+      const answer = (await httpRequest(`${base}/handlers`)) as {
+        readonly handlers: readonly HandlerStatus[]
+      }
       return answer.handlers
     },
     async close() {},
@@ -62,7 +64,7 @@ export async function listens(url: string, runtime: Pick<Runtime, 'sleep'>): Pro
     () => {},
   )
   try {
-    await request(`${url.replace(/\/+$/, '')}/health/live`, { signal: asking.signal })
+    await httpRequest(`${url.replace(/\/+$/, '')}/health/live`, { signal: asking.signal })
     return true
   } catch (error) {
     if (!(error instanceof MillraceError)) throw error
@@ -74,7 +76,8 @@ export async function listens(url: string, runtime: Pick<Runtime, 'sleep'>): Pro
   }
 }
 
-async function request(url: string, init: RequestInit = {}): Promise<unknown> {
+/** Asks a platform's port; a refusal is the error that it stands for, and `UNREACHABLE` where nobody answers. */
+export async function httpRequest(url: string, init: RequestInit = {}): Promise<unknown> {
   let response: Response
   let text: string
   try {
