@@ -13,6 +13,7 @@ import {
   withCommonOptions,
 } from '../command.ts'
 import { openBytes } from '../ingest/bytes.ts'
+import { type CsvOptions, type CsvType, splitCsv } from '../ingest/csv.ts'
 import { type IngestCounts, ingest } from '../ingest/ingest.ts'
 import { splitItems } from '../ingest/lines.ts'
 import { defaultSource, type Mapping } from '../ingest/mapping.ts'
@@ -25,6 +26,9 @@ interface IngestCommandOptions extends AccessOptions, Mapping {
   readonly maxLineBytes: number
   readonly app?: string
   readonly createTopic?: boolean
+  readonly format: 'auto' | 'json' | 'csv'
+  readonly csvTypes?: CsvOptions['types']
+  readonly csvDelimiter: string
 }
 
 const mebibyte = 1024 * 1024
@@ -34,7 +38,12 @@ export function addIngest(program: Command, context: () => CommandContext): void
   const command = program
     .command('ingest')
     .description('publish the lines of a file; running it again adds only what is new')
-    .argument('<file>', 'JSON lines or one JSON array, gzip or not; - for standard input')
+    .argument('<file>', 'JSON lines, one JSON array or CSV, gzip or not; - for standard input')
+    .addOption(
+      choice('--format <format>', 'auto is csv for .csv and .csv.gz', ['auto', 'json', 'csv'], 'auto'),
+    )
+    .option('--csv-types <types>', 'columns of CSV that are no text, such as n:number,paid:boolean', csvTypes)
+    .option('--csv-delimiter <character>', 'what stands between the cells of CSV', csvDelimiter, ',')
     .option('--type <type>', 'the event type of lines that are no CloudEvents already')
     .option('--source <source>', 'the source of the events', defaultSource)
     .option(
@@ -67,7 +76,7 @@ async function ingestFile(
   const loading = app === undefined ? {} : { loadApp: async () => (await loadApp(app)).app }
   await withAccess(context, { ...options, ...loading }, async (access) => {
     try {
-      const counts = await ingest(splitItems(source.bytes, options.maxLineBytes), {
+      const counts = await ingest(itemsOf(file, source.bytes, options), {
         access,
         runtime,
         mapping: options,
@@ -83,6 +92,33 @@ async function ingestFile(
       throw stopped(error, file)
     }
   })
+}
+
+function itemsOf(file: string, bytes: AsyncIterable<Uint8Array>, options: IngestCommandOptions) {
+  const { format, maxLineBytes, csvDelimiter: delimiter, csvTypes: types = new Map() } = options
+  const isCsv = format === 'csv' || (format === 'auto' && /\.csv(?:\.gz)?$/i.test(file))
+  return isCsv
+    ? splitCsv(bytes, { delimiter, types, maxBytes: maxLineBytes })
+    : splitItems(bytes, maxLineBytes)
+}
+
+function csvTypes(text: string): CsvOptions['types'] {
+  const pairs = text.split(',').map((pair): readonly [string, CsvType] => {
+    const [, column, type] = /^(.+):(text|number|boolean)$/.exec(pair) ?? []
+    if (column !== undefined) return [column, type as CsvType]
+    throw misuse(
+      `'${pair}' is no type of a column.`,
+      '--csv-types',
+      'Write column:number, column:boolean or column:text, with commas between them.',
+    )
+  })
+  return new Map(pairs)
+}
+
+function csvDelimiter(text: string): string {
+  const delimiter = text === '\\t' ? '\t' : text
+  if (/^[^"\r\n]$/.test(delimiter)) return delimiter
+  throw misuse('It must be one character, and no quote.', '--csv-delimiter', "Use ',', ';' or '\\t'.")
 }
 
 /** A type or a source that no event can have is wrong for all lines, and the fault of none. */

@@ -8,6 +8,8 @@ export interface Line {
   readonly bytes: Uint8Array
   /** How many bytes it has in all. */
   readonly totalBytes: number
+  /** Why it can be no event, where that is known before its bytes are looked at. */
+  readonly problem?: MillraceError
 }
 
 /** What takes input apart, fed in chunks of any size. */

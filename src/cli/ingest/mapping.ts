@@ -29,6 +29,7 @@ export interface LineFacts {
 
 /** The event of a line. `EVENT_TOO_LARGE`, `JSON_INVALID` or `EVENT_INVALID` for one that has none. */
 export function eventOf(line: Line, mapping: Mapping, facts: LineFacts): Event {
+  if (line.problem !== undefined) throw line.problem
   if (line.totalBytes > facts.maxBytes) {
     throw new MillraceError(
       'EVENT_TOO_LARGE',
