@@ -5,6 +5,7 @@ import { isMillraceError, type MillraceError } from '../core/errors.ts'
 import type { Runtime } from '../core/runtime.ts'
 import { type CommandContext, misuse } from './command.ts'
 import { addDeadLetters } from './commands/dead-letters.ts'
+import { addDoctor } from './commands/doctor.ts'
 import { addIngest } from './commands/ingest.ts'
 import { addInit } from './commands/init.ts'
 import { addInspect } from './commands/inspect.ts'
@@ -70,6 +71,7 @@ function program(context: CommandContext): Command {
     addIngest,
     addTail,
     addInspect,
+    addDoctor,
     addDeadLetters,
   ])
     add(root, () => context)

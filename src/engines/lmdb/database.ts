@@ -15,3 +15,14 @@ export function openDatabase(folder: string, unsafeNoSync: boolean): RawDatabase
     noSync: unsafeNoSync,
   })
 }
+
+/** Opens the raw database of a folder that has one, to read only: nothing in its data file changes. */
+export function openDatabaseToRead(folder: string): RawDatabase {
+  return open<Uint8Array, Uint8Array>({
+    path: folder,
+    noSubdir: false,
+    keyEncoding: 'binary',
+    encoding: 'binary',
+    readOnly: true,
+  })
+}

@@ -21,7 +21,10 @@ interface Added {
   readonly at: Sighting
 }
 
-const entryBytes = 4 + 4 + 4 + 2 + 6
+/** Bytes of a row of ids before its entries: the checksum and when they were added. */
+export const idsHeaderBytes = 4 + 8
+/** Bytes of one entry of a row of ids. */
+export const idBytes = 4 + 4 + 4 + 2 + 6
 const sweptAtOnce = 1000
 
 /** Remembers the ids that publishers chose. Each transaction writes the ones it added as one row. */
@@ -45,7 +48,7 @@ export class Identities {
   load(): void {
     let first = true
     this.#store.visit(allOf('ids'), ({ key, value }) => {
-      const count = Math.floor((value.length - 12) / entryBytes)
+      const count = Math.floor((value.length - idsHeaderBytes) / idBytes)
       if (first) this.#window = new DeduplicationWindow(this.#options, numberIn(key, 1, 6) + 1 - count)
       first = false
       this.#loadRow(unseal(value), count)
@@ -62,14 +65,10 @@ export class Identities {
         this.#window.add({ high: 0, low }, { topicId: 0, partition: 0, offset: 0 }, Number.NEGATIVE_INFINITY)
         continue
       }
-      const at = 8 + index * entryBytes
+      const at = 8 + index * idBytes
       this.#window.add(
         { high: row.readUInt32BE(at), low: row.readUInt32BE(at + 4) },
-        {
-          topicId: row.readUInt32BE(at + 8),
-          partition: row.readUInt16BE(at + 12),
-          offset: row.readUIntBE(at + 14, 6),
-        },
+        sightingIn(row, at),
         row.readDoubleBE(0),
       )
     }
@@ -128,7 +127,7 @@ export class Identities {
   /** Writes the row of a transaction whose steps are all staged. */
   stageRow(nowMs: number, writes: Writes): void {
     if (this.#added.length === 0) return
-    const row = Buffer.allocUnsafe(8 + this.#added.length * entryBytes)
+    const row = Buffer.allocUnsafe(8 + this.#added.length * idBytes)
     let position = row.writeDoubleBE(nowMs, 0)
     for (const { fingerprint, at } of this.#added) {
       position = row.writeUInt32BE(fingerprint.high, position)
@@ -141,6 +140,15 @@ export class Identities {
     writes.afterwards(() => {
       this.#added = []
     })
+  }
+}
+
+/** Where the record of an entry is, which begins at a position of its row. */
+export function sightingIn(row: Buffer, position: number): Sighting {
+  return {
+    topicId: row.readUInt32BE(position + 8),
+    partition: row.readUInt16BE(position + 12),
+    offset: row.readUIntBE(position + 14, 6),
   }
 }
 

@@ -44,11 +44,10 @@ export async function openLog(folder: string, options: LmdbOptions): Promise<Ope
     throw new TypeError(`partitions must be a whole number from 1 to ${mostPartitions}, not ${partitions}`)
   }
   const path = prepareFolder(folder)
-  if (openHere.has(path)) throw inUse(path, process.pid)
-  openHere.add(path)
+  const letGo = holdFolder(path)
   try {
     const store = await Store.open(path, options, thisProcess())
-    const close = () => store.close().finally(() => openHere.delete(path))
+    const close = () => store.close().finally(letGo)
     try {
       return { ...(await load(store, partitions, options)), close }
     } catch (error) {
@@ -56,9 +55,16 @@ export async function openLog(folder: string, options: LmdbOptions): Promise<Ope
       throw error
     }
   } catch (error) {
-    openHere.delete(path)
+    letGo()
     throw error
   }
+}
+
+/** Keeps the rest of this process from opening a folder until the answer is called; throws `LOG_IN_USE` when it is open. */
+export function holdFolder(path: string): () => void {
+  if (openHere.has(path)) throw inUse(path, process.pid)
+  openHere.add(path)
+  return () => openHere.delete(path)
 }
 
 function prepareFolder(folder: string): string {
@@ -72,7 +78,7 @@ function prepareFolder(folder: string): string {
 }
 
 /** LMDB ends the process when it opens a file that is no database, so whether it is one must be known before. */
-function checkDatabaseFile(path: string): void {
+export function checkDatabaseFile(path: string): void {
   if (!existsSync(path)) return
   const head = Buffer.alloc(64)
   const file = openSync(path, 'r')

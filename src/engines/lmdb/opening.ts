@@ -32,15 +32,29 @@ const lookAgainMs = 50
  * Takes the log for `owner` and gives the number of this opening. A process that was killed holds its log until the system
  * has taken it down, so an owner that lives is given a moment to end before it is `LOG_IN_USE`.
  */
-export async function takeOpening(
+export function takeOpening(
   database: RawDatabase,
   folder: string,
   owner: Owner,
   runtime: Runtime,
 ): Promise<number> {
+  return withPatience(runtime, () => claimOpening(database, folder, owner))
+}
+
+/** Resolves once no process has the log open, with the same patience and without taking it; or throws `LOG_IN_USE`. */
+export async function untilFree(
+  database: RawDatabase,
+  folder: string,
+  owner: Owner,
+  runtime: Runtime,
+): Promise<void> {
+  await withPatience(runtime, () => checkFree(database, folder, owner))
+}
+
+async function withPatience<T>(runtime: Runtime, attempt: () => T): Promise<T> {
   for (let waitedMs = 0; ; waitedMs += lookAgainMs) {
     try {
-      return claimOpening(database, folder, owner)
+      return attempt()
     } catch (error) {
       if (waitedMs >= patienceMs || !isMillraceError(error, 'LOG_IN_USE')) throw error
     }
@@ -54,20 +68,26 @@ export async function takeOpening(
  */
 function claimOpening(database: RawDatabase, folder: string, owner: Owner): number {
   return database.transactionSync(() => {
-    const { start, end } = allOf('opening')
-    let incarnation = 0
-    for (const { key, value } of database.getRange({ start, end })) {
-      incarnation = numberIn(key, 1, 6)
-      const last = unseal(value)
-      const holder = last === undefined ? {} : (JSON.parse(Buffer.from(last).toString()) as Partial<Owner>)
-      if (holder.pid !== undefined && !isSame(holder, owner) && isAlive(holder.pid, holder.startedAs)) {
-        throw inUse(folder, holder.pid)
-      }
-    }
+    const incarnation = checkFree(database, folder, owner)
     if (incarnation > 0) database.removeSync(openingKey(incarnation))
     database.putSync(openingKey(incarnation + 1), sealJson(owner))
     return incarnation + 1
   })
+}
+
+/** Gives the number of the last opening, 0 when there was none. Throws `LOG_IN_USE` while its owner lives. */
+function checkFree(database: RawDatabase, folder: string, owner: Owner): number {
+  const { start, end } = allOf('opening')
+  let incarnation = 0
+  for (const { key, value } of database.getRange({ start, end })) {
+    incarnation = numberIn(key, 1, 6)
+    const last = unseal(value)
+    const holder = last === undefined ? {} : (JSON.parse(Buffer.from(last).toString()) as Partial<Owner>)
+    if (holder.pid !== undefined && !isSame(holder, owner) && isAlive(holder.pid, holder.startedAs)) {
+      throw inUse(folder, holder.pid)
+    }
+  }
+  return incarnation
 }
 
 /** Somebody has the log open. */

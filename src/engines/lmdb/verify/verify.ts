@@ -1,0 +1,165 @@
+import { realpathSync } from 'node:fs'
+import { join } from 'node:path'
+import { MillraceError, messageOf } from '../../../core/errors.ts'
+import type { Runtime } from '../../../core/runtime.ts'
+import type { Finding, StateCheck, VerificationProgress } from '../../../log/verification.ts'
+import { openDatabaseToRead, type RawDatabase } from '../database.ts'
+import { storageFailed } from '../failures.ts'
+import { allOf, numberIn, stateKeyIn, type Tag } from '../keys.ts'
+import { checkDatabaseFile, holdFolder } from '../open-log.ts'
+import { thisProcess, untilFree } from '../opening.ts'
+import { unseal } from '../sealed.ts'
+import type { Row } from '../store.ts'
+import { CatalogCheck } from './catalog-check.ts'
+import { damage, objectIn } from './damage.ts'
+import { IdsCheck } from './ids-check.ts'
+import { RecordCheck } from './record-check.ts'
+
+/** Options of {@link verifyLmdb}. */
+export interface VerifyOptions {
+  readonly runtime: Runtime
+  /** Verifies what the values of the claims' state say; their checksums are verified in any case. */
+  readonly checkState?: StateCheck
+  /** Told again and again how far it is, and once at the end. */
+  readonly onProgress?: (progress: VerificationProgress) => void
+}
+
+/**
+ * Verifies every row of the log in a folder, and gives what it finds as it finds it. Reads one snapshot, holds one row at a
+ * time, and changes nothing. Throws `LOG_IN_USE` when a process still has the log open after 2 seconds, and
+ * `STORAGE_FAILED` when the folder has no database that can be opened.
+ */
+export async function* verifyLmdb(folder: string, options: VerifyOptions): AsyncGenerator<Finding, void> {
+  const path = databaseFolder(folder)
+  const letGo = holdFolder(path)
+  try {
+    const database = openToRead(path)
+    try {
+      await untilFree(database, path, thisProcess(), options.runtime)
+      yield* new Verification(database, options).run()
+    } catch (error) {
+      throw error instanceof MillraceError ? error : storageFailed(path, error)
+    } finally {
+      await database.close()
+    }
+  } finally {
+    letGo()
+  }
+}
+
+function databaseFolder(folder: string): string {
+  try {
+    const path = realpathSync(folder)
+    checkDatabaseFile(join(path, 'data.mdb'))
+    return path
+  } catch (error) {
+    throw storageFailed(folder, error)
+  }
+}
+
+function openToRead(path: string): RawDatabase {
+  try {
+    return openDatabaseToRead(path)
+  } catch (error) {
+    throw storageFailed(path, error)
+  }
+}
+
+/** One reading of all rows. What others refer to comes first: the catalog, then the records, then the rest. */
+class Verification {
+  readonly #database: RawDatabase
+  readonly #options: VerifyOptions
+  readonly #catalog = new CatalogCheck()
+  readonly #records: RecordCheck
+  readonly #ids: IdsCheck
+  readonly #seen: { -readonly [Name in keyof VerificationProgress]: number }
+  readonly #rows = new Map<Tag, number>()
+
+  constructor(database: RawDatabase, options: VerifyOptions) {
+    this.#database = database
+    this.#options = options
+    this.#records = new RecordCheck(this.#catalog)
+    this.#ids = new IdsCheck(this.#catalog)
+    const { entryCount } = database.getStats() as { entryCount: number }
+    this.#seen = { rows: 0, totalRows: entryCount, records: 0, stateValues: 0, bytes: 0 }
+  }
+
+  async *run(): AsyncGenerator<Finding, void> {
+    const transaction = this.#database.useReadTransaction()
+    const scan = (tag: Tag, check: (row: Row) => readonly Finding[]) => this.#scan(transaction, tag, check)
+    const catalog = this.#catalog
+    try {
+      yield* scan('opening', checkOpening)
+      yield* scan('log', (row) => catalog.log(row))
+      yield* scan('topic', (row) => catalog.topic(row))
+      yield* scan('group', (row) => catalog.group(row))
+      yield* scan('place', (row) => catalog.place(row))
+      yield* scan('record', (row) => this.#records.record(row))
+      yield* scan('need', (row) => catalog.need(row))
+      yield* scan('epoch', (row) => catalog.epoch(row))
+      yield* scan('ids', (row) => this.#ids.row(row))
+      yield* scan('state', (row) => this.#checkState(row))
+    } finally {
+      transaction.done()
+    }
+    yield* catalog.orphans()
+    const others = this.#seen.rows - this.#rowsOf('opening')
+    yield* catalog.missing(others > 0, this.#rowsOf('log') > 0)
+    this.#options.onProgress?.(this.#seen)
+  }
+
+  #rowsOf(tag: Tag): number {
+    return this.#rows.get(tag) ?? 0
+  }
+
+  /** Rows of one kind. Whether the pages that hold them can be walked at all is found by walking them. */
+  *#scan(
+    transaction: ReturnType<RawDatabase['useReadTransaction']>,
+    tag: Tag,
+    check: (row: Row) => readonly Finding[],
+  ): Generator<Finding, void> {
+    try {
+      for (const row of this.#database.getRange({ ...allOf(tag), transaction })) {
+        this.#count(tag, row)
+        yield* check(row)
+      }
+    } catch (error) {
+      const problem = `LMDB cannot read on after ${this.#rowsOf(tag)} of them: ${messageOf(error)}`
+      yield damage('pages-damaged', `rows of kind '${tag}'`, problem)
+    }
+  }
+
+  #count(tag: Tag, { key, value }: Row): void {
+    const seen = this.#seen
+    seen.rows += 1
+    if (tag === 'record') seen.records += 1
+    if (tag === 'state') seen.stateValues += 1
+    seen.bytes += key.length + value.length
+    this.#rows.set(tag, this.#rowsOf(tag) + 1)
+    if (seen.rows % rowsPerReport === 0) this.#options.onProgress?.(seen)
+  }
+
+  #checkState({ key, value: sealed }: Row): readonly Finding[] {
+    const group = this.#catalog.groupOf(numberIn(key, 1, 4), 'state')
+    if (group === undefined) return []
+    const partition = numberIn(key, 5, 2)
+    const stateKey = stateKeyIn(key)
+    const value = unseal(sealed)
+    if (value === undefined) {
+      const where = `${group}/${partition}: ${stateKey}`
+      return [damage('state-damaged', where, 'The value does not match its checksum.', stateFix)]
+    }
+    const row = { group, partition, key: stateKey, value }
+    return this.#options.checkState?.(row, (at) => this.#catalog.boundsOf(at.topic, at.partition)) ?? []
+  }
+}
+
+/** An opening that cannot be read counts as one that is over. */
+function checkOpening({ key, value }: Row): readonly Finding[] {
+  const fix = 'Nothing, once no process has the log open: the next one to open it writes the row anew.'
+  const read = objectIn(value, `opening #${numberIn(key, 1, 6)}`, fix)
+  return 'finding' in read ? [read.finding] : []
+}
+
+const stateFix = 'Restore the log from a backup, or rebuild this state from its events.'
+const rowsPerReport = 1000

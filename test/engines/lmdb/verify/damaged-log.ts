@@ -1,0 +1,48 @@
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { realRuntime } from '../../../../src/core/real-runtime.ts'
+import { openDatabase, type RawDatabase } from '../../../../src/engines/lmdb/database.ts'
+import { type VerifyOptions, verifyLmdb } from '../../../../src/engines/lmdb/verify/verify.ts'
+import type { Finding } from '../../../../src/log/verification.ts'
+
+/** Everything that a verification of a folder finds. */
+export async function findingsOf(folder: string, options: Partial<VerifyOptions> = {}): Promise<Finding[]> {
+  const findings: Finding[] = []
+  for await (const finding of verifyLmdb(folder, { runtime: realRuntime(), ...options }))
+    findings.push(finding)
+  return findings
+}
+
+/** Changes rows of a log that is closed, past the engine. */
+export async function tamper(
+  folder: string,
+  change: (database: RawDatabase) => Promise<unknown>,
+): Promise<void> {
+  const database = openDatabase(folder, false)
+  await change(database)
+  await database.close()
+}
+
+/** Flips one bit of a row. */
+export function flip(key: Uint8Array, position: number): (database: RawDatabase) => Promise<unknown> {
+  return (database) => {
+    const value = Buffer.from(rowOf(database, key))
+    value.writeUInt8(value.readUInt8(position) ^ 1, position)
+    return database.put(key, value)
+  }
+}
+
+/** The bytes of a row that must be there. */
+export function rowOf(database: RawDatabase, key: Uint8Array): Uint8Array {
+  const value = database.get(key)
+  if (value === undefined) throw new Error('there is no such row')
+  return value
+}
+
+/** A digest of the data file. */
+export function digestOf(folder: string): string {
+  return createHash('sha256')
+    .update(readFileSync(join(folder, 'data.mdb')))
+    .digest('hex')
+}

@@ -1,0 +1,271 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { realRuntime } from '../../../../src/core/real-runtime.ts'
+import {
+  allOf,
+  epochKey,
+  groupKey,
+  idsKey,
+  logKey,
+  needKey,
+  placeKey,
+  recordKey,
+  stateKey,
+  topicKey,
+} from '../../../../src/engines/lmdb/keys.ts'
+import { recordHeaderBytes, seal, sealJson, sealRecord } from '../../../../src/engines/lmdb/sealed.ts'
+import { verifyLmdb } from '../../../../src/engines/lmdb/verify/verify.ts'
+import type { StateRow, VerificationProgress } from '../../../../src/log/verification.ts'
+import { at, TestLog } from '../opened.ts'
+import { digestOf, findingsOf, flip, rowOf, tamper } from './damaged-log.ts'
+
+const topicId = 1
+const groupId = 1
+const keyOf = (offset: number) => recordKey(topicId, at.partition, offset)
+
+let log: TestLog
+
+/** Ten records of which two are trimmed, two of them with ids, and a group with some state. */
+beforeEach(async () => {
+  log = await TestLog.open()
+  await log.append('0', '1', '2', '3', '4', '5', '6', '7')
+  await log.engine.append([log.entry('8', 'id-8')])
+  await log.engine.append([log.entry('9', 'id-9')])
+  const claim = await log.claim('shop')
+  const value = new TextEncoder().encode('{"left":3}')
+  await claim.commit({
+    puts: [{ key: 'state/a/b/c', value }],
+    deletes: [],
+    appends: [],
+    needs: { orders: 2 },
+  })
+  await log.engine.trim(at, { before: 2 })
+  await log.close()
+})
+
+afterEach(() => log.end())
+
+const tampered = async (change: Parameters<typeof tamper>[1]) => {
+  await tamper(log.folder, change)
+  return findingsOf(log.folder)
+}
+
+function record(timeMs: number, bytesBefore: number, text: string): Buffer {
+  const value = new TextEncoder().encode(text)
+  const target = Buffer.alloc(recordHeaderBytes + value.length)
+  sealRecord(target, { timeMs, bytesBefore, value })
+  return target
+}
+
+describe('a log that is whole', () => {
+  it('has no findings, and is not changed', async () => {
+    const before = digestOf(log.folder)
+    expect(await findingsOf(log.folder)).toEqual([])
+    expect(digestOf(log.folder)).toBe(before)
+  })
+
+  it('is seen to its last row', async () => {
+    let last: VerificationProgress | undefined
+    const onProgress = (progress: VerificationProgress) => {
+      last = { ...progress }
+    }
+    await findingsOf(log.folder, { onProgress })
+    expect(last).toMatchObject({ records: 8, stateValues: 1, rows: last?.totalRows })
+  })
+
+  it('has its state checked, with the bounds of its places', async () => {
+    const seen: unknown[] = []
+    const checkState = ({ value, ...row }: StateRow, boundsOf: (place: typeof at) => unknown) => {
+      seen.push({ ...row, value: Buffer.from(value).toString() }, boundsOf(at))
+      seen.push(boundsOf({ topic: 'orders', partition: 0 }), boundsOf({ topic: 'other', partition: 0 }))
+      return []
+    }
+    await findingsOf(log.folder, { checkState })
+    expect(seen).toEqual([
+      { group: 'shop', partition: 1, key: 'state/a/b/c', value: '{"left":3}' },
+      { start: 2, end: 10 },
+      { start: 0, end: 0 },
+      undefined,
+    ])
+  })
+
+  it('may have been made by an opening that was killed before it wrote anything', async () => {
+    const findings = await tampered(async (database) => {
+      const { end } = allOf('state')
+      for (const key of database.getKeys({ start: logKey, end })) await database.remove(key)
+    })
+    expect(findings).toEqual([])
+  })
+
+  it('is LOG_IN_USE while this process has it open, and cannot be opened while it is verified', async () => {
+    await log.reopen()
+    await expect(findingsOf(log.folder)).rejects.toMatchObject({ code: 'LOG_IN_USE' })
+    await log.close()
+    await tamper(log.folder, flip(keyOf(4), 30))
+    const findings = verifyLmdb(log.folder, { runtime: realRuntime() })
+    await findings.next()
+    await expect(log.reopen()).rejects.toMatchObject({ code: 'LOG_IN_USE' })
+    await findings.return()
+    await log.reopen()
+  })
+})
+
+describe('a record that is damaged', () => {
+  it('is found with its place by one bit that has changed', async () => {
+    const findings = await tampered(flip(keyOf(4), 30))
+    expect(findings).toMatchObject([{ kind: 'record-damaged', severity: 'damage', where: 'orders/1@4' }])
+  })
+
+  it('is found also when it was cut, without blame for the next one', async () => {
+    const findings = await tampered((database) =>
+      database.put(keyOf(4), rowOf(database, keyOf(4)).subarray(0, 25)),
+    )
+    expect(findings).toMatchObject([{ kind: 'record-damaged', where: 'orders/1@4' }])
+  })
+
+  it('is one finding each, however slowly they are taken', async () => {
+    await tamper(log.folder, async (database) => {
+      for (const offset of [3, 6, 9]) await flip(keyOf(offset), 30)(database)
+    })
+    const places: string[] = []
+    for await (const { where } of verifyLmdb(log.folder, { runtime: realRuntime() })) {
+      for (let turn = 0; turn < 5; turn += 1) await realRuntime().sleep(0)
+      places.push(where)
+    }
+    expect(places).toEqual(['orders/1@3', 'orders/1@6', 'orders/1@9'])
+  })
+
+  it('is found when it is missing, in the middle and at the start', async () => {
+    const findings = await tampered(async (database) => {
+      for (const offset of [2, 5, 6]) await database.remove(keyOf(offset))
+    })
+    expect(findings).toMatchObject([
+      { kind: 'record-missing', where: 'orders/1@2', problem: 'There is no record at 2.' },
+      { kind: 'record-missing', where: 'orders/1@5', problem: 'There is no record at 5 to 6.' },
+    ])
+  })
+
+  it('is found when its time is before that of the last one', async () => {
+    const findings = await tampered((database) => {
+      const row = rowOf(database, keyOf(5))
+      const bytesBefore = Buffer.from(row).readDoubleBE(12)
+      const text = Buffer.from(row.subarray(recordHeaderBytes)).toString()
+      return database.put(keyOf(5), record(-1, bytesBefore, text))
+    })
+    expect(findings).toMatchObject([{ kind: 'record-time', where: 'orders/1@5' }])
+  })
+
+  it('is found when the bytes before it are not those that are before it', async () => {
+    const findings = await tampered((database) => {
+      const row = Buffer.from(rowOf(database, keyOf(5)))
+      return database.put(keyOf(5), record(row.readDoubleBE(4), 1, row.toString('utf8', recordHeaderBytes)))
+    })
+    expect(findings).toMatchObject([{ kind: 'record-size', where: 'orders/1@5' }])
+  })
+
+  it('is found when it should have been removed', async () => {
+    const findings = await tampered((database) => database.put(keyOf(1), record(0, 0, 'old')))
+    expect(findings).toMatchObject([{ kind: 'record-below-start', where: 'orders/1@1' }])
+  })
+})
+
+describe('a row of the catalog that is damaged', () => {
+  it.each([
+    ['log', logKey, 'log'],
+    ['topic', topicKey(topicId), 'topic #1'],
+    ['group', groupKey(groupId), 'group #1'],
+    ['place', placeKey(topicId, at.partition), 'start of orders/1'],
+    ['need', needKey(topicId, at.partition, groupId), 'need of group shop for orders/1'],
+    ['epoch', epochKey(groupId, at.partition), 'epoch of shop/1'],
+  ])('is found by its checksum: %s', async (_, key, where) => {
+    const findings = await tampered(flip(key, 6))
+    expect(findings).toEqual([expect.objectContaining({ kind: 'row-damaged', severity: 'damage', where })])
+  })
+
+  it.each([
+    ['log', logKey, 'log'],
+    ['place', placeKey(topicId, at.partition), 'start of orders/1'],
+    ['need', needKey(topicId, at.partition, groupId), 'need of group shop for orders/1'],
+    ['epoch', epochKey(groupId, at.partition), 'epoch of shop/1'],
+  ])('is found by what it says: %s', async (_, key, where) => {
+    const findings = await tampered((database) => database.put(key, sealJson({ start: 'x' })))
+    expect(findings).toEqual([expect.objectContaining({ kind: 'row-invalid', where })])
+  })
+
+  it('is found when it is gone: what belonged to it is one finding for each kind', async () => {
+    const findings = await tampered((database) => database.remove(topicKey(topicId)))
+    const common = { kind: 'row-orphaned', severity: 'damage', where: 'topic #1' }
+    expect(findings).toMatchObject([
+      { ...common, problem: "Nothing in the catalog knows 1 row of kind 'place'." },
+      { ...common, problem: "Nothing in the catalog knows 8 rows of kind 'record'." },
+      { ...common, problem: "Nothing in the catalog knows 1 row of kind 'need'." },
+    ])
+  })
+
+  it('is found when the row about the log is gone', async () => {
+    const findings = await tampered((database) => database.remove(logKey))
+    expect(findings).toMatchObject([{ kind: 'row-missing', where: 'log' }])
+  })
+})
+
+describe('a topic whose deletion was cut off', () => {
+  it('has leftovers, which harm nothing', async () => {
+    const findings = await tampered((database) =>
+      database.put(topicKey(topicId), sealJson({ name: 'orders', options: {}, deleting: true })),
+    )
+    expect(findings.map(({ severity }) => severity)).toEqual(['leftover', 'leftover', 'leftover'])
+    await log.reopen()
+    await log.close()
+    expect(await findingsOf(log.folder)).toEqual([])
+  })
+})
+
+describe('a deduplication row that is damaged', () => {
+  it('is found by its checksum', async () => {
+    const findings = await tampered(flip(idsKey(1), 20))
+    expect(findings).toMatchObject([{ kind: 'deduplication-damaged', where: 'deduplication row 1' }])
+  })
+
+  it('is found when it was cut, also by whoever wrote the checksum anew', async () => {
+    const findings = await tampered(async (database) => {
+      await database.put(idsKey(0), rowOf(database, idsKey(0)).subarray(0, 20))
+      await database.put(idsKey(1), seal(rowOf(database, idsKey(1)).subarray(4, 20)))
+    })
+    expect(findings).toMatchObject([
+      { kind: 'deduplication-damaged', where: 'deduplication row 0' },
+      { kind: 'deduplication-damaged', where: 'deduplication row 1' },
+    ])
+  })
+
+  it('is found when it names a record that was never there', async () => {
+    const findings = await tampered((database) => {
+      const content = Buffer.from(rowOf(database, idsKey(1)).subarray(4))
+      content.writeUIntBE(500, 8 + 14, 6)
+      return database.put(idsKey(1), seal(content))
+    })
+    expect(findings).toMatchObject([
+      { kind: 'deduplication-invalid', problem: expect.stringContaining('orders/1@500') },
+    ])
+  })
+
+  it('is found when one is missing', async () => {
+    const findings = await tampered(async (database) => {
+      await database.put(idsKey(7), rowOf(database, idsKey(1)))
+    })
+    expect(findings).toMatchObject([{ kind: 'deduplication-gap', where: 'deduplication row 7' }])
+  })
+})
+
+describe('a value of the state that is damaged', () => {
+  it('is found with its group, partition and key', async () => {
+    const findings = await tampered(flip(stateKey(groupId, at.partition, 'state/a/b/c'), 5))
+    expect(findings).toMatchObject([{ kind: 'state-damaged', where: 'shop/1: state/a/b/c' }])
+  })
+
+  it('is found when its group is gone', async () => {
+    const findings = await tampered((database) => database.remove(groupKey(groupId)))
+    expect(findings.map(({ kind, where }) => `${kind} ${where}`)).toContain('row-orphaned group #1')
+    expect(findings.map(({ problem }) => problem)).toContain(
+      "Nothing in the catalog knows 1 row of kind 'state'.",
+    )
+  })
+})
