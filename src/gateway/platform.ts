@@ -50,9 +50,9 @@ const routes: readonly { readonly method: 'GET' | 'POST'; readonly path: string;
   ]
 
 /**
- * Serves the platform's port of a running application: events in and out, topics, handlers, dead letters and health, as JSON. Errors are
- * problem details (RFC 9457), also of requests that are none. Nothing of the application is public here: it listens on
- * loopback and answers requests for loopback names only.
+ * Serves the platform's port of a running application: events in and out, topics, handlers, dead letters and health, as
+ * JSON. Errors are problem details (RFC 9457), also of requests that are none. Nothing of the application is public here:
+ * it listens on loopback and answers requests for loopback names only.
  *
  * Rejects with `HOST_NOT_ALLOWED` for any other host and with `PORT_IN_USE` where the port is taken.
  */

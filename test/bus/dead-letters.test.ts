@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { RunningApp } from '../../src/app/running.ts'
 import { on } from '../../src/bus/definitions.ts'
-import { type Bench, bench, Counted, publish, statusOf } from './support.ts'
+import { type Bench, bench, Counted, gate, publish, statusOf } from './support.ts'
 
 /** A handler that fails while the switch is on. */
 function failing(name = 'handler', options: { readonly whenExhausted?: 'skip' | 'park' } = {}) {
@@ -247,6 +247,33 @@ describe('discarding a dead letter', () => {
     expect(handled).toEqual([2])
     expect(b.state('dead-letter/').size).toBe(0)
     expect(b.state('parked/').size).toBe(0)
+  })
+
+  it('is passed over while it is being tried again, and nothing is handled twice', async () => {
+    const b = bench()
+    const running = gate()
+    const { fault, handled } = failing()
+    const handler = on(Counted, { name: 'handler', retry: { attempts: 1 } }, async ({ data }) => {
+      if (fault.on) throw new Error('never')
+      handled.push(data.n)
+      if (data.n === 1) await running.opened
+    })
+    const process = await b.start({ handlers: [handler] })
+    await publish(process, 'a', 1, 2)
+    await b.settle(process)
+    fault.on = false
+    await publish(process, 'a', 3)
+    await b.settle(process)
+    await b.redrive({ key: 'a', offset: 0 })
+    await b.until(() => handled.includes(1))
+    await publish(process, 'a', 4, 5)
+    await b.drive(process.deadLetters.discard({ id: 'handler/shop/0/0' }, { reason: 'too late' }))
+    await b.quiet()
+    expect(await open(b, process)).toHaveLength(2)
+    running.open()
+    await b.settle(process)
+    expect(handled).toEqual([3, 1, 4, 5])
+    expect(await open(b, process)).toEqual(['handler/shop/0/1'])
   })
 
   it('forgets what once remembered of it', async () => {

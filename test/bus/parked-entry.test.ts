@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { advanced, failed, type ParkedEntry, redriven } from '../../src/bus/parked-entry.ts'
+import { advanced, discarded, failed, type ParkedEntry, redriven } from '../../src/bus/parked-entry.ts'
 
 const failure = { attempt: 3, atMs: 40, error: { name: 'Error', message: 'no' } }
 
@@ -32,5 +32,24 @@ describe('a key that is held', () => {
     const entry = failed(redriven(running, 2, 50), 7, failure, null)
     expect(entry).toMatchObject({ redrive: [2], held: true })
     expect(advanced(entry, 2, 60)?.dueMs).toBeNull()
+  })
+})
+
+describe('a dead letter that is discarded', () => {
+  it('lets the key go on behind it when that is what holds the key', () => {
+    expect(discarded(held, 7, 50)).toMatchObject({ first: 8, count: 2, attempt: 0, dueMs: 50 })
+    expect(discarded({ ...held, last: 7, count: 1 }, 7, 50)).toBeUndefined()
+  })
+
+  it('leaves the key held when it was handed back before what holds the key', () => {
+    const entry = discarded(redriven(held, 2, 50), 2, 60)
+    expect(entry).toMatchObject({ first: 7, count: 3, dueMs: null })
+    expect(entry?.redrive).toBeUndefined()
+  })
+
+  it('leaves the attempts of the one in front of it alone', () => {
+    const both = redriven(redriven(held, 2, 50), 4, 50)
+    const waiting = failed(both, 2, { ...failure, attempt: 1 }, 90)
+    expect(discarded(waiting, 4, 60)).toEqual({ ...waiting, redrive: [2] })
   })
 })
