@@ -10,6 +10,7 @@ import { RecordCache } from '../bus/record-cache.ts'
 import { keepRetention, type RetentionTools } from '../bus/retention.ts'
 import { stateLayout } from '../bus/state-layout.ts'
 import type { HandlerStatus } from '../bus/status.ts'
+import { eventReader } from '../bus/upcast.ts'
 import { WaitingPublishers } from '../bus/waiting-publishers.ts'
 import { Wake } from '../bus/wake.ts'
 import { MillraceError } from '../core/errors.ts'
@@ -60,7 +61,7 @@ class Running implements RunningApp {
   readonly #memberId: string
   readonly #door: Door
   readonly #publisher: Publisher
-  readonly #cache = new RecordCache()
+  readonly #cache: RecordCache
   readonly #groups = new Map<string, GroupProcessor>()
   readonly #topics = new Set<string>()
   readonly #stopping = new AbortController()
@@ -74,6 +75,7 @@ class Running implements RunningApp {
     this.runtime = runtime
     this.logger = options.logger ?? silentLogger
     this.#options = options
+    this.#cache = new RecordCache(eventReader(app.events))
     this.#memberId = runtime.id()
     const { partitions } = engine
     this.#door = new Door({

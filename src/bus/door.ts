@@ -19,6 +19,7 @@ export interface EventAttributes {
   readonly causationid?: string | undefined
   readonly traceparent?: string | undefined
   readonly hops?: number | undefined
+  readonly dataversion?: number | undefined
   readonly millracereplyto?: string | undefined
 }
 
@@ -101,9 +102,11 @@ export class Door {
       type.key === undefined
         ? attributes.partitionkey
         : checkKey(type.key(data as never), `key of event type '${type.type}'`)
+    // What passes the door fits the schema of now, whatever version an outsider claims.
+    const dataversion = type.version === 1 ? undefined : type.version
     const event = {
       specversion: '1.0',
-      ...defined(attributes),
+      ...defined({ ...attributes, dataversion }),
       id: attributes.id ?? runtime.id(),
       source: attributes.source ?? source,
       type: type.type,

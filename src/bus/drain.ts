@@ -3,6 +3,7 @@ import type { Offset } from '../log/port.ts'
 import { frontOf } from './parked-entry.ts'
 import type { ParkedKey } from './parked-keys.ts'
 import type { LogRecord } from './record-cache.ts'
+import { storedEventOf } from './upcast.ts'
 
 /** Reads records of a topic from an offset on. */
 export type ReadForDrain = (
@@ -46,11 +47,16 @@ function bounded(records: readonly LogRecord[]): LogRecord[] {
   return records.slice(0, end < 0 ? maxAhead.records : Math.min(maxAhead.records, Math.max(1, end)))
 }
 
-function isOf(record: LogRecord, key: string, wants: (event: Event) => boolean): boolean {
+/** Also of a record whose version cannot be read now. One that is no event went to the dead letters when it was met. */
+function eventOf(record: LogRecord): Event | undefined {
   try {
-    return keyOf(record.event) === key && wants(record.event)
-  } catch {
-    // A record that cannot be read went to the dead letters when it was first met.
-    return false
+    return record.event
+  } catch (error) {
+    return storedEventOf(error)
   }
+}
+
+function isOf(record: LogRecord, key: string, wants: (event: Event) => boolean): boolean {
+  const event = eventOf(record)
+  return event !== undefined && keyOf(event) === key && wants(event)
 }

@@ -1,6 +1,6 @@
 import type { Event } from '../core/event.ts'
-import { decodeEvent } from '../core/event-codec.ts'
 import type { Appended, Entry, Offset, Place } from '../log/port.ts'
+import type { EventReader } from './upcast.ts'
 
 /** A record as the processor sees it: parsed at most once, however many handlers look at it. */
 export class LogRecord {
@@ -8,10 +8,12 @@ export class LogRecord {
   readonly partition: number
   readonly offset: Offset
   readonly bytes: number
+  readonly #read: EventReader
   #value: Uint8Array | undefined
   #event: Event | undefined
 
-  constructor(place: Place, offset: Offset, value: Uint8Array) {
+  constructor(place: Place, offset: Offset, value: Uint8Array, read: EventReader) {
+    this.#read = read
     this.topic = place.topic
     this.partition = place.partition
     this.offset = offset
@@ -19,10 +21,10 @@ export class LogRecord {
     this.#value = value
   }
 
-  /** The event; frozen, and the same object for every handler. Throws `EVENT_INVALID` when the stored bytes are none. */
+  /** The event; frozen, and the same object for every handler. Throws when the stored bytes cannot be read. */
   get event(): Event {
     if (this.#event === undefined) {
-      this.#event = decodeEvent(this.#value ?? new Uint8Array())
+      this.#event = this.#read(this.#value ?? new Uint8Array())
       this.#value = undefined
     }
     return this.#event
@@ -38,11 +40,14 @@ const defaultCacheBytes = 16 * 1024 * 1024
 export class RecordCache {
   readonly #places = new Map<string, Map<Offset, LogRecord>>()
   readonly #order: LogRecord[] = []
+  /** How what is stored becomes an event. */
+  readonly readEvent: EventReader
   readonly #maxBytes: number
   #bytes = 0
   #head = 0
 
-  constructor(maxBytes = defaultCacheBytes) {
+  constructor(readEvent: EventReader, maxBytes = defaultCacheBytes) {
+    this.readEvent = readEvent
     this.#maxBytes = maxBytes
   }
 
@@ -51,7 +56,7 @@ export class RecordCache {
     for (const [index, entry] of entries.entries()) {
       const place = appended[index]
       if (place === undefined || place.duplicate) continue
-      const record = new LogRecord(place, place.offset, entry.value)
+      const record = new LogRecord(place, place.offset, entry.value, this.readEvent)
       this.#of(place).set(place.offset, record)
       this.#order.push(record)
       this.#bytes += record.bytes

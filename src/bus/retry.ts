@@ -33,6 +33,7 @@ export function isTerminal(error: unknown): boolean {
   return (
     isMillraceError(error, 'TERMINAL') ||
     isMillraceError(error, 'LOOP_SUSPECTED') ||
+    isMillraceError(error, 'EVENT_UNREADABLE') ||
     isMillraceError(error, 'COMMIT_TOO_LARGE')
   )
 }

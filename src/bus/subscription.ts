@@ -18,6 +18,7 @@ import { isTerminal, mayRetry, type RetryPolicy, retryPolicy } from './retry.ts'
 import { tickType } from './schedule.ts'
 import { stateLayout } from './state-layout.ts'
 import type { SubscriptionTools } from './subscription-tools.ts'
+import { storedEventOf } from './upcast.ts'
 
 /** The bounds of what one subscription holds of one partition. */
 export const windowBounds = { records: 8_192, bytes: 16 * 1024 * 1024, perKey: 256 } as const
@@ -113,9 +114,12 @@ export class Subscription {
   /** Takes note of a record that nobody can read: it goes to the dead letters. */
   unreadable(topic: string, offset: Offset, error: unknown): void {
     const tracker = this.trackers.get(topic)
-    if (tracker === undefined || tracker.isRecovered(offset)) return
+    const event = storedEventOf(error)
+    const isOther = event !== undefined && !this.#wants(event)
+    if (tracker === undefined || isOther || tracker.isRecovered(offset)) return
     tracker.add(offset)
-    const failure = { subject: { topic, key: '', offset }, event: undefined, attempt: 0, error }
+    const key = event === undefined ? '' : keyOf(event)
+    const failure = { subject: { topic, key, offset }, event, attempt: 0, error }
     this.#tools.state.stage({ ...this.#parking.deadLetter(failure, []), done: [{ tracker, offset }] })
   }
 
@@ -216,16 +220,29 @@ export class Subscription {
         const subject = { topic: parked.topic, key: parked.key, offset: record.offset }
         const attempt = parked.entry.attempt + 1
         const isRedriven = parked.entry.redrive?.[0] === record.offset
-        this.#complete(
-          subject,
-          record.event,
-          attempt,
-          await this.#attempt(subject, record.event, attempt, isRedriven),
-        )
+        await this.#attemptParked(subject, record, attempt, isRedriven)
       } catch (error) {
         this.#drainFailed(parked, error)
       }
     })
+  }
+
+  async #attemptParked(
+    subject: Subject,
+    record: LogRecord,
+    attempt: number,
+    isRedriven: boolean,
+  ): Promise<void> {
+    let event: Event
+    try {
+      event = record.event
+    } catch (error) {
+      const stored = storedEventOf(error)
+      if (stored === undefined) throw error
+      this.#complete(subject, stored, attempt, { kind: 'failed', error })
+      return
+    }
+    this.#complete(subject, event, attempt, await this.#attempt(subject, event, attempt, isRedriven))
   }
 
   async #attempt(subject: Subject, event: Event, attempt: number, isRedriven: boolean): Promise<Outcome> {

@@ -166,7 +166,9 @@ export async function readRecords(
   if (last !== undefined) return { records: cached, next: last.offset + 1 }
   const batch = await tools.engine.read(place, from, limits, tools.signal)
   return {
-    records: batch.records.map(({ offset, value }) => new LogRecord(place, offset, value)),
+    records: batch.records.map(
+      ({ offset, value }) => new LogRecord(place, offset, value, tools.cache.readEvent),
+    ),
     next: batch.next,
   }
 }

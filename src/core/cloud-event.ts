@@ -95,6 +95,7 @@ const known: ReadonlyMap<string, Check> = new Map<string, Check>([
   ['causationid', checkText],
   ['traceparent', checkText],
   ['hops', checkCount],
+  ['dataversion', checkCount],
 ])
 
 function checkName(name: string, path: string): void {

@@ -27,6 +27,8 @@ export interface Event<Data = unknown, Type extends string = string> {
   readonly traceparent?: string
   /** How many handlers the chain has passed through; absent at its start. */
   readonly hops?: number
+  /** The version of the event type that the data has; absent for 1. */
+  readonly dataversion?: number
   /** Where the publisher waits for this event to be handled; see `publish` with `wait`. */
   readonly millracereplyto?: string
   /** A string, a number, a boolean, null, JSON or bytes, as it went in. Frozen: handlers share one copy. */
@@ -83,6 +85,13 @@ export interface EventOptions<S extends Schema> {
   readonly schema: S
   /** Picks what order and state are kept by. Without it: the event's `subject`, else its `id`. */
   readonly key?: (data: OutputOf<S>) => string
+  /** The version of the data: a whole number, 1 unless given. Raise it when what was stored no longer fits the schema. */
+  readonly version?: number
+  /**
+   * Reads data of older versions, which stay in the log as they are: handlers see what this gives. Required from version 2
+   * on. A record that it throws for, or whose result does not fit the schema, is a dead letter with the reason.
+   */
+  readonly upcast?: Upcast
   /** The topic it is kept in. Without it: the application's own topic, which bears the application's name. */
   readonly topic?: string
 }
@@ -93,7 +102,12 @@ export interface EventType<Type extends string = string, Input = unknown, Output
   readonly schema: Schema<Input, Output>
   readonly key: ((data: Output) => string) | undefined
   readonly topic: string | undefined
+  readonly version: number
+  readonly upcast: Upcast | undefined
 }
+
+/** Turns the data of an older version into what the schema takes now. Must not change what it is given, nor wait. */
+export type Upcast = (data: unknown, version: number) => unknown
 
 /** Any declared event type, whatever its data. */
 export interface AnyEventType {
@@ -101,6 +115,8 @@ export interface AnyEventType {
   readonly schema: Schema
   readonly key: ((data: never) => string) | undefined
   readonly topic: string | undefined
+  readonly version: number
+  readonly upcast: Upcast | undefined
 }
 
 /** What a publisher passes for an event type. */
@@ -120,9 +136,10 @@ export function event<const Type extends string, S extends Schema>(
   type: Type,
   options: EventOptions<S>,
 ): EventType<Type, InputOf<S>, OutputOf<S>> {
-  if (typeof type !== 'string' || type.length > 128 || !typePattern.test(type)) {
+  const isName = typeof type === 'string' && type.length <= 128 && typePattern.test(type)
+  if (!isName || type.startsWith('millrace.')) {
     throw new TypeError(
-      `event: '${String(type)}' is no event type; use dot-separated words such as 'order.placed'`,
+      `event: '${String(type)}' is no event type; use dot-separated words such as 'order.placed', not under 'millrace.'`,
     )
   }
   if (typeof options?.schema?.['~standard']?.validate !== 'function') {
@@ -132,12 +149,25 @@ export function event<const Type extends string, S extends Schema>(
     throw new TypeError(`event '${type}': 'key' must be a function from the data to a string`)
   }
   if (options.topic !== undefined) checkTopicName(options.topic)
+  const version = checkVersion(type, options.version ?? 1, options.upcast)
   return Object.freeze({
     type,
     schema: options.schema as Schema<InputOf<S>, OutputOf<S>>,
     key: options.key,
     topic: options.topic,
+    version,
+    upcast: options.upcast,
   })
+}
+
+function checkVersion(type: string, version: number, upcast: Upcast | undefined): number {
+  if (!Number.isSafeInteger(version) || version < 1) {
+    throw new TypeError(`event '${type}': 'version' must be a whole number, at least 1`)
+  }
+  if (upcast === undefined ? version > 1 : typeof upcast !== 'function' || version === 1) {
+    throw new TypeError(`event '${type}': 'upcast' must be a function from version 2 on, and only then`)
+  }
+  return version
 }
 
 /** Throws `TypeError` unless `name` can name a topic of a user; returns it. Names under `millrace.` are internal. */

@@ -12,7 +12,7 @@ describe('event', () => {
   test('keeps what it was given, and is frozen', () => {
     const key = (data: { orderId: string }) => data.orderId
     const declared = event('shop.order.placed', { schema, key, topic: 'orders' })
-    expect(declared).toEqual({ type: 'shop.order.placed', schema, key, topic: 'orders' })
+    expect(declared).toMatchObject({ type: 'shop.order.placed', schema, key, topic: 'orders', version: 1 })
     expect(Object.isFrozen(declared)).toBe(true)
   })
 

@@ -66,7 +66,7 @@ function appendAsDeclared(options: EngineAccessOptions, app: App): Append {
     engine,
     runtime,
     door,
-    cache: new RecordCache(0),
+    cache: new RecordCache(decodeEvent, 0),
     events: app.events,
     delayedTopic: internalTopics(app.name).delayed,
     ensureTopic,
