@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, writeFile } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { CursorDocument } from '../../src/bus/cursor-tracker.ts'
 import { openDatabase, type RawDatabase } from '../../src/engines/lmdb/database.ts'
@@ -42,6 +42,12 @@ async function tamper(change: (database: RawDatabase) => Promise<unknown>): Prom
   const database = openDatabase(place.path('log'), false)
   await change(database)
   await database.close()
+}
+
+/** Writes over all pages but the first two, which say where the tree begins. */
+async function overwritePages(file: FileHandle): Promise<void> {
+  const { size } = await file.stat()
+  await file.write(Buffer.alloc(size - 8192, 0x5a), 0, size - 8192, 8192)
 }
 
 /** The first row of the state whose key begins so. */
@@ -92,6 +98,21 @@ describe('doctor', () => {
     expect(people.stdout).toMatch(/\n2 damaged places\n$/)
     expect(people.stderr).toMatch(/^error: LOG_DAMAGED: .*\(lmdb:log\)/)
   })
+
+  test.each([
+    ['cut off', (file: FileHandle) => file.truncate(8192)],
+    ['written over', (file: FileHandle) => overwritePages(file)],
+  ])(
+    'tells of pages that cannot be read, also when LMDB ends its process over them: %s',
+    async (_, damage) => {
+      const file = await open(place.path('log/data.mdb'), 'r+')
+      await damage(file)
+      await file.close()
+      const { code, stdout } = await place.run(['doctor', '--json', ...log])
+      expect(code).toBe(1)
+      expect(linesOf(stdout).map(({ kind }) => kind)).toContain('pages-damaged')
+    },
+  )
 
   test('is refused with LOG_IN_USE while a process has the log open', async () => {
     const { child } = await place.start(log)

@@ -2,11 +2,11 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { defaultLogUrl, parseLogUrl } from '../../app/open-engine.ts'
-import { verifyState } from '../../bus/verify-state.ts'
 import { MillraceError } from '../../core/errors.ts'
 import type { Runtime } from '../../core/runtime.ts'
 import type { Finding, VerificationProgress } from '../../log/verification.ts'
 import { type CommandContext, misuse, withCommonOptions } from '../command.ts'
+import { verifyApart } from '../doctor/verify-apart.ts'
 import type { Output } from '../output.ts'
 
 /** Adds `millrace doctor`. */
@@ -37,15 +37,10 @@ function folderOf(location: string): string {
 }
 
 async function examine({ output, runtime }: CommandContext, location: string, folder: string): Promise<void> {
-  const { verifyLmdb } = await import('../../engines/lmdb/verify/verify.ts')
   const progress = new Progress(output, runtime)
   const found = { damage: 0, leftover: 0 }
   try {
-    const findings = verifyLmdb(folder, {
-      runtime,
-      checkState: verifyState,
-      onProgress: (counts) => progress.show(counts),
-    })
+    const findings = verifyApart(folder, (counts) => progress.show(counts))
     for await (const finding of findings) {
       found[finding.severity] += 1
       progress.clear()

@@ -80,12 +80,13 @@ class Verification {
     this.#options = options
     this.#records = new RecordCheck(this.#catalog)
     this.#ids = new IdsCheck(this.#catalog)
-    const { entryCount } = database.getStats() as { entryCount: number }
-    this.#seen = { rows: 0, totalRows: entryCount, records: 0, stateValues: 0, bytes: 0 }
+    this.#seen = { rows: 0, totalRows: 0, records: 0, stateValues: 0, bytes: 0 }
   }
 
   async *run(): AsyncGenerator<Finding, void> {
     const transaction = this.#database.useReadTransaction()
+    // Counted within the transaction, which is the one that is current now.
+    this.#seen.totalRows = (this.#database.getStats() as { entryCount: number }).entryCount
     const scan = (tag: Tag, check: (row: Row) => readonly Finding[]) => this.#scan(transaction, tag, check)
     const catalog = this.#catalog
     try {
@@ -105,7 +106,16 @@ class Verification {
     yield* catalog.orphans()
     const others = this.#seen.rows - this.#rowsOf('opening')
     yield* catalog.missing(others > 0, this.#rowsOf('log') > 0)
+    yield* this.#checkTotal()
     this.#options.onProgress?.(this.#seen)
+  }
+
+  /** Pages that are written over may look empty to LMDB, which keeps count of its rows elsewhere. */
+  #checkTotal(): Finding[] {
+    const { rows, totalRows } = this.#seen
+    if (rows === totalRows) return []
+    const problem = `LMDB counts ${totalRows} rows, and ${rows} could be read.`
+    return [damage('pages-damaged', 'data.mdb', problem)]
   }
 
   #rowsOf(tag: Tag): number {

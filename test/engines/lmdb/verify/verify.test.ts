@@ -207,6 +207,13 @@ describe('a row of the catalog that is damaged', () => {
   })
 })
 
+describe('a row that is of no kind', () => {
+  it('is found by the count of all rows', async () => {
+    const findings = await tampered((database) => database.put(Buffer.from([77]), sealJson({})))
+    expect(findings).toMatchObject([{ kind: 'pages-damaged', where: 'data.mdb' }])
+  })
+})
+
 describe('a topic whose deletion was cut off', () => {
   it('has leftovers, which harm nothing', async () => {
     const findings = await tampered((database) =>
