@@ -73,9 +73,10 @@ describe('tail --follow', () => {
   test('shows only the types that are asked for', async () => {
     const shop = await place.start(log)
     await publish(shop, [1])
-    const url = ['--json', '--url', shop.urls.platform]
+    const url = ['--url', shop.urls.platform]
     const none = follow(['--type', 'shop.stock.>', '--type', 'shop.*', '--from', 'start', ...url])
-    const some = follow(['--type', 'shop.*.placed', '--from', 'start', ...url])
+    const some = follow(['--type', 'shop.*.placed', '--from', 'start', '--json', ...url])
+    await none.until('stderr', /^Following http/)
     await some.until('stdout', /"n":1/)
     await publish(shop, [2])
     await some.until('stdout', /"n":2/)

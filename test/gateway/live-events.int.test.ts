@@ -81,7 +81,7 @@ describe('live events', () => {
   })
 
   test('go on exactly where any connection ended, over any number of reconnects and restarts', async () => {
-    const cuts = fc.array(fc.record({ read: fc.nat(4), publish: fc.nat(4), restart: fc.boolean() }), {
+    const cuts = fc.array(fc.record({ read: fc.nat(4), publish: fc.nat(4) }), {
       maxLength: 5,
     })
     await fc.assert(

@@ -19,9 +19,9 @@ export async function* followTail(tail: FollowedTail, context: CommandContext): 
   const { access, views, topic, partition, types, signal } = tail
   const { output, runtime } = context
   const ends = views.map(({ name, partitions }) => [name, partitions.map(({ end }) => end)] as const)
-  if (access.location.startsWith('lmdb:')) {
-    output.note(`While ${access.location} is followed here, no application can be started on it.`)
-  }
+  // Only one process can have such a log open.
+  const alone = access.location.startsWith('lmdb:') ? ' Until then no application can be started on it.' : ''
+  output.note(`Following ${access.location}; Ctrl+C ends it.${alone}`)
   const steps = access.follow({
     topics: topic === undefined ? undefined : [topic],
     types,
