@@ -121,10 +121,17 @@ export async function dropVanished(
     const behind = cursor < (await endOf(tools, { topic, partition: claim.partition }))
     if ((behind || parked.length > 0) && !tools.forget.has(handler))
       throw vanished(handler, topic, claim.partition)
-    state.stage({ deletes: [key, ...parked.map((entry) => entry.key)] })
+    const letters = tools.forget.has(handler) ? await lettersOf(state, handler, topic) : []
+    state.stage({ deletes: [key, ...[...parked, ...letters].map((entry) => entry.key)] })
     if (!read.has(topic)) unread.add(topic)
   }
   return [...unread]
+}
+
+/** The open dead letters of a handler: those of one that is forgotten are so too, others stay to be looked at. */
+function lettersOf(state: PartitionState, handler: string, topic: string) {
+  const prefix = `dead-letter/${handler}/${topic}/`
+  return state.range(prefix, endOfPrefix(prefix), 100_000)
 }
 
 async function endOf(tools: GroupTools, place: Place): Promise<Offset> {

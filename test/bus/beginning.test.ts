@@ -167,6 +167,7 @@ describe('a handler that vanished', () => {
     await b.stop(second)
     expect(b.state('parked/').size).toBe(0)
     expect([...b.state('subscription/handler/').keys()]).toEqual([])
+    expect([...b.state('dead-letter/handler/').keys()]).toEqual([])
     await b.stop(await b.start({ handlers: [resident()] }))
   })
 
