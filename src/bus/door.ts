@@ -102,24 +102,21 @@ export class Door {
       type.key === undefined
         ? attributes.partitionkey
         : checkKey(type.key(data as never), `key of event type '${type.type}'`)
-    // What passes the door fits the schema of now, whatever version an outsider claims.
-    const dataversion = type.version === 1 ? undefined : type.version
     const event = {
       specversion: '1.0',
-      ...defined({ ...attributes, dataversion }),
+      ...attributes,
       id: attributes.id ?? runtime.id(),
       source: attributes.source ?? source,
       type: type.type,
       time: attributes.time ?? new Date(runtime.now()).toISOString(),
-      ...(partitionkey === undefined ? {} : { partitionkey }),
+      partitionkey,
+      // What passes the door fits the schema of now, whatever version an outsider claims.
+      dataversion: type.version === 1 ? undefined : type.version,
       data,
+      // JSON leaves out what is undefined.
     } as Event
     return this.admitEvent(event, topic ?? this.topicOf(type), attributes.id !== undefined)
   }
-}
-
-function defined(attributes: EventAttributes): EventAttributes {
-  return Object.fromEntries(Object.entries(attributes).filter(([, value]) => value !== undefined))
 }
 
 /** The attributes of a caller are held to CloudEvents as those of an event from outside are: `EVENT_INVALID`. */

@@ -14,16 +14,13 @@ export function encodeEvent(event: Event): Uint8Array {
 
 /** The CloudEvents JSON format of an event, as text. */
 export function eventToJson(event: Event): string {
-  const { data, ...attributes } = event
-  if (data === undefined) return JSON.stringify(attributes)
+  const { data } = event
+  if (data === undefined) return JSON.stringify(event)
   if (data instanceof Uint8Array) {
-    return JSON.stringify({
-      ...attributes,
-      data_base64: Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64'),
-    })
+    const data_base64 = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64')
+    return JSON.stringify({ ...event, data: undefined, data_base64 })
   }
-  const hasNegativeZero = checkStorable(data, 'data', 0)
-  return hasNegativeZero ? JSON.stringify(event, keepNegativeZero) : JSON.stringify(event)
+  return checkStorable(data, 'data', 0) ? JSON.stringify(event, keepNegativeZero) : JSON.stringify(event)
 }
 
 /**

@@ -1,7 +1,7 @@
 // Goal: the shop of the README keeps its promises under every fault. Method: a simulation for each of some seeds.
-import { test } from 'vitest'
+import { expect, test } from 'vitest'
 import { simulateShop } from '../../examples/shop/simulate.ts'
 
 test('the shop holds under crashes, failing handlers and repeated publishing', async () => {
-  await simulateShop(10)
+  await expect(simulateShop(10)).resolves.toBeUndefined()
 })
