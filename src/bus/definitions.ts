@@ -29,11 +29,6 @@ export type StateSnapshot<States extends StateSchemas> = {
   readonly [Name in keyof States]: StateValue<States[Name]>
 }
 
-/** When an emitted or published event is to be appended: `delay` in milliseconds from now, or `at` a time. */
-export type Due =
-  | { readonly delay: number; readonly at?: never }
-  | { readonly at: Date; readonly delay?: never }
-
 /** Options of `ctx.emit`. */
 export interface EmitOptions {
   readonly subject?: string

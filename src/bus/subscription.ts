@@ -114,12 +114,9 @@ export class Subscription {
   /** Takes note of a record that nobody can read: it goes to the dead letters. */
   unreadable(topic: string, offset: Offset, error: unknown): void {
     const tracker = this.trackers.get(topic)
-    const event = storedEventOf(error)
-    const isOther = event !== undefined && !this.#wants(event)
-    if (tracker === undefined || isOther || tracker.isRecovered(offset)) return
+    if (tracker === undefined || tracker.isRecovered(offset)) return
     tracker.add(offset)
-    const key = event === undefined ? '' : keyOf(event)
-    const failure = { subject: { topic, key, offset }, event, attempt: 0, error }
+    const failure = { subject: { topic, key: '', offset }, event: undefined, attempt: 0, error }
     this.#tools.state.stage({ ...this.#parking.deadLetter(failure, []), done: [{ tracker, offset }] })
   }
 
@@ -201,10 +198,8 @@ export class Subscription {
     if (record === undefined || this.#waitForKey(lane.key, () => this.#lanes.ready(lane))) return
     lane.running = true
     this.#inFlight += 1
-    this.#tools.runtime.spawn(`handler ${this.definition.name}`, async () => {
-      const subject = { topic: lane.topic, key: lane.key, offset: record.offset }
-      this.#complete(subject, record.event, 1, await this.#attempt(subject, record.event, 1, false))
-    })
+    const subject = { topic: lane.topic, key: lane.key, offset: record.offset }
+    this.#tools.runtime.spawn(`handler ${this.definition.name}`, () => this.#run(subject, record, 1, false))
   }
 
   #startParked(parked: ParkedKey): void {
@@ -220,19 +215,15 @@ export class Subscription {
         const subject = { topic: parked.topic, key: parked.key, offset: record.offset }
         const attempt = parked.entry.attempt + 1
         const isRedriven = parked.entry.redrive?.[0] === record.offset
-        await this.#attemptParked(subject, record, attempt, isRedriven)
+        await this.#run(subject, record, attempt, isRedriven)
       } catch (error) {
         this.#drainFailed(parked, error)
       }
     })
   }
 
-  async #attemptParked(
-    subject: Subject,
-    record: LogRecord,
-    attempt: number,
-    isRedriven: boolean,
-  ): Promise<void> {
+  /** Attempts a record, and completes the attempt. One of a version that cannot be read here fails like any other. */
+  async #run(subject: Subject, record: LogRecord, attempt: number, isRedriven: boolean): Promise<void> {
     let event: Event
     try {
       event = record.event

@@ -3,6 +3,7 @@ import type { Event } from '../core/event.ts'
 import type { Logger, Runtime } from '../core/runtime.ts'
 import type { LogEngine, Offset, Place } from '../log/port.ts'
 import { LogRecord, type RecordCache } from './record-cache.ts'
+import { storedEventOf } from './upcast.ts'
 import { Wake } from './wake.ts'
 
 /** Takes the records of one topic and partition, in order. */
@@ -129,6 +130,9 @@ export class TopicReader {
     try {
       return record.event
     } catch (error) {
+      // One of a version that cannot be read here has a type and a key: it waits its turn and fails then.
+      const stored = storedEventOf(error)
+      if (stored !== undefined) return stored
       for (const sink of takers) if (sink.read <= record.offset) sink.unreadable(record.offset, error)
       return undefined
     }

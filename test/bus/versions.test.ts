@@ -66,6 +66,19 @@ describe('events of older versions', () => {
     ])
   })
 
+  it("that cannot be upcast hold their key where whenExhausted is 'park'", async () => {
+    const b = bench()
+    await publishFirst(b, ['Grace Hopper', '', 'Ada Lovelace'])
+    const seen: unknown[] = []
+    const handler = on(second, { name: 'after', from: 'start', whenExhausted: 'park' }, ({ data }) =>
+      seen.push(data.given),
+    )
+    const running = await b.start({ handlers: [handler], events: [] })
+    await b.settle(running)
+    expect(seen).toEqual(['Grace'])
+    expect(b.state('parked/after/').size).toBe(1)
+  })
+
   it('that were held are upcast when they are handed back', async () => {
     const b = bench()
     await publishFirst(b, ['Ada Lovelace'], true)
