@@ -1,3 +1,4 @@
+/** Testing an application under crashes in virtual time, and engines by the contract that all of them keep. */
 export { type EngineUnderTest, type LogUnderTest, type TestFunctions, testEngine } from './engine-contract.ts'
 export type { FaultKind, FaultRates, Faults } from './faults.ts'
 export type { History, Invariant } from './history.ts'
