@@ -8,8 +8,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^millrace$/, replacement: source('index.ts') },
-      { find: /^millrace\/testing$/, replacement: source('testing/index.ts') },
-      { find: /^millrace\/gateway$/, replacement: source('gateway/index.ts') },
+      { find: /^millrace\/([a-z]+)$/, replacement: source('$1/index.ts') },
     ],
   },
   test: {

@@ -27,7 +27,7 @@ const exempt: Readonly<Record<string, RegExp>> = {
 /** Benchmarks measure real time, and scripts are no part of the product. */
 const ruledFolders = /^(src|test|examples|console)\//
 const pureFloors =
-  /^src\/(core|log|routing|bus|eventstore|processing|functions|sources|monitoring|capacity)\//
+  /^src\/(core|log|routing|rules|bus|eventstore|processing|functions|sources|monitoring|capacity)\//
 
 /** Time and chance come from the injected `Runtime`, and below the application only engines reach the outside world. */
 export function checkDeterminism(files: readonly SourceFile[]): Finding[] {

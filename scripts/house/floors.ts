@@ -5,7 +5,8 @@ const below = {
   log: ['core'],
   engines: ['core', 'log'],
   routing: ['core'],
-  bus: ['core', 'log', 'routing'],
+  rules: ['core'],
+  bus: ['core', 'log', 'routing', 'rules'],
   capacity: ['core'],
 } satisfies Record<string, readonly string[]>
 

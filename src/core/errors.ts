@@ -19,9 +19,11 @@ export const errorCodes = {
   DEAD_LETTER_UNKNOWN: { retryable: false, status: 404 },
   ENGINE_UNKNOWN: { retryable: false, status: 500 },
   EVENT_INVALID: { retryable: false, status: 400 },
+  EVENT_NOT_HANDLED: { retryable: false, status: 400 },
   EVENT_TOO_LARGE: { retryable: false, status: 413 },
   EVENT_TYPE_UNKNOWN: { retryable: false, status: 400 },
   EVENT_UNREADABLE: { retryable: false, status: 500 },
+  FACT_INVALID: { retryable: false, status: 500 },
   FILE_UNREADABLE: { retryable: false, status: 400 },
   FOLDER_UNUSABLE: { retryable: false, status: 409 },
   FROM_REQUIRED: { retryable: false, status: 500 },
@@ -53,6 +55,8 @@ export const errorCodes = {
   PORT_IN_USE: { retryable: true, status: 500 },
   RECORD_CORRUPT: { retryable: false, status: 500 },
   REQUEST_INVALID: { retryable: false, status: 400 },
+  RULES_UNENDING: { retryable: false, status: 500 },
+  RULE_INVALID: { retryable: false, status: 400 },
   SLOW_READER: { retryable: true, status: 503 },
   STATE_INVALID: { retryable: false, status: 500 },
   STORAGE_FAILED: { retryable: true, status: 503 },
@@ -61,6 +65,7 @@ export const errorCodes = {
   TOPIC_UNKNOWN: { retryable: false, status: 404 },
   UNREACHABLE: { retryable: true, status: 503 },
   WAIT_TIMEOUT: { retryable: false, status: 504 },
+  XML_INVALID: { retryable: false, status: 400 },
 } as const satisfies Record<string, { readonly retryable: boolean; readonly status: number }>
 
 /** A stable error code; see {@link errorCodes}. */
