@@ -1,9 +1,10 @@
-import { existsSync, readFileSync, statSync } from 'node:fs'
-import { relative, resolve } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { statSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { type App, isApp } from '../app/app.ts'
 import type { Main } from '../app/main.ts'
 import { isMillraceError, MillraceError, messageOf } from '../core/errors.ts'
+import { sourcePlace } from './source-place.ts'
 
 /** What an application's file gives. */
 export interface LoadedApp {
@@ -46,7 +47,7 @@ async function importFile(path: string, file: string): Promise<Record<string, un
   try {
     return (await import(pathToFileURL(path).href)) as Record<string, unknown>
   } catch (cause) {
-    const place = sourcePlace(cause)
+    const place = placeOf(cause)
     if (isMillraceError(cause)) {
       const where = [cause.where, place].filter((part) => part !== undefined).join(', ')
       throw new MillraceError(cause.code, cause.message, { where, fix: cause.fix, cause, facts: cause.facts })
@@ -75,20 +76,8 @@ function firstLine(text: string): string {
   return (text.split('\n')[0] ?? '').replace(/\.$/, '')
 }
 
-/** The head of a syntax error's stack, and the frames of any stack. */
-const placePattern = /^(?<path>(?:\/|[A-Za-z]:\\).*?):(?<head>\d+)$|(?<url>file:\/\/[^\s()]+?):(?<line>\d+)/gm
-
-/** The first place of a stack that is neither Node's nor a library's nor ours, with its line of source. */
-function sourcePlace(error: unknown): string | undefined {
-  const stack = error instanceof Error ? (error.stack ?? '') : ''
-  const own = fileURLToPath(new URL('../', import.meta.url))
-  for (const { groups = {} } of stack.matchAll(placePattern)) {
-    const path = groups.url === undefined ? (groups.path ?? '') : fileURLToPath(groups.url)
-    const line = groups.line ?? groups.head
-    if (path.includes('/node_modules/') || path.startsWith(own) || !existsSync(path)) continue
-    const source = readFileSync(path, 'utf8').split('\n')[Number(line) - 1]?.trim()
-    const place = `${relative('', path)}:${line}`
-    return source === undefined || source === '' ? place : `${place}: ${source.slice(0, 100)}`
-  }
-  return undefined
+/** Where an error comes from, with its line of source, on one line. */
+function placeOf(error: unknown): string | undefined {
+  const place = sourcePlace(error)
+  return place && `${place.path}:${place.line}: ${place.text.trim().slice(0, 100)}`
 }

@@ -1,16 +1,16 @@
-import { inspect } from 'node:util'
 import type { Command } from 'commander'
 import type { App } from '../../app/app.ts'
 import type { MainOptions } from '../../app/main.ts'
 import { defaultLogUrl } from '../../app/open-engine.ts'
 import type { RunningApp } from '../../app/running.ts'
-import { isMillraceError, MillraceError } from '../../core/errors.ts'
-import type { Logger } from '../../core/runtime.ts'
 import type { Listening } from '../../gateway/index.ts'
 import { type CommandContext, wholeNumber, withCommonOptions } from '../command.ts'
-import { type LoadedApp, loadApp } from '../load-app.ts'
-import { errorLine, type Output } from '../output.ts'
-import { type StopRequest, stopRequest } from '../stop-request.ts'
+import { loadApp } from '../load-app.ts'
+import { loggerOf } from '../logger.ts'
+import type { Output } from '../output.ts'
+import { atOption } from '../port-option.ts'
+import { runMain } from '../run-main.ts'
+import { stopRequest } from '../stop-request.ts'
 
 interface StartCommandOptions {
   readonly port: number
@@ -72,35 +72,6 @@ async function servePorts(
   return { platform: platform.url, app: app.url }
 }
 
-/** Of two ports that may be in use, tells the option that chooses the other. */
-async function atOption(option: string, listening: Promise<Listening>): Promise<Listening> {
-  try {
-    return await listening
-  } catch (error) {
-    if (!isMillraceError(error, 'PORT_IN_USE')) throw error
-    const { code, message, where, facts } = error
-    const fix = `Stop the other program, or choose another port with ${option}.`
-    throw new MillraceError(code, message, { where, fix, cause: error, facts })
-  }
-}
-
-/** Runs the file's `main`, then waits until the process is told to stop; rejects when `main` fails before that. */
-async function runMain(
-  loaded: LoadedApp,
-  running: RunningApp,
-  options: MainOptions,
-  stop: StopRequest,
-): Promise<void> {
-  const main = Promise.resolve(loaded.main?.(running, options)).then(() => stop.requested)
-  try {
-    await Promise.race([main, stop.requested])
-  } catch (error) {
-    if (!stop.signal.aborted) throw error
-  }
-  // Once it was told to stop, `main` may reject with the signal's reason: that is nothing to report.
-  main.catch(() => {})
-}
-
 async function summarize(
   output: Output,
   app: App,
@@ -113,28 +84,4 @@ async function summarize(
   if (urls.app !== undefined) await output.print(`  routes    ${urls.app}`)
   await output.print(`  log       ${log}`)
   await output.print(`  handlers  ${handlers.join(', ') || 'none'}`)
-}
-
-/** Log lines are for machines or for looking closely; otherwise only errors are shown, each on a line. */
-async function loggerOf(output: Output): Promise<Logger> {
-  if (output.json || output.verbose) {
-    const { pino } = await import('pino')
-    const level = output.verbose ? 'debug' : 'info'
-    const logger: Logger = pino({ level }, pino.destination({ dest: 2, sync: true }))
-    return logger
-  }
-  return {
-    debug() {},
-    info: (fields, message) => output.note(logLine(fields, message)),
-    warn: (fields, message) => output.warning(logLine(fields, message)),
-    error: (fields, message) => output.warning(logLine(fields, message)),
-  }
-}
-
-/** A line of the log in words: its message, what went wrong, and what it is about. */
-function logLine(fields: object, message: string): string {
-  const { err, ...about } = fields as Readonly<Record<string, unknown>>
-  const reason = err === undefined ? '' : ` ${errorLine(err)}`
-  if (Object.keys(about).length === 0) return `${message}${reason}`
-  return `${message}${reason} ${inspect(about, { breakLength: Number.POSITIVE_INFINITY })}`
 }
