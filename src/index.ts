@@ -1,3 +1,4 @@
+/** What an application is made of: events, handlers, routes, and starting it in a program. Importing it starts nothing. */
 export type { App, AppOptions, AppTopicOptions } from './app/app.ts'
 export { app, isApp } from './app/app.ts'
 export type {
@@ -13,6 +14,7 @@ export { http } from './app/http.ts'
 export type { Main, MainOptions } from './app/main.ts'
 export type { RunningApp, StartOptions } from './app/running.ts'
 export { start } from './app/start.ts'
+export type { SendTarget, SentTo } from './bus/addressing.ts'
 export type { DeadLetter } from './bus/dead-letter.ts'
 export type {
   DeadLetterGroup,
@@ -40,7 +42,7 @@ export type {
   Tick,
 } from './bus/definitions.ts'
 export { every, on } from './bus/definitions.ts'
-export type { Published, PublishOptions } from './bus/publisher.ts'
+export type { Published, PublishOptions, SendOptions } from './bus/publisher.ts'
 export type { HandlerStatus } from './bus/status.ts'
 export type { ErrorCode } from './core/errors.ts'
 export { errorCodes, isMillraceError, MillraceError, TerminalError } from './core/errors.ts'

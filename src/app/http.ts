@@ -1,5 +1,6 @@
+import type { SendTarget, SentTo } from '../bus/addressing.ts'
 import type { HandlerDefinition, StateSchemas, StateSnapshot } from '../bus/definitions.ts'
-import type { Published, PublishOptions } from '../bus/publisher.ts'
+import type { Published, PublishOptions, SendOptions } from '../bus/publisher.ts'
 import type { AnyEventType, DataInputOf } from '../core/event.ts'
 import type { Logger } from '../core/runtime.ts'
 import type { OutputOf, Schema } from '../core/schema.ts'
@@ -30,6 +31,13 @@ export interface RouteRequest<Path extends string = string, Body = unknown> {
 export interface RouteContext {
   /** Publishes an event; resolves once it is durable. */
   publish<T extends AnyEventType>(type: T, data: DataInputOf<T>, options?: PublishOptions): Promise<Published>
+  /** Publishes an event for one handler alone; see `RunningApp.send`. */
+  send<Target extends SendTarget | string, T extends SentTo<Target>>(
+    handler: Target,
+    type: T,
+    data: DataInputOf<T>,
+    options?: SendOptions,
+  ): Promise<Published>
   /** The state that a handler keeps for a key, as it was last committed. */
   read<States extends StateSchemas>(
     handler: HandlerDefinition<States>,

@@ -1,6 +1,7 @@
+import type { SendTarget, SentTo } from '../bus/addressing.ts'
 import type { DeadLetters } from '../bus/dead-letters.ts'
 import type { HandlerDefinition, StateSchemas, StateSnapshot } from '../bus/definitions.ts'
-import type { IncomingEvent, Published, PublishOptions } from '../bus/publisher.ts'
+import type { IncomingEvent, Published, PublishOptions, SendOptions } from '../bus/publisher.ts'
 import type { HandlerStatus } from '../bus/status.ts'
 import type { AnyEventType, DataInputOf } from '../core/event.ts'
 import type { Logger, Runtime } from '../core/runtime.ts'
@@ -32,6 +33,18 @@ export interface RunningApp {
   readonly logger: Logger
   /** Validates, then appends an event. Resolves once it is durable. */
   publish<T extends AnyEventType>(type: T, data: DataInputOf<T>, options?: PublishOptions): Promise<Published>
+  /**
+   * As `publish`, for one handler alone, given itself or by name: every other handler passes the event over. It is in the
+   * topic of its type, in order with the other events of its key, and everything that holds of these holds of it. With
+   * `wait: 'handled'` it waits for that handler. `HANDLER_UNKNOWN` when the application has no such handler,
+   * `EVENT_NOT_HANDLED` when it does not handle the type.
+   */
+  send<Target extends SendTarget | string, T extends SentTo<Target>>(
+    handler: Target,
+    type: T,
+    data: DataInputOf<T>,
+    options?: SendOptions,
+  ): Promise<Published>
   /**
    * Takes events from outside, such as CloudEvents of an HTTP request: each must be of a type that the application
    * knows, and is validated like any other. All of them are appended in one step, or none.

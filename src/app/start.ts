@@ -1,3 +1,4 @@
+import { type AddressOf, addressBook, type SendTarget, type SentTo } from '../bus/addressing.ts'
 import { defaultOf } from '../bus/context.ts'
 import { DeadLetters } from '../bus/dead-letters.ts'
 import type { HandlerDefinition, StateSchemas, StateSnapshot } from '../bus/definitions.ts'
@@ -5,7 +6,13 @@ import { Door } from '../bus/door.ts'
 import { GroupProcessor } from '../bus/group-processor.ts'
 import type { GroupTools } from '../bus/group-tools.ts'
 import { internalTopics } from '../bus/internal-topics.ts'
-import { type IncomingEvent, type Published, Publisher, type PublishOptions } from '../bus/publisher.ts'
+import {
+  type IncomingEvent,
+  type Published,
+  Publisher,
+  type PublishOptions,
+  type SendOptions,
+} from '../bus/publisher.ts'
 import { RecordCache } from '../bus/record-cache.ts'
 import { keepRetention, type RetentionTools } from '../bus/retention.ts'
 import { stateLayout } from '../bus/state-layout.ts'
@@ -62,6 +69,7 @@ class Running implements RunningApp {
   readonly #door: Door
   readonly #publisher: Publisher
   readonly #cache: RecordCache
+  readonly #addressOf: AddressOf
   readonly #groups = new Map<string, GroupProcessor>()
   readonly #topics = new Set<string>()
   readonly #stopping = new AbortController()
@@ -76,6 +84,7 @@ class Running implements RunningApp {
     this.logger = options.logger ?? silentLogger
     this.#options = options
     this.#cache = new RecordCache(eventReader(app.events))
+    this.#addressOf = addressBook(app.handlers)
     this.#memberId = runtime.id()
     const { partitions } = engine
     this.#door = new Door({
@@ -100,7 +109,9 @@ class Running implements RunningApp {
       events: app.events,
       delayedTopic: internalTopics(app.name).delayed,
       ensureTopic: (name) => this.#ensureTopic(name),
-      beginWait: (type, topic) => waiting.begin(this.#handlersOf(type, topic)),
+      beginWait: (type, topic, to) => {
+        return waiting.begin(to === undefined ? this.#handlersOf(type, topic) : [to])
+      },
     })
     this.deadLetters = new DeadLetters({
       engine,
@@ -139,6 +150,15 @@ class Running implements RunningApp {
     options?: PublishOptions,
   ): Promise<Published> {
     return this.#publisher.publish(type, data, options)
+  }
+
+  async send<Target extends SendTarget | string, T extends SentTo<Target>>(
+    handler: Target,
+    type: T,
+    data: DataInputOf<T>,
+    options?: SendOptions,
+  ): Promise<Published> {
+    return this.#publisher.send(this.#addressOf(handler, type), type, data, options)
   }
 
   accept(
@@ -285,6 +305,7 @@ class Running implements RunningApp {
       runtime,
       logger,
       door: this.#door,
+      addressOf: this.#addressOf,
       cache: this.#cache,
       group,
       source: this.app.name,

@@ -4,6 +4,7 @@ import { storableJson } from '../core/event-codec.ts'
 import type { Logger, Runtime } from '../core/runtime.ts'
 import { type Schema, validate } from '../core/schema.ts'
 import type { Entry, Offset } from '../log/port.ts'
+import type { AddressOf, SendTarget, SentTo } from './addressing.ts'
 import type {
   EmitOptions,
   HandlerContext,
@@ -38,6 +39,7 @@ export interface AttemptTools {
   readonly runtime: Runtime
   readonly logger: Logger
   readonly door: Door
+  readonly addressOf: AddressOf
   /** Makes sure that a topic exists before something is appended to it. */
   ensureTopic(name: string): Promise<void>
 }
@@ -95,13 +97,35 @@ export class AttemptContext implements HandlerContext {
 
   emit<T extends AnyEventType>(type: T, data: DataInputOf<T>, options: EmitOptions = {}): void {
     this.#use('emit')
-    if (options.subject !== undefined) checkAttributes({ subject: options.subject }, type.type)
+    this.#emit(type, data, options, {})
+  }
+
+  send<Target extends SendTarget | string, T extends SentTo<Target>>(
+    handler: Target,
+    type: T,
+    data: DataInputOf<T>,
+    options: EmitOptions = {},
+  ): void {
+    this.#use('send')
+    this.#emit(type, data, options, { millraceto: this.#tools.addressOf(handler, type) })
+  }
+
+  #emit(
+    type: AnyEventType,
+    data: unknown,
+    options: EmitOptions,
+    extension: Pick<EventAttributes, 'millraceto'>,
+  ): void {
+    const { subject, datacontenttype } = options
+    if (subject !== undefined || datacontenttype !== undefined)
+      checkAttributes({ subject, datacontenttype }, type.type)
+    const dueMs = dueTime(options, this.now())
     if (this.silent) return
-    const admitted = this.#tools.door.admit(type, data, this.#attributes(options))
+    const admitted = this.#tools.door.admit(type, data, { ...this.#attributes(options), ...extension })
     // A rejection is met by effects(); until then it must not count as unhandled.
     if (admitted instanceof Promise) admitted.catch(() => {})
     this.#emitted.push(admitted)
-    this.#dueMs.push(dueTime(options, this.now()))
+    this.#dueMs.push(dueMs)
   }
 
   async once<Result>(
@@ -183,6 +207,7 @@ export class AttemptContext implements HandlerContext {
     const { event } = this.#subject
     return {
       subject: options.subject,
+      datacontenttype: options.datacontenttype,
       correlationid: event.correlationid ?? event.id,
       causationid: event.id,
       traceparent: event.traceparent,

@@ -1,8 +1,10 @@
 import { Cron } from 'croner'
+import { type AnswerTo, type AnyCommandType, isCommand } from '../core/command.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { AnyEventType, DataInputOf, Event, EventOf } from '../core/event.ts'
 import type { Logger } from '../core/runtime.ts'
 import type { InputOf, OutputOf, Schema } from '../core/schema.ts'
+import type { SendTarget, SentTo } from './addressing.ts'
 
 /** Named values of a handler's state, each with its schema: kept for every key, missing until set or by a default. */
 export type StateSchemas = Readonly<Record<string, Schema>>
@@ -32,7 +34,11 @@ export type StateSnapshot<States extends StateSchemas> = {
 /** Options of `ctx.emit`. */
 export interface EmitOptions {
   readonly subject?: string
+  /** The media type of the data; JSON unless given. XML is kept as text. */
+  readonly datacontenttype?: string
+  /** How much later it is appended, in milliseconds. Not together with `at`. */
   readonly delay?: number
+  /** When it is appended. Not together with `delay`. */
   readonly at?: Date
 }
 
@@ -49,6 +55,16 @@ export interface HandlerContext<States extends StateSchemas = StateSchemas> {
    * Ordered as called. Refused data makes the attempt fail.
    */
   emit<T extends AnyEventType>(type: T, data: DataInputOf<T>, options?: EmitOptions): void
+  /**
+   * As `emit`, for one handler alone, given itself or by name: every other handler passes the event over. Throws
+   * `HANDLER_UNKNOWN` when the application has no such handler, and `EVENT_NOT_HANDLED` when it does not handle the type.
+   */
+  send<Target extends SendTarget | string, T extends SentTo<Target>>(
+    handler: Target,
+    type: T,
+    data: DataInputOf<T>,
+    options?: EmitOptions,
+  ): void
   /** The state of this event's key. */
   readonly state: StateAccess<States>
   /**
@@ -93,7 +109,8 @@ export interface OnOptions<States extends StateSchemas = StateSchemas> {
   readonly name: string
   /**
    * The name that it had before: it goes on where that one stood, with its state, its parked keys and its dead letters.
-   * It can be left out once every partition has been owned under the new name.
+   * It can be left out once every partition has been owned under the new name, and what was sent to the former name is
+   * handled.
    */
   readonly renamedFrom?: string
   /** Owned and scaled with the handlers of this group; the application's name unless given. */
@@ -112,30 +129,27 @@ export interface OnOptions<States extends StateSchemas = StateSchemas> {
   readonly concurrency?: number
 }
 
-/** What a handler may return; the value itself is not used. */
-export type HandlerResult = unknown
-
-/** A handler as a function. */
-export type HandlerFunction<E, States extends StateSchemas> = (
+/** A handler as a function. What it returns is the result of a command; that of an event's handler is not used. */
+export type HandlerFunction<E, States extends StateSchemas, Result = unknown> = (
   event: E,
   ctx: HandlerContext<States>,
-) => HandlerResult | Promise<HandlerResult>
+) => Result | Promise<Result>
 
 /** A handler as an object or the instance of a class. */
-export interface HandlerObject<E, States extends StateSchemas> {
-  handle(event: E, ctx: HandlerContext<States>): HandlerResult | Promise<HandlerResult>
+export interface HandlerObject<E, States extends StateSchemas, Result = unknown> {
+  handle(event: E, ctx: HandlerContext<States>): Result | Promise<Result>
 }
 
 /** A handler as a module: its default export is a function or an object with `handle`. */
-export interface HandlerModule<E, States extends StateSchemas> {
-  readonly default: HandlerFunction<E, States> | HandlerObject<E, States>
+export interface HandlerModule<E, States extends StateSchemas, Result = unknown> {
+  readonly default: HandlerFunction<E, States, Result> | HandlerObject<E, States, Result>
 }
 
 /** The four forms of a handler; all behave alike. */
-export type Handler<E, States extends StateSchemas = StateSchemas> =
-  | HandlerFunction<E, States>
-  | HandlerObject<E, States>
-  | HandlerModule<E, States>
+export type Handler<E, States extends StateSchemas = StateSchemas, Result = unknown> =
+  | HandlerFunction<E, States, Result>
+  | HandlerObject<E, States, Result>
+  | HandlerModule<E, States, Result>
 
 /** The event that fires a schedule. */
 export interface Tick {
@@ -153,11 +167,14 @@ export interface EveryOptions<States extends StateSchemas = StateSchemas>
 }
 
 /** A handler of an application, as {@link on} or {@link every} made it. */
-export interface HandlerDefinition<States extends StateSchemas = StateSchemas> {
+export interface HandlerDefinition<
+  States extends StateSchemas = StateSchemas,
+  T extends AnyEventType = AnyEventType,
+> {
   readonly name: string
   readonly kind: 'on' | 'every'
   /** What it reacts to; empty for a schedule. */
-  readonly events: readonly AnyEventType[]
+  readonly events: readonly T[]
   readonly schedule: Schedule | undefined
   readonly options: OnOptions<States>
   readonly run: HandlerFunction<Event, StateSchemas>
@@ -169,23 +186,35 @@ export interface Schedule {
   readonly timezone: string
 }
 
-type EventOfAny<T> = T extends readonly (infer Member)[] ? EventOf<Member> : EventOf<T>
+type MemberOf<T> = T extends readonly (infer Member extends AnyEventType)[]
+  ? Member
+  : T extends AnyEventType
+    ? T
+    : never
+type EventOfAny<T> = EventOf<MemberOf<T>>
+type ReturnedFor<T> = T extends AnyCommandType ? AnswerTo<T> : unknown
 
 /**
  * Declares a handler that reacts to events. Events of one key of a topic arrive one at a time and in order, through
  * retries and dead letters; what the handler emits and sets is committed together with the event's being done.
+ * A command is handled alone, and what the handler returns, or gives to `failed`, is its result: committed with the rest.
  * Throws `TypeError` for options that cannot work.
  */
 export function on<
   const T extends AnyEventType | readonly AnyEventType[],
   States extends StateSchemas = Record<never, never>,
->(events: T, options: OnOptions<States>, handler: Handler<EventOfAny<T>, States>): HandlerDefinition<States> {
-  const listed = (Array.isArray(events) ? events : [events]) as readonly AnyEventType[]
+>(
+  events: T,
+  options: OnOptions<States>,
+  handler: Handler<EventOfAny<T>, States, ReturnedFor<T>>,
+): HandlerDefinition<States, MemberOf<T>> {
+  const listed = (Array.isArray(events) ? events : [events]) as readonly MemberOf<T>[]
   const name = checkHandlerName(options?.name)
   if (listed.length === 0 || listed.some((type) => typeof type?.type !== 'string')) {
     throw new TypeError(`on '${name}': the first argument must be one or more event types made by event()`)
   }
   checkOptions(name, options)
+  if (listed.some(isCommand)) checkCommandHandler(name, listed, options)
   const run = handlerFunction(name, handler as unknown as Handler<Event>)
   return Object.freeze({ name, kind: 'on' as const, events: listed, schedule: undefined, options, run })
 }
@@ -199,7 +228,7 @@ export function every<States extends StateSchemas = Record<never, never>>(
   pattern: string,
   options: EveryOptions<States>,
   handler: Handler<Event<Tick>, States>,
-): HandlerDefinition<States> {
+): HandlerDefinition<States, never> {
   const name = checkHandlerName(options?.name)
   checkOptions(name, options)
   const schedule = { pattern, timezone: options.timezone ?? 'UTC' }
@@ -235,6 +264,25 @@ export function nextFiring(schedule: Schedule, afterMs: number, name: string): n
         cause,
       },
     )
+  }
+}
+
+/** The command that a handler answers; undefined for a handler of events. */
+export function commandOf(definition: Pick<HandlerDefinition, 'events'>): AnyCommandType | undefined {
+  const [only] = definition.events
+  return only !== undefined && isCommand(only) ? only : undefined
+}
+
+function checkCommandHandler(
+  name: string,
+  listed: readonly AnyEventType[],
+  { catchUp }: OnOptions<StateSchemas>,
+): void {
+  if (listed.length > 1) {
+    throw new TypeError(`on '${name}': a command is handled alone; give each a handler of its own`)
+  }
+  if (catchUp === 'silent') {
+    throw new TypeError(`on '${name}': a command cannot be handled silently, since its caller waits`)
   }
 }
 

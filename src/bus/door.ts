@@ -4,6 +4,7 @@ import { type AnyEventType, checkKey, defaultMaxEventBytes, type Event, keyOf } 
 import { encodeEvent } from '../core/event-codec.ts'
 import type { Runtime } from '../core/runtime.ts'
 import { validate } from '../core/schema.ts'
+import { dataOfType } from '../core/xml-text.ts'
 import { partitionOf } from '../log/partition.ts'
 import type { Entry } from '../log/port.ts'
 
@@ -21,6 +22,7 @@ export interface EventAttributes {
   readonly hops?: number | undefined
   readonly dataversion?: number | undefined
   readonly millracereplyto?: string | undefined
+  readonly millraceto?: string | undefined
 }
 
 /** What a door needs to know. */
@@ -65,7 +67,8 @@ export class Door {
     attributes: EventAttributes,
     topic?: string,
   ): Admitted | Promise<Admitted> {
-    const output = validate(type.schema, data, { code: 'DATA_INVALID', what: `Data of '${type.type}'` })
+    const given = dataOfType(data, attributes.datacontenttype)
+    const output = validate(type.schema, given, { code: 'DATA_INVALID', what: `Data of '${type.type}'` })
     if (output instanceof Promise)
       return output.then((settled) => this.#complete(type, settled, attributes, topic))
     return this.#complete(type, output, attributes, topic)
@@ -112,17 +115,32 @@ export class Door {
       partitionkey,
       // What passes the door fits the schema of now, whatever version an outsider claims.
       dataversion: type.version === 1 ? undefined : type.version,
-      data,
+      // XML stays text, also where a schema would give something else.
+      data: dataOfType(data, attributes.datacontenttype),
       // JSON leaves out what is undefined.
     } as Event
     return this.admitEvent(event, topic ?? this.topicOf(type), attributes.id !== undefined)
   }
 }
 
+/** What only the bus itself writes into an event. */
+const ownAttributes = ['millraceto'] as const
+
+/** Refuses an event whose author claims what only the bus itself says: `EVENT_INVALID`. */
+export function refuseOwnAttributes(attributes: Readonly<Record<string, unknown>>): void {
+  const claimed = ownAttributes.find((name) => attributes[name] !== undefined)
+  if (claimed === undefined) return
+  throw new MillraceError('EVENT_INVALID', `The attribute '${claimed}' is set by Millrace alone.`, {
+    where: claimed,
+    fix: 'Leave it out.',
+  })
+}
+
 /** The attributes of a caller are held to CloudEvents as those of an event from outside are: `EVENT_INVALID`. */
 export function checkAttributes(given: EventAttributes, type: string): void {
   const attributes = Object.entries(given).filter(([, value]) => value !== undefined)
   if (attributes.length === 0) return
+  refuseOwnAttributes(given as Readonly<Record<string, unknown>>)
   const whole = { specversion: '1.0', id: 'any', source: 'any', type, ...Object.fromEntries(attributes) }
   parseAttributes(whole, (name) => name)
 }

@@ -1,5 +1,6 @@
 import type { Logger, Runtime } from '../core/runtime.ts'
 import type { LogEngine } from '../log/port.ts'
+import type { AddressOf } from './addressing.ts'
 import type { HandlerDefinition } from './definitions.ts'
 import type { Door } from './door.ts'
 import type { InternalTopics } from './internal-topics.ts'
@@ -23,6 +24,7 @@ export interface GroupTools {
   readonly counts: ReadonlyMap<string, HandlerCounts>
   /** Handlers that are gone and whose work is to be dropped. */
   readonly forget: ReadonlySet<string>
+  readonly addressOf: AddressOf
   topicsOf(definition: HandlerDefinition): readonly string[]
   ensureTopic(name: string): Promise<void>
   /** Something was committed somewhere. */

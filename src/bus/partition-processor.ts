@@ -149,12 +149,13 @@ export class PartitionProcessor {
   }
 
   #subscriptionTools(definition: HandlerDefinition): SubscriptionTools {
-    const { runtime, logger, door, hopLimit, source, internal, counts } = this.#tools
+    const { runtime, logger, door, addressOf, hopLimit, source, internal, counts } = this.#tools
     return {
       state: this.state,
       runtime,
       logger,
       door,
+      addressOf,
       hopLimit,
       source,
       partition: this.claim.partition,

@@ -3,7 +3,13 @@ import type { AnyEventType, Event, IncomingEvent } from '../core/event.ts'
 import { encodeEvent } from '../core/event-codec.ts'
 import type { Runtime } from '../core/runtime.ts'
 import type { Appended, LogEngine } from '../log/port.ts'
-import { type Admitted, checkAttributes, type Door, type EventAttributes } from './door.ts'
+import {
+  type Admitted,
+  checkAttributes,
+  type Door,
+  type EventAttributes,
+  refuseOwnAttributes,
+} from './door.ts'
 import { ingestProgressedType, ingestTopic, isInternalTopic } from './internal-topics.ts'
 import type { RecordCache } from './record-cache.ts'
 import type { Waiter } from './waiting-publishers.ts'
@@ -15,6 +21,8 @@ export interface PublishOptions {
   readonly source?: string
   readonly time?: Date
   readonly subject?: string
+  /** The media type of the data; JSON unless given. XML is kept as text: `application/xml`, `text/xml`, `…+xml`. */
+  readonly datacontenttype?: string
   readonly correlationid?: string
   readonly traceparent?: string
   /** A topic other than the event type's. */
@@ -35,6 +43,9 @@ export interface PublishOptions {
   readonly signal?: AbortSignal
 }
 
+/** Options of `send`. */
+export type SendOptions = Omit<PublishOptions, 'topic'>
+
 /** A published event's place. */
 export interface Published extends Appended {
   readonly id: string
@@ -53,8 +64,8 @@ export interface PublisherOptions {
   readonly delayedTopic: string
   /** Makes sure that a topic exists before something is appended to it. */
   ensureTopic(name: string): Promise<void>
-  /** Begins to wait for the handlers of a type in a topic; absent where no application runs. */
-  readonly beginWait?: (type: string, topic: string) => Promise<Waiter>
+  /** Begins to wait for the handlers of a type in a topic, or for the only one; absent where no application runs. */
+  readonly beginWait?: (type: string, topic: string, to: string | undefined) => Promise<Waiter>
 }
 
 const defaultWaitTimeoutMs = 30_000
@@ -73,15 +84,26 @@ export class Publisher {
 
   /** Validates and appends one event; resolves once it is durable. */
   async publish(type: AnyEventType, data: unknown, options: PublishOptions = {}): Promise<Published> {
-    if (options.wait !== undefined) return this.#publishAndWait(type, data, options)
+    if (options.wait !== undefined) return this.#publishAndWait(type, data, options, undefined)
     return this.#publish(type, data, options, {})
+  }
+
+  /** As {@link publish}, for the handler of this name alone. */
+  async send(to: string, type: AnyEventType, data: unknown, options: SendOptions = {}): Promise<Published> {
+    if ((options as PublishOptions).topic !== undefined) {
+      throw new TypeError(
+        "send: 'topic' cannot be given: a handler takes events from the topic of their type",
+      )
+    }
+    if (options.wait !== undefined) return this.#publishAndWait(type, data, options, to)
+    return this.#publish(type, data, options, { millraceto: to })
   }
 
   async #publish(
     type: AnyEventType,
     data: unknown,
     options: PublishOptions,
-    extension: Pick<EventAttributes, 'millracereplyto'>,
+    extension: Pick<EventAttributes, 'millracereplyto' | 'millraceto'>,
   ): Promise<Published> {
     const { delay, at, topic, signal, time, wait: _wait, waitTimeoutMs: _waitTimeoutMs, ...given } = options
     checkEventType(type)
@@ -96,15 +118,23 @@ export class Publisher {
     return first(await this.#append([dueMs === undefined ? ready : this.#delayed(ready, dueMs)], signal))
   }
 
-  async #publishAndWait(type: AnyEventType, data: unknown, options: PublishOptions): Promise<Published> {
+  async #publishAndWait(
+    type: AnyEventType,
+    data: unknown,
+    options: PublishOptions,
+    to: string | undefined,
+  ): Promise<Published> {
     const { beginWait, door, runtime } = this.#options
     checkWait(options)
     if (beginWait === undefined) throw new TypeError("publish: 'wait' needs a running application")
-    const waiter = await beginWait(type.type, options.topic ?? door.topicOf(type))
+    const waiter = await beginWait(type.type, options.topic ?? door.topicOf(type), to)
     const timer = new AbortController()
     const stop = options.signal === undefined ? timer.signal : AbortSignal.any([options.signal, timer.signal])
     try {
-      const published = await this.#publish(type, data, options, { millracereplyto: waiter.address })
+      const published = await this.#publish(type, data, options, {
+        millracereplyto: waiter.address,
+        ...(to === undefined ? {} : { millraceto: to }),
+      })
       if (published.duplicate) throw alreadyPublished(published)
       const timeoutMs = options.waitTimeoutMs ?? defaultWaitTimeoutMs
       const expired = runtime.sleep(timeoutMs, stop).then(() => {
@@ -150,6 +180,7 @@ export class Publisher {
       )
     }
     const { data, type: _type, specversion: _specversion, ...attributes } = event
+    refuseOwnAttributes(attributes)
     return this.#options.door.admit(type, data, attributes, topic)
   }
 
@@ -228,8 +259,8 @@ export function dueTime(
   const { at, delay } = options
   if (at === undefined && delay === undefined) return undefined
   const dueMs = at === undefined ? nowMs + Number(delay) : at.getTime()
-  if (Number.isFinite(dueMs)) return dueMs
-  throw new TypeError("'delay' must be a number of milliseconds, and 'at' a valid Date")
+  if (Number.isFinite(dueMs) && (delay === undefined || delay >= 0)) return dueMs
+  throw new TypeError("'delay' must be a number of milliseconds, at least 0, and 'at' a valid Date")
 }
 
 /** Stored bytes as text, so that one event can travel in the data of another; see `decodeWithin`. */

@@ -1,6 +1,7 @@
 import { isMillraceError } from '../core/errors.ts'
 import { type Event, keyOf } from '../core/event.ts'
 import type { Offset } from '../log/port.ts'
+import { isFor } from './addressing.ts'
 import { type Outcome, runAttempt } from './attempt.ts'
 import type { Effects } from './context.ts'
 import type { CursorTracker } from './cursor-tracker.ts'
@@ -177,7 +178,8 @@ export class Subscription {
 
   #wants(event: Event): boolean {
     if (this.definition.kind === 'every') return (event.data as Tick).name === this.definition.name
-    return this.types.has(event.type)
+    const { name, options } = this.definition
+    return this.types.has(event.type) && isFor(event, [name, options.renamedFrom])
   }
 
   #takeParked(): boolean {
@@ -275,7 +277,7 @@ export class Subscription {
     if (lane === undefined || tracker === undefined || outcome.kind === 'aborted') return
     const done = [{ tracker, offset: subject.offset }]
     if (outcome.kind === 'succeeded') {
-      this.#tools.state.stage({ ...this.#answered(event, outcome.effects), done })
+      this.#tools.state.stage({ ...this.#answered(event, outcome), done })
       this.#lanes.shift(lane)
       return
     }
@@ -298,15 +300,16 @@ export class Subscription {
     if (outcome.kind === 'succeeded') {
       // Where the record was a dead letter, it is none any more.
       const open = stateLayout.deadLetter(this.definition.name, subject.topic, subject.offset)
-      const effects = this.#answered(event, outcome.effects)
+      const effects = this.#answered(event, outcome)
       this.#parking.advance(parked, subject.offset, { ...effects, deletes: [...effects.deletes, open] })
     } else if (outcome.kind === 'failed')
       this.#parking.fail(parked, { subject, event, attempt, error: outcome.error })
   }
 
   /** The effects of an attempt with the reply to a publisher that waits for it. */
-  #answered(event: Event, effects: Effects): Effects {
-    const replies = replyEntries(event, { handler: this.definition.name, outcome: 'handled' }, this.#tools)
+  #answered(event: Event, { effects, decision: value }: Extract<Outcome, { kind: 'succeeded' }>): Effects {
+    const reply = { handler: this.definition.name, outcome: 'handled' as const, value }
+    const replies = replyEntries(event, reply, this.#tools)
     return replies.length === 0 ? effects : { ...effects, appends: [...effects.appends, ...replies] }
   }
 

@@ -17,7 +17,7 @@ export interface Event<Data = unknown, Type extends string = string> {
   readonly subject?: string
   readonly datacontenttype?: string
   readonly dataschema?: string
-  /** What order and state are kept by, at most 512 bytes of UTF-8. See {@link keyOf}. */
+  /** What order and state are kept by, at most 512 bytes of UTF-8; without it the `subject`, else the `id`. */
   readonly partitionkey?: string
   /** The id of the event that the whole chain began with. */
   readonly correlationid?: string
@@ -31,6 +31,8 @@ export interface Event<Data = unknown, Type extends string = string> {
   readonly dataversion?: number
   /** Where the publisher waits for this event to be handled; see `publish` with `wait`. */
   readonly millracereplyto?: string
+  /** The only handler that this event is for; see `send`. */
+  readonly millraceto?: string
   /** A string, a number, a boolean, null, JSON or bytes, as it went in. Frozen: handlers share one copy. */
   readonly data: Data
 }

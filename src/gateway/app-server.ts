@@ -118,6 +118,7 @@ function contextOf(running: RunningApp, reply: FastifyReply): RouteContext {
   })
   return {
     publish: (type, data, options) => running.publish(type, data, options),
+    send: (handler, type, data, options) => running.send(handler, type, data, options),
     read: (handler, key) => running.read(handler, key),
     signal: gone.signal,
     log: running.logger,

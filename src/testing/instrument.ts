@@ -1,5 +1,6 @@
 import { type App, type AppOptions, app as makeApp } from '../app/app.ts'
 import type {
+  EmitOptions,
   HandlerContext,
   HandlerDefinition,
   HandlerFunction,
@@ -8,7 +9,7 @@ import type {
 } from '../bus/definitions.ts'
 import { dueTime } from '../bus/publisher.ts'
 import { MillraceError, messageOf, TerminalError } from '../core/errors.ts'
-import type { Event } from '../core/event.ts'
+import type { AnyEventType, Event } from '../core/event.ts'
 import { keyOf } from '../core/event.ts'
 import type { Runtime } from '../core/runtime.ts'
 import type { HandlerFault, HandlerFaults } from './handler-faults.ts'
@@ -111,11 +112,21 @@ function watch(
   fault: HandlerFault | undefined,
   instruments: Instruments,
 ): HandlerContext {
+  const emitted = (type: AnyEventType, options: EmitOptions | undefined) => {
+    const dueMs = dueTime(options ?? {}, instruments.runtime.now())
+    instruments.recorder.emitted(
+      attempt,
+      dueMs === undefined ? { type: type.type } : { type: type.type, dueMs },
+    )
+  }
   return {
     emit(type, data, options) {
       ctx.emit(type, data, options)
-      const dueMs = dueTime(options ?? {}, instruments.runtime.now())
-      attempt.emits.push(dueMs === undefined ? { type: type.type } : { type: type.type, dueMs })
+      emitted(type, options)
+    },
+    send(handler, type, data, options) {
+      ctx.send(handler, type, data, options)
+      emitted(type, options)
     },
     once: async (name, run, options) => {
       const { whenSilent, ...rest } = options ?? {}
@@ -127,7 +138,7 @@ function watch(
         },
         { ...rest, ...(options === undefined ? {} : { whenSilent: { run: 'silent', result: whenSilent } }) },
       )
-      attempt.once.push({ name, run: wrapped?.run ?? 'silent' })
+      instruments.recorder.givenOnce(attempt, { name, run: wrapped?.run ?? 'silent' })
       return wrapped?.result as never
     },
     state: ctx.state,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { app, isApp } from '../../src/app/app.ts'
+import { type AnyHandlerDefinition, app, isApp } from '../../src/app/app.ts'
 import { http } from '../../src/app/http.ts'
 import { every, on } from '../../src/bus/definitions.ts'
 import { event } from '../../src/core/event.ts'
@@ -33,7 +33,7 @@ describe('app', () => {
   })
 
   test('does not follow later changes of the lists it was given', () => {
-    const handlers = [on(Placed, { name: 'a' }, work)]
+    const handlers: AnyHandlerDefinition[] = [on(Placed, { name: 'a' }, work)]
     const shop = app({ name: 'shop', handlers })
     handlers.push(on(Cancelled, { name: 'b' }, work))
     expect(shop.handlers.map(({ name }) => name)).toEqual(['a'])

@@ -1,6 +1,7 @@
 import { event, on } from 'millrace'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
+import { addressBook } from '../../src/bus/addressing.ts'
 import { runAttempt } from '../../src/bus/attempt.ts'
 import type { AttemptSubject, AttemptTools } from '../../src/bus/context.ts'
 import { Door } from '../../src/bus/door.ts'
@@ -29,7 +30,8 @@ function tools(): AttemptTools {
     failed() {},
   })
   const door = new Door({ runtime, partitions: 1, source: 't', topic: 't' })
-  return { state, runtime, logger: silentLogger, door, ensureTopic: () => Promise.resolve() }
+  const ensureTopic = () => Promise.resolve()
+  return { state, runtime, logger: silentLogger, door, addressOf: addressBook([]), ensureTopic }
 }
 
 test('an attempt that has ended is left alone when its partition stops later', async () => {

@@ -131,7 +131,7 @@ describe('a delayed event', () => {
     const b = bench()
     const handled: number[] = []
     const echo = on(Counted, { name: 'echo', retry: { attempts: 1 } }, ({ data }, ctx) => {
-      ctx.emit(Echoed, data, { delay: data.n === 1 ? Number.NaN : second })
+      ctx.emit(Echoed, data, { delay: [Number.NaN, -1, second][data.n - 1] ?? 0 })
     })
     const hear = on(Echoed, { name: 'hear' }, ({ data }) => handled.push(data.n))
     const process = await b.start({ handlers: [echo, hear] })
@@ -141,10 +141,14 @@ describe('a delayed event', () => {
     await expect(
       process.publish(Counted, { key: 'a', n: 0 }, { delay: Number.POSITIVE_INFINITY }),
     ).rejects.toThrow(TypeError)
-    await publish(process, 'a', 1, 2)
+    await expect(process.publish(Counted, { key: 'a', n: 0 }, { delay: -1 })).rejects.toThrow(/at least 0/)
+    await publish(process, 'a', 1, 3)
     await b.pass(minute, 500)
-    expect(handled).toEqual([2])
-    expect(await b.deadLetters()).toMatchObject([{ error: { name: 'TypeError' } }])
+    expect(handled).toEqual([3])
+    expect(await b.deadLetters()).toMatchObject([
+      { error: { name: 'TypeError' } },
+      { error: { name: 'TypeError' } },
+    ])
   })
 
   it('comes with hundreds of others that are due at once, every one of them once', async () => {

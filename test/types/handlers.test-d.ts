@@ -23,6 +23,8 @@ event('a', { schema: z.object({ n: z.number() }), key: (data) => data.missing })
 // @ts-expect-error: an event type has a schema.
 event('a', {})
 
+const cancelling = on(Cancelled, { name: 'cancelling' }, () => {})
+
 const counted = on(
   Placed,
   { name: 'counted', from: 'start', state: { left: z.int().default(100), label: z.string() } },
@@ -49,6 +51,13 @@ const counted = on(
     // @ts-expect-error: data of something that is no event type.
     ctx.emit('order.cancelled', { reason: 'sold out' })
 
+    ctx.send(cancelling, Cancelled, { reason: 'sold out' }, { delay: 1_000 })
+    ctx.send('cancelling', Cancelled, { reason: 'sold out' })
+    // @ts-expect-error: a handler is sent what it handles.
+    ctx.send(cancelling, Placed, { orderId: '1' })
+    // @ts-expect-error: data of the type that is sent.
+    ctx.send(cancelling, Cancelled, { reasons: 'sold out' })
+
     const label = await ctx.once('label', async (idempotencyKey, signal) => {
       expectTypeOf(idempotencyKey).toEqualTypeOf<string>()
       expectTypeOf(signal).toEqualTypeOf<AbortSignal>()
@@ -65,7 +74,7 @@ const counted = on(
   },
 )
 
-on([Placed, Cancelled], { name: 'both' }, (incoming) => {
+const both = on([Placed, Cancelled], { name: 'both' }, (incoming) => {
   if (incoming.type === 'order.placed') expectTypeOf(incoming.data.orderId).toEqualTypeOf<string>()
   else expectTypeOf(incoming.data).toEqualTypeOf<{ reason: string }>()
 })
@@ -102,6 +111,17 @@ export async function program(running: RunningApp): Promise<void> {
   await running.publish(Placed, { orderId: '1' }, { id: 'order-1', delay: 5 })
   // @ts-expect-error: a field of the wrong type.
   await running.publish(Placed, { orderId: 1 })
+  await running.send(counted, Placed, { orderId: '1' }, { wait: 'handled' })
+  await running.send(both, Cancelled, { reason: 'sold out' })
+  await running.send('counted', Cancelled, { reason: 'sold out' })
+  // @ts-expect-error: a handler is sent what it handles.
+  await running.send(counted, Cancelled, { reason: 'sold out' })
+  // @ts-expect-error: a field of the wrong type.
+  await running.send(counted, Placed, { orderId: 1 })
+  // @ts-expect-error: a handler takes events from the topic of their type.
+  await running.send(counted, Placed, { orderId: '1' }, { topic: 'other' })
+  // @ts-expect-error: a schedule takes nothing.
+  await running.send(nightly, Placed, { orderId: '1' })
   const state = await running.read(counted, 'sku')
   expectTypeOf(state).toEqualTypeOf<{ readonly left: number; readonly label: string | undefined }>()
 }
