@@ -1,0 +1,29 @@
+import type { Row } from './row.ts'
+
+/** The rows in the order of the table; each is the file of that name in bench/rows. */
+export const rowNames = [
+  'publish-beside-lmdb',
+  'publish-beside-redis',
+  'publish-beside-jetstream',
+  'publish-one',
+  'handle-beside-bullmq',
+  'handle-emit-state',
+  'handle-failing',
+  'handle-hot-key',
+  'handle-latency',
+  'http-one',
+  'http-batch',
+  'read',
+  'open',
+  'backlog-memory',
+  'idle',
+  'many-handlers',
+  'partitions',
+  'steady',
+] as const
+
+/** Loads one row. */
+export async function loadRow(name: string): Promise<Row> {
+  const module = (await import(`../rows/${name}.ts`)) as { default: Row }
+  return module.default
+}
