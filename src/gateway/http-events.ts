@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { parseAttributes, parseCloudEvent } from '../core/cloud-event.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { IncomingEvent } from '../core/event.ts'
+import { isXml } from '../core/xml-text.ts'
 import {
   checkContentEncoding,
   isJson,
@@ -84,6 +85,8 @@ function binaryData(body: Uint8Array, type: MediaType | undefined): unknown {
   }
   // An empty body is no JSON, so an event of a JSON type that has one has no data.
   if (isJson(type)) return body.length === 0 ? undefined : parseJsonBody(body, type)
+  // The door decodes XML, which may name its encoding itself.
+  if (isXml(type.essence)) return body.length === 0 ? undefined : new Uint8Array(body)
   if (type.essence.startsWith('text/')) return parseTextBody(body, type)
   return new Uint8Array(body)
 }

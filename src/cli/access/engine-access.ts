@@ -6,6 +6,7 @@ import { RecordCache } from '../../bus/record-cache.ts'
 import { MillraceError } from '../../core/errors.ts'
 import type { Event } from '../../core/event.ts'
 import { decodeEvent } from '../../core/event-codec.ts'
+import { dataOfType } from '../../core/xml-text.ts'
 import type { Runtime } from '../../core/runtime.ts'
 import type { LogEngine } from '../../log/port.ts'
 import { followEngine } from './engine-follow.ts'
@@ -87,8 +88,9 @@ function appendAsTheyCome(options: EngineAccessOptions): Append {
   return async (events, topic) => {
     const own = await topicFor(options, topic)
     const admitted: Admitted[] = []
-    for (const [index, event] of events.entries()) {
+    for (const [index, given] of events.entries()) {
       try {
+        const event = { ...given, data: dataOfType(given.data, given.datacontenttype) }
         admitted.push(door.admitEvent(event, event.type === ingestProgressedType ? ingestTopic : own, true))
       } catch (error) {
         throw withIndex(error, index)
