@@ -5,6 +5,7 @@ import { isMillraceError, type MillraceError } from '../core/errors.ts'
 import type { Runtime } from '../core/runtime.ts'
 import { type CommandContext, misuse } from './command.ts'
 import { addDeadLetters } from './commands/dead-letters.ts'
+import { addDev } from './commands/dev.ts'
 import { addDoctor } from './commands/doctor.ts'
 import { addIngest } from './commands/ingest.ts'
 import { addInit } from './commands/init.ts'
@@ -66,6 +67,7 @@ function program(context: CommandContext): Command {
     .helpCommand(true)
   for (const add of [
     addInit,
+    addDev,
     addStart,
     addPublish,
     addIngest,

@@ -67,7 +67,8 @@ async function close(server: GatewayServer, options: ListenOptions): Promise<voi
   await finished
 }
 
-function listenError(cause: unknown, host: string, port: number): MillraceError {
+/** Why a port cannot be had: `PORT_IN_USE` or `LISTEN_FAILED`. */
+export function listenError(cause: unknown, host: string, port: number): MillraceError {
   const details = { where: `port ${port}`, cause, facts: { host, port } }
   if (cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE') {
     return new MillraceError('PORT_IN_USE', `Port ${port} of ${host} is in use by another program.`, {

@@ -106,7 +106,7 @@ function notFound(request: FastifyRequest, reply: FastifyReply, options: ServerO
 }
 
 /** Answers bytes that are no HTTP request, for which there is no reply object. */
-function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
+export function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return
