@@ -127,7 +127,11 @@ function eventFrom(
   }
 }
 
-const optionsOf: Readonly<Record<string, string>> = { partitionkey: '--key', datacontenttype: '--content-type', type: '<type>' }
+const optionsOf: Readonly<Record<string, string>> = {
+  partitionkey: '--key',
+  datacontenttype: '--content-type',
+  type: '<type>',
+}
 
 /** The refusal of an attribute names the option that gave it; an attribute of the wrong form is misuse. */
 function optionError(error: unknown): unknown {
