@@ -43,7 +43,19 @@ export type {
 } from './bus/definitions.ts'
 export { every, on } from './bus/definitions.ts'
 export type { Published, PublishOptions, SendOptions } from './bus/publisher.ts'
+export type { RequestOptions, SubmitOptions, Submitted } from './bus/requests.ts'
 export type { HandlerStatus } from './bus/status.ts'
+export type {
+  AnyCommandType,
+  CommandOptions,
+  CommandOutcome,
+  CommandState,
+  CommandType,
+  Failed,
+  FailureOf,
+  ResultOf,
+} from './core/command.ts'
+export { command, failed } from './core/command.ts'
 export type { ErrorCode } from './core/errors.ts'
 export { errorCodes, isMillraceError, MillraceError, TerminalError } from './core/errors.ts'
 export type { AnyEventType, Event, EventOptions, EventType } from './core/event.ts'

@@ -1,4 +1,4 @@
-import type { HandlerDefinition, StateSchemas } from '../bus/definitions.ts'
+import { commandOf, type HandlerDefinition, type StateSchemas } from '../bus/definitions.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { AnyEventType } from '../core/event.ts'
 import { checkTopicName } from '../core/event.ts'
@@ -52,7 +52,7 @@ export function isApp(value: unknown): value is App {
 
 /**
  * Puts an application together. Throws `HANDLER_NAME_TAKEN` when two handlers share a name, `APP_INVALID` when two
- * different event types do, and `TypeError` for parts that cannot work.
+ * different event types do, `COMMAND_HANDLED_TWICE` when two handlers answer one command, and `TypeError` for parts that cannot work.
  */
 export function app(options: AppOptions): App {
   checkTopicName(options?.name)
@@ -101,10 +101,27 @@ function checkHandlers(name: string, handlers: readonly HandlerDefinition[]): vo
     }
     seen.add(handler.name)
   }
+  checkCommands(name, handlers)
   for (const { name: renamed, options } of handlers) {
     if (options.renamedFrom !== undefined && seen.has(options.renamedFrom)) {
       throw new TypeError(`handler '${renamed}': 'renamedFrom' names a handler that is still there`)
     }
+  }
+}
+
+function checkCommands(name: string, handlers: readonly HandlerDefinition[]): void {
+  const answered = new Map<string, string>()
+  for (const handler of handlers) {
+    const command = commandOf(handler)
+    if (command === undefined) continue
+    const other = answered.get(command.type)
+    if (other !== undefined) {
+      throw new MillraceError('COMMAND_HANDLED_TWICE', `Two handlers answer command '${command.type}'.`, {
+        where: `app '${name}': handlers '${other}' and '${handler.name}'`,
+        fix: 'Keep one of them: a command has one result. Others may react to an event that it emits.',
+      })
+    }
+    answered.set(command.type, handler.name)
   }
 }
 

@@ -1,6 +1,8 @@
 import type { SendTarget, SentTo } from '../bus/addressing.ts'
 import type { HandlerDefinition, StateSchemas, StateSnapshot } from '../bus/definitions.ts'
 import type { Published, PublishOptions, SendOptions } from '../bus/publisher.ts'
+import type { RequestOptions, SubmitOptions, Submitted } from '../bus/requests.ts'
+import type { AnyCommandType, CommandOutcome, CommandState } from '../core/command.ts'
 import type { AnyEventType, DataInputOf } from '../core/event.ts'
 import type { Logger } from '../core/runtime.ts'
 import type { OutputOf, Schema } from '../core/schema.ts'
@@ -38,6 +40,21 @@ export interface RouteContext {
     data: DataInputOf<T>,
     options?: SendOptions,
   ): Promise<Published>
+  /** Publishes a command and waits for its result; see `RunningApp.request`. */
+  request<C extends AnyCommandType>(
+    command: C,
+    data: DataInputOf<C>,
+    options?: RequestOptions,
+  ): Promise<CommandOutcome<C>>
+  /** Publishes a command; gives the id by which its result is fetched. See `RunningApp.submit`. */
+  submit<C extends AnyCommandType>(
+    command: C,
+    data: DataInputOf<C>,
+    options?: SubmitOptions,
+  ): Promise<Submitted>
+  /** How a command stands, by the id of its result; see `RunningApp.result`. */
+  result<C extends AnyCommandType>(command: C, id: string): Promise<CommandState<C>>
+  result(id: string): Promise<CommandState<AnyCommandType>>
   /** The state that a handler keeps for a key, as it was last committed. */
   read<States extends StateSchemas>(
     handler: HandlerDefinition<States>,

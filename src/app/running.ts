@@ -2,7 +2,9 @@ import type { SendTarget, SentTo } from '../bus/addressing.ts'
 import type { DeadLetters } from '../bus/dead-letters.ts'
 import type { HandlerDefinition, StateSchemas, StateSnapshot } from '../bus/definitions.ts'
 import type { IncomingEvent, Published, PublishOptions, SendOptions } from '../bus/publisher.ts'
+import type { RequestOptions, SubmitOptions, Submitted } from '../bus/requests.ts'
 import type { HandlerStatus } from '../bus/status.ts'
+import type { AnyCommandType, CommandOutcome, CommandState } from '../core/command.ts'
 import type { AnyEventType, DataInputOf } from '../core/event.ts'
 import type { Logger, Runtime } from '../core/runtime.ts'
 import type { LogEngine } from '../log/port.ts'
@@ -53,7 +55,38 @@ export interface RunningApp {
     events: readonly IncomingEvent[],
     options?: { readonly topic?: string },
   ): Promise<readonly Published[]>
-  /** The state that a handler keeps for a key, as it was last committed. `NOT_OWNER` where another process owns the key. */
+  /**
+   * Publishes a command and waits for its result, whichever process handles it. Resolves with
+   * `{ ok: true, result }`, or with `{ ok: false, failure }` when the handler returned `failed(…)`. The same `id` again gives
+   * the same outcome. Rejects with `HANDLER_FAILED` when the handler gave up (its dead letter is open), with `WAIT_TIMEOUT`
+   * after `waitTimeoutMs` (the command is durable; `facts.resultId` names its result, to be fetched later), and with
+   * `COMMAND_UNHANDLED` when no handler of this application answers it.
+   */
+  request<C extends AnyCommandType>(
+    command: C,
+    data: DataInputOf<C>,
+    options?: RequestOptions,
+  ): Promise<CommandOutcome<C>>
+  /**
+   * Publishes a command and does not wait: resolves once it is durable, with the id by which its result is fetched. A method
+   * of its own beside `request`, so that what it gives never depends on the value of an option.
+   */
+  submit<C extends AnyCommandType>(
+    command: C,
+    data: DataInputOf<C>,
+    options?: SubmitOptions,
+  ): Promise<Submitted>
+  /**
+   * How a command stands, by the id that `submit` gave: `{ pending: true }`, or its outcome. Kept for `resultTtlMs` of the
+   * command; `RESULT_UNKNOWN` when it never was there or its time is over, `HANDLER_FAILED` while its dead letter is open or
+   * once that was discarded. With the command, the result has its type.
+   */
+  result<C extends AnyCommandType>(command: C, id: string): Promise<CommandState<C>>
+  result(id: string): Promise<CommandState<AnyCommandType>>
+  /**
+   * The state that a handler keeps for a key, as it was last committed, from whichever process owns the key.
+   * `OWNER_UNREACHABLE` when nobody answers in time.
+   */
   read<States extends StateSchemas>(
     handler: HandlerDefinition<States>,
     key: string,

@@ -1,5 +1,4 @@
 import { type AddressOf, addressBook, type SendTarget, type SentTo } from '../bus/addressing.ts'
-import { defaultOf } from '../bus/context.ts'
 import { DeadLetters } from '../bus/dead-letters.ts'
 import type { HandlerDefinition, StateSchemas, StateSnapshot } from '../bus/definitions.ts'
 import { Door } from '../bus/door.ts'
@@ -14,14 +13,16 @@ import {
   type SendOptions,
 } from '../bus/publisher.ts'
 import { RecordCache } from '../bus/record-cache.ts'
+import type { RequestOptions, SubmitOptions, Submitted } from '../bus/requests.ts'
+import { isRekeyed } from '../bus/rekeying.ts'
 import { keepRetention, type RetentionTools } from '../bus/retention.ts'
-import { stateLayout } from '../bus/state-layout.ts'
 import type { HandlerStatus } from '../bus/status.ts'
 import { eventReader } from '../bus/upcast.ts'
 import { WaitingPublishers } from '../bus/waiting-publishers.ts'
 import { Wake } from '../bus/wake.ts'
+import type { AnyCommandType, CommandOutcome, CommandState } from '../core/command.ts'
 import { MillraceError } from '../core/errors.ts'
-import { type AnyEventType, checkKey, type DataInputOf } from '../core/event.ts'
+import type { AnyEventType, DataInputOf } from '../core/event.ts'
 import { realRuntime } from '../core/real-runtime.ts'
 import { type Logger, type Runtime, silentLogger } from '../core/runtime.ts'
 import { partitionOf } from '../log/partition.ts'
@@ -29,6 +30,7 @@ import type { LogEngine, Offset } from '../log/port.ts'
 import type { App } from './app.ts'
 import { isApp } from './app.ts'
 import { openEngine } from './open-engine.ts'
+import { Questions } from './questions.ts'
 import type { RunningApp, StartOptions } from './running.ts'
 
 const defaultHopLimit = 64
@@ -68,6 +70,7 @@ class Running implements RunningApp {
   readonly #memberId: string
   readonly #door: Door
   readonly #publisher: Publisher
+  readonly #questions: Questions
   readonly #cache: RecordCache
   readonly #addressOf: AddressOf
   readonly #groups = new Map<string, GroupProcessor>()
@@ -112,6 +115,15 @@ class Running implements RunningApp {
       beginWait: (type, topic, to) => {
         return waiting.begin(to === undefined ? this.#handlersOf(type, topic) : [to])
       },
+    })
+    this.#questions = new Questions({
+      app,
+      engine,
+      runtime,
+      waiting,
+      publisher: this.#publisher,
+      groups: this.#groups,
+      topicOf: (type) => this.#door.topicOf(type),
     })
     this.deadLetters = new DeadLetters({
       engine,
@@ -168,44 +180,34 @@ class Running implements RunningApp {
     return this.#publisher.accept(events, options.topic)
   }
 
-  async read<States extends StateSchemas>(
+  async request<C extends AnyCommandType>(
+    command: C,
+    data: DataInputOf<C>,
+    options?: RequestOptions,
+  ): Promise<CommandOutcome<C>> {
+    return this.#questions.requests.request(command, data, options)
+  }
+
+  async submit<C extends AnyCommandType>(
+    command: C,
+    data: DataInputOf<C>,
+    options?: SubmitOptions,
+  ): Promise<Submitted> {
+    return this.#questions.requests.submit(command, data, options)
+  }
+
+  result<C extends AnyCommandType>(command: C, id: string): Promise<CommandState<C>>
+  result(id: string): Promise<CommandState<AnyCommandType>>
+  result(...given: readonly [AnyCommandType, string] | readonly [string]) {
+    const [command, id] = given.length === 1 ? [undefined, given[0]] : given
+    return this.#questions.requests.fetch(command, id)
+  }
+
+  read<States extends StateSchemas>(
     handler: HandlerDefinition<States>,
     key: string,
   ): Promise<StateSnapshot<States>> {
-    checkKey(key, 'key')
-    if (!this.app.handlers.some(({ name }) => name === handler?.name)) {
-      throw new MillraceError(
-        'HANDLER_UNKNOWN',
-        `This application has no handler '${String(handler?.name)}'.`,
-        {
-          where: 'handler',
-          fix: 'Pass a handler that the application lists under `handlers`.',
-        },
-      )
-    }
-    const owner = this.#groups
-      .get(this.#groupOf(handler.name))
-      ?.ownerOf(partitionOf(key, this.engine.partitions))
-    if (owner === undefined) {
-      throw new MillraceError(
-        'NOT_OWNER',
-        `The key '${key}' of handler '${handler.name}' is not owned by this process.`,
-        {
-          fix: 'Ask again after a moment: its partition may be changing hands.',
-        },
-      )
-    }
-    const schemas = Object.entries(handler.options.state ?? {})
-    const texts = await owner.state.getCommitted(
-      schemas.map(([cell]) => stateLayout.cell(handler.name, cell, key)),
-    )
-    const values = await Promise.all(
-      schemas.map(async ([cell, schema], index) => {
-        const text = texts[index]
-        return [cell, text === undefined ? await defaultOf(schema) : JSON.parse(text)]
-      }),
-    )
-    return Object.fromEntries(values) as StateSnapshot<States>
+    return this.#questions.read(handler, key)
   }
 
   status(): Promise<readonly HandlerStatus[]> {
@@ -332,7 +334,8 @@ class Running implements RunningApp {
 
   #topicsOf(definition: HandlerDefinition, group: string): readonly string[] {
     if (definition.kind === 'every') return [internalTopics(group).ticks]
-    return [...new Set(definition.events.map((type) => this.#door.topicOf(type)))]
+    const topics = [...new Set(definition.events.map((type) => this.#door.topicOf(type)))]
+    return isRekeyed(definition) ? [...topics, internalTopics(group).rekeyed] : topics
   }
 
   async #createTopics(): Promise<void> {

@@ -1,11 +1,18 @@
 import { MillraceError } from '../core/errors.ts'
 import { AttemptContext, type AttemptSubject, type AttemptTools, type Effects } from './context.ts'
+import { commandOf } from './definitions.ts'
 import { maxCommitBytes, sizeOf } from './partition-state.ts'
+import { type Decision, decide, resultPuts } from './results.ts'
 import type { StopRegistry } from './stop-registry.ts'
 
 /** How an attempt ended. */
 export type Outcome =
-  | { readonly kind: 'succeeded'; readonly effects: Effects }
+  | {
+      readonly kind: 'succeeded'
+      readonly effects: Effects
+      /** How a command was decided; absent for an event. */
+      readonly decision?: Decision
+    }
   | {
       readonly kind: 'failed'
       readonly error: unknown
@@ -56,8 +63,12 @@ export function runAttempt(
 /** Runs the handler and collects its effects; never rejects. */
 async function run(subject: AttemptSubject, context: AttemptContext): Promise<Outcome> {
   try {
-    await subject.definition.run(subject.event, context)
+    const returned = await subject.definition.run(subject.event, context)
+    const command = commandOf(subject.definition)
+    const decision = command === undefined ? undefined : await decide(command, returned)
     const effects = await context.effects()
+    if (command !== undefined && decision !== undefined)
+      effects.puts.push(...resultPuts(command, subject, decision, context.now()))
     const bytes = sizeOf(effects)
     if (bytes > maxCommitBytes) {
       throw new MillraceError(
@@ -69,7 +80,7 @@ async function run(subject: AttemptSubject, context: AttemptContext): Promise<Ou
         },
       )
     }
-    return { kind: 'succeeded', effects }
+    return { kind: 'succeeded', effects, ...(decision === undefined ? {} : { decision }) }
   } catch (error) {
     return { kind: 'failed', error }
   }

@@ -59,6 +59,11 @@ export class CursorTracker {
     return this.#recovered.some(([from, to]) => offset >= from && offset < to)
   }
 
+  /** Whether a record is done: marked, or read past without being wanted. */
+  isDone(offset: Offset): boolean {
+    return this.isRecovered(offset) || (offset < this.#read && !this.#undone.has(offset))
+  }
+
   /** A record has been read and is to be done. */
   add(offset: Offset): void {
     this.#undone.add(offset)

@@ -3,8 +3,10 @@ import { encodeEvent } from '../core/event-codec.ts'
 import type { Logger, Runtime } from '../core/runtime.ts'
 import type { Entry, Offset, Place } from '../log/port.ts'
 import type { OpenDeadLetter } from './dead-letter.ts'
+import { commandOf } from './definitions.ts'
 import type { PartitionState, Step } from './partition-state.ts'
 import { rememberedKeys } from './remembered.ts'
+import { resultPuts } from './results.ts'
 import { stateLayout } from './state-layout.ts'
 import type { Subscription } from './subscription.ts'
 import type { InternalRecord } from './subscription-sink.ts'
@@ -51,6 +53,7 @@ export function requestEntry(
 /** What a partition executes requests with. */
 export interface RequestTools {
   readonly state: PartitionState
+  readonly runtime: Pick<Runtime, 'now'>
   readonly logger: Logger
   readonly subscriptions: readonly Subscription[]
 }
@@ -74,6 +77,7 @@ class Request {
   readonly #record: InternalRecord
   readonly #logger: Logger
   readonly #state: PartitionState
+  readonly #runtime: Pick<Runtime, 'now'>
   /** Undefined when it is malformed. */
   readonly #data: DiscardRequest | undefined
   /** Undefined when the handler is not there. */
@@ -82,11 +86,12 @@ class Request {
   #remembered: readonly string[] = []
   #wasPending = false
 
-  constructor(record: InternalRecord, { state, logger, subscriptions }: RequestTools) {
+  constructor(record: InternalRecord, { state, runtime, logger, subscriptions }: RequestTools) {
     const data = record.event.data as DiscardRequest
     this.#record = record
     this.#logger = logger
     this.#state = state
+    this.#runtime = runtime
     this.#data = isPlace(data) ? data : undefined
     this.#subscription = subscriptions.find(({ definition, trackers }) => {
       return definition.name === this.#data?.handler && trackers.has(this.#data.topic)
@@ -125,7 +130,15 @@ class Request {
     const step = this.#subscription === undefined ? {} : this.#subscription.discard(data)
     if (step === undefined) return 'names what is being tried again just now'
     discarded.add(openKey)
-    return { ...step, deletes: [...(step.deletes ?? []), openKey, ...this.#remembered] }
+    const puts = [...(step.puts ?? []), ...this.#discardedResult(data)]
+    return { ...step, puts, deletes: [...(step.deletes ?? []), openKey, ...this.#remembered] }
+  }
+
+  /** Whoever fetches the result of a discarded command is told why there is none. */
+  #discardedResult(data: DiscardRequest): readonly (readonly [string, string])[] {
+    const command = this.#subscription && commandOf(this.#subscription.definition)
+    if (command === undefined) return []
+    return resultPuts(command, data, { discarded: String(data.reason) }, this.#runtime.now())
   }
 
   get #isPending(): boolean {

@@ -5,6 +5,7 @@ import type { HandlerDefinition } from './definitions.ts'
 import type { GroupTools } from './group-tools.ts'
 import type { OpenPartition } from './open-dead-letters.ts'
 import { PartitionProcessor } from './partition-processor.ts'
+import type { QueriedPartition } from './query-answers.ts'
 import type { HandlerStatus } from './status.ts'
 import { Wake } from './wake.ts'
 
@@ -37,6 +38,12 @@ export class GroupProcessor {
     const setups = await Promise.allSettled(this.#setups.splice(0))
     const failed = setups.find((setup) => setup.status === 'rejected')
     if (failed !== undefined) throw failed.reason
+  }
+
+  /** What queries about a partition are answered from, once it is at work here. */
+  queried(partition: number): QueriedPartition | undefined {
+    const processor = this.#processors.get(partition)
+    return processor !== undefined && this.#atWork.has(processor) ? processor.queried : undefined
   }
 
   /** The processor that owns a partition here. */
@@ -103,7 +110,7 @@ export class GroupProcessor {
     for (const [partition, processor] of this.#processors) {
       const subscription = processor.subscriptions.find((other) => other.definition.name === definition.name)
       if (subscription === undefined) continue
-      for (const tracker of subscription.trackers.values()) {
+      for (const tracker of [...subscription.trackers.values(), ...subscription.sources]) {
         const { end } = await this.#tools.engine.bounds({ topic: tracker.topic, partition })
         totals.lag += Math.max(0, end - tracker.cursor)
       }

@@ -10,6 +10,10 @@ export interface InternalTopics {
   readonly redrives: string
   /** Answers to publishers that wait until their events are handled. */
   readonly replies: string
+  /** Events on their way to the handlers whose key is not that of the topic. */
+  readonly rekeyed: string
+  /** Questions of other processes to the owners of partitions. */
+  readonly queries: string
 }
 
 /** The names of a group's internal topics. */
@@ -20,6 +24,8 @@ export function internalTopics(group: string): InternalTopics {
     deadLetters: `millrace.${group}.dead-letters`,
     redrives: `millrace.${group}.redrives`,
     replies: `millrace.${group}.replies`,
+    rekeyed: `millrace.${group}.rekeyed`,
+    queries: `millrace.${group}.queries`,
   }
 }
 

@@ -7,6 +7,10 @@ import type { HandlerDefinition } from './definitions.ts'
 import type { GroupTools } from './group-tools.ts'
 import { dropVanished, loadSubscriptions, newTracker } from './partition-setup.ts'
 import { PartitionState, type Stored } from './partition-state.ts'
+import { queryType } from './queries.ts'
+import { type QueriedPartition, takeQueries } from './query-answers.ts'
+import { type RekeyTools, trimRekeyed } from './rekeying.ts'
+import { RekeyingSink } from './rekeying-sink.ts'
 import { moveRenamed } from './rename.ts'
 import { loadSchedule } from './schedule.ts'
 import { stateLayout } from './state-layout.ts'
@@ -20,7 +24,7 @@ import { type ReaderTools, type RecordSink, readLimits, readRecords, TopicReader
 /** The event type that a delayed event waits under. */
 export const delayedType = 'millrace.delayed'
 
-const internalHandlers = { delayed: '$delayed', redrives: '$redrives' } as const
+const internalHandlers = { delayed: '$delayed', redrives: '$redrives', queries: '$queries' } as const
 /** What is still needed of the log is told to the engine after so many cursors moved, or after so long. */
 const needsRules = { marks: 1_024, intervalMs: 60_000 } as const
 /** How long internal records are kept once they are done: long enough to look at, in milliseconds. */
@@ -86,10 +90,10 @@ export class PartitionProcessor {
       this.#subscriptionTools(definition),
     )
     this.#subscriptions = subscriptions
-    for (const { definition, trackers } of subscriptions) {
-      for (const tracker of trackers.values()) this.#owners.set(tracker, definition.name)
+    for (const { definition, trackers, sources } of subscriptions) {
+      for (const tracker of [...trackers.values(), ...sources]) this.#owners.set(tracker, definition.name)
     }
-    const internal = [await this.#delayedSink(), await this.#redriveSink()]
+    const internal = [await this.#delayedSink(), await this.#redriveSink(), await this.#querySink()]
     this.#readers = await this.#createReaders(internal)
     this.#timers = await this.#createTimers()
     this.#needsToldMs = Number.NEGATIVE_INFINITY
@@ -143,6 +147,13 @@ export class PartitionProcessor {
     })
   }
 
+  /** What queries are answered from. */
+  get queried(): QueriedPartition {
+    const { engine, runtime } = this.#tools
+    const { partition } = this.claim
+    return { partition, state: this.state, subscriptions: this.#subscriptions, engine, runtime }
+  }
+
   /** The topics that are read here. */
   get topics(): readonly string[] {
     return this.#readers.map(({ place }) => place.topic)
@@ -161,6 +172,7 @@ export class PartitionProcessor {
       partition: this.claim.partition,
       deadLetters: internal.deadLetters,
       repliesTopic: this.#tools.repliesTopic,
+      rekeyedTopic: internal.rekeyed,
       partitions: this.#tools.engine.partitions,
       stop: this.#stopAttempts,
       counts: counts.get(definition.name) ?? { handled: 0, attempts: 0, failures: 0, deadLettered: 0 },
@@ -189,6 +201,11 @@ export class PartitionProcessor {
     const { engine, cache, runtime, logger } = this.#tools
     const progressed = () => this.#tools.progressed()
     return { engine, cache, runtime, logger, progressed, signal: this.#stopReading.signal }
+  }
+
+  #rekeyTools(): RekeyTools {
+    const { internal, engine, runtime } = this.#tools
+    return { rekeyedTopic: internal.rekeyed, partitions: engine.partitions, runtime }
   }
 
   #place(topic: string): Place {
@@ -225,12 +242,38 @@ export class PartitionProcessor {
     )
     this.#owners.set(tracker, internalHandlers.redrives)
     const { logger } = this.#tools
-    const requestTools = { state: this.state, logger, subscriptions: this.#subscriptions }
+    const requestTools = {
+      state: this.state,
+      runtime: this.#tools.runtime,
+      logger,
+      subscriptions: this.#subscriptions,
+    }
     return new InternalSink([redriveType, discardType], tracker, this.state, {
       take: async (records) => {
         await takeRequests(records, requestTools)
         this.#timers?.notify()
       },
+      logger,
+      failed: (error) => {
+        if (!this.#stopReading.signal.aborted) this.#fail(error)
+      },
+    })
+  }
+
+  /** Questions of other processes are answered from what is committed here. */
+  async #querySink(): Promise<InternalSink> {
+    const { internal, logger, runtime, engine, repliesTopic, source } = this.#tools
+    const tracker = await newTracker(
+      this.#tools,
+      this.claim,
+      this.state,
+      internalHandlers.queries,
+      internal.queries,
+    )
+    this.#owners.set(tracker, internalHandlers.queries)
+    const tools = { logger, runtime, repliesTopic, source, partitions: engine.partitions }
+    return new InternalSink([queryType], tracker, this.state, {
+      take: (records) => takeQueries(records, this.queried, tools),
       logger,
       failed: (error) => {
         if (!this.#stopReading.signal.aborted) this.#fail(error)
@@ -244,6 +287,9 @@ export class PartitionProcessor {
     for (const subscription of this.#subscriptions) {
       for (const tracker of subscription.trackers.values()) {
         add(tracker.topic, new SubscriptionSink(subscription, tracker, this.state))
+      }
+      for (const tracker of subscription.sources) {
+        add(tracker.topic, new RekeyingSink(subscription, tracker, this.state, this.#rekeyTools()))
       }
     }
     for (const sink of internal) add(sink.tracker.topic, sink)
@@ -363,11 +409,13 @@ export class PartitionProcessor {
 
   /** What is delayed, fired or redriven needs no history: this group alone reads it. Dead letters are kept. */
   async #trimInternal(): Promise<void> {
-    const { internal, runtime, engine, logger } = this.#tools
+    const { internal, handlers, runtime, engine, logger } = this.#tools
+    const beforeTimeMs = runtime.now() - keepInternalMs
     try {
-      for (const topic of [internal.delayed, internal.ticks, internal.redrives]) {
-        await engine.trim(this.#place(topic), { beforeTimeMs: runtime.now() - keepInternalMs })
+      for (const topic of [internal.delayed, internal.ticks, internal.redrives, internal.queries]) {
+        await engine.trim(this.#place(topic), { beforeTimeMs })
       }
+      await trimRekeyed(this.#place(internal.rekeyed), handlers, { engine, state: this.state, beforeTimeMs })
     } catch (error) {
       if (!this.#stopReading.signal.aborted)
         logger.warn({ err: error }, 'internal topics could not be trimmed')

@@ -68,7 +68,8 @@ export interface PublisherOptions {
   readonly beginWait?: (type: string, topic: string, to: string | undefined) => Promise<Waiter>
 }
 
-const defaultWaitTimeoutMs = 30_000
+/** How long waiting takes at most, unless set otherwise. */
+export const defaultWaitTimeoutMs = 30_000
 
 /** How many events may be on their way to the log at once, and how many may wait behind them. */
 export const publishBounds = { inFlight: 16_384, waiting: 16_384 } as const
@@ -97,6 +98,16 @@ export class Publisher {
     }
     if (options.wait !== undefined) return this.#publishAndWait(type, data, options, to)
     return this.#publish(type, data, options, { millraceto: to })
+  }
+
+  /** As {@link publish}, for who waits at the given address. */
+  publishFor(
+    replyTo: string,
+    type: AnyEventType,
+    data: unknown,
+    options: PublishOptions,
+  ): Promise<Published> {
+    return this.#publish(type, data, options, { millracereplyto: replyTo })
   }
 
   async #publish(

@@ -14,6 +14,8 @@ export interface Reply {
   readonly handler: string
   readonly outcome: 'handled' | 'dead-lettered'
   readonly error?: ErrorRecord
+  /** What else whoever waits is told: how a command was decided, or the answer to a query. */
+  readonly value?: unknown
 }
 
 /** Where a publisher waits: its process's partition of the topic of replies. */
@@ -28,6 +30,14 @@ export function writeReplyAddress({ topic, partition, waiter }: ReplyAddress): s
   return `${topic}/${partition}/${waiter}`
 }
 
+/** What replies are made with. */
+export interface ReplyTools {
+  readonly repliesTopic: string
+  readonly partitions: number
+  readonly source: string
+  readonly runtime: Runtime
+}
+
 /**
  * The entries that tell the publisher of `event` how a handler has done with it: one where it waits, none otherwise. They
  * go into the step that makes the event done, so that there is a reply exactly when there is that.
@@ -35,12 +45,7 @@ export function writeReplyAddress({ topic, partition, waiter }: ReplyAddress): s
 export function replyEntries(
   event: Event | undefined,
   reply: Omit<Reply, 'waiter'>,
-  tools: {
-    readonly repliesTopic: string
-    readonly partitions: number
-    readonly source: string
-    readonly runtime: Runtime
-  },
+  tools: ReplyTools,
 ): Entry[] {
   if (event?.millracereplyto === undefined) return []
   const [topic, digits, waiter] = event.millracereplyto.split('/')

@@ -8,12 +8,15 @@
  * | `state/HANDLER/CELL/KEY`             | the value of a state cell of a handler for a key                    |
  * | `once/HANDLER/TOPIC/OFFSET/NAME`     | `{ value }`: the remembered result of `ctx.once`, until that is done |
  * | `dead-letter/HANDLER/TOPIC/PLACE`    | `OpenDeadLetter`: not yet handled by a redrive, nor discarded       |
- * | `timer/DUE/ID`                       | `{ topic, event }`: an event to be appended at DUE                  |
+ * | `result/TOPIC/PLACE`                 | `StoredResult`: how a command was decided, until its time is over   |
+ * | `timer/DUE/ID`                       | `{ topic, event }`: an event to be appended at DUE; or `{ expired }`: a key to be removed then |
  * | `schedule/HANDLER`                   | `{ pattern, timezone, dueMs }`: the next firing of `every`          |
+ * | `forgotten/HANDLER/TOPIC`            | `{ before }`: what is left there of a handler that was forgotten    |
  *
  * HANDLER, TOPIC and CELL hold no slash, and what may hold one (KEY, NAME) comes last, so no two keys collide. DUE is
  * milliseconds since 1970 in 15 digits, so that timers sort by time, and
- * PLACE is an offset in 16 digits, so that dead letters sort by theirs. Part of the stored format.
+ * PLACE is an offset in 16 digits, so that dead letters sort by theirs. A result names no handler: it is that of the
+ * command, so it stays when its handler is renamed or forgotten. Part of the stored format.
  */
 export const stateLayout = {
   subscription: (handler: string, topic: string) => `subscription/${handler}/${topic}`,
@@ -23,11 +26,17 @@ export const stateLayout = {
     `${stateLayout.onceOf(handler, topic, offset)}${name}`,
   onceOf: (handler: string, topic: string, offset: number) => `once/${handler}/${topic}/${offset}/`,
   deadLetter: (handler: string, topic: string, offset: number) =>
-    `dead-letter/${handler}/${topic}/${String(offset).padStart(16, '0')}`,
+    `dead-letter/${handler}/${topic}/${offsetDigits(offset)}`,
+  result: (topic: string, offset: number) => `result/${topic}/${offsetDigits(offset)}`,
   timer: (dueMs: number, id: string) => `timer/${dueDigits(dueMs)}/${id}`,
   timersUntil: (dueMs: number) => `timer/${dueDigits(dueMs + 1)}/`,
   schedule: (handler: string) => `schedule/${handler}`,
+  forgotten: (handler: string, topic: string) => `forgotten/${handler}/${topic}`,
 } as const
+
+function offsetDigits(offset: number): string {
+  return String(offset).padStart(16, '0')
+}
 
 /** The latest time that a timer can have: 15 digits of milliseconds. */
 const latestDueMs = 999_999_999_999_999

@@ -22,6 +22,15 @@ export interface TimerTools {
   ensureTopic(name: string): Promise<void>
 }
 
+/** An event that waits for its time, as its timer keeps it. */
+interface DelayedEvent {
+  readonly topic: string
+  readonly event: string
+}
+
+/** What a timer does when it is due: it appends an event, or removes a key that is written once and for a time. */
+export type TimerDocument = DelayedEvent | { readonly expired: string }
+
 /** Something else of the partition that waits for a time: the retries of a subscription. */
 export interface Timed {
   nextDueMs(): number | undefined
@@ -109,10 +118,13 @@ export class Timers {
     const due = await state.range('timer/', stateLayout.timersUntil(nowMs), timersPerStep)
     const deletes: string[] = []
     const appends: Entry[] = []
-    for (let bytes = 0; bytes < maxCommitBytes / 2 && deletes.length < due.length; ) {
-      const { key, text } = due[deletes.length] as (typeof due)[number]
+    let bytes = 0
+    for (const { key, text } of due) {
+      if (bytes >= maxCommitBytes / 2) break
+      const timer = JSON.parse(text) as TimerDocument
       deletes.push(key)
-      appends.push(await this.#entryOf(text, nowMs))
+      if ('expired' in timer) deletes.push(timer.expired)
+      else appends.push(await this.#entryOf(timer, nowMs))
       bytes += text.length
     }
     if (deletes.length > 0) {
@@ -124,8 +136,7 @@ export class Timers {
   }
 
   /** The entry of a delayed event, which passed the door when it was published or emitted. */
-  async #entryOf(text: string, nowMs: number): Promise<Entry> {
-    const { topic, event } = JSON.parse(text) as { topic: string; event: string }
+  async #entryOf({ topic, event }: DelayedEvent, nowMs: number): Promise<Entry> {
     await this.#tools.ensureTopic(topic)
     const value = new TextEncoder().encode(event)
     const partition = partitionOf(keyOf(decodeEvent(value)), this.#tools.partitions)

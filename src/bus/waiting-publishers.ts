@@ -25,15 +25,18 @@ export interface WaitingTools {
 export interface Waiter {
   /** What the event is to carry as `millracereplyto`. */
   readonly address: string
-  /** Resolves once every handler has handled the event; rejects with `HANDLER_FAILED` when one has given up. */
-  readonly done: Promise<void>
+  /**
+   * Resolves with the last reply once every handler has handled the event, undefined when there was none to wait for;
+   * rejects with `HANDLER_FAILED` when one has given up.
+   */
+  readonly done: Promise<Reply | undefined>
   /** Ends the wait. */
   end(): void
 }
 
 interface Waiting {
   readonly handlers: Set<string>
-  readonly resolve: () => void
+  readonly resolve: (reply?: Reply) => void
   readonly reject: (error: unknown) => void
 }
 
@@ -65,11 +68,11 @@ export class WaitingPublishers {
       )
     }
     const waiter = this.#tools.runtime.id()
-    const { promise: done, resolve, reject } = Promise.withResolvers<void>()
+    const { promise: done, resolve, reject } = Promise.withResolvers<Reply | undefined>()
     // Whoever waits may have given up by the time it fails.
     done.catch(() => {})
     this.#waiting.set(waiter, { handlers: new Set(handlers), resolve, reject })
-    if (handlers.length === 0) this.#settle(waiter, resolve)
+    if (handlers.length === 0) this.#settle(waiter, () => resolve(undefined))
     await this.#follow()
     return {
       address: writeReplyAddress({ ...this.#tools.place, waiter }),
@@ -120,7 +123,7 @@ export class WaitingPublishers {
       return
     }
     waiting.handlers.delete(reply.handler)
-    if (waiting.handlers.size === 0) this.#settle(reply.waiter, waiting.resolve)
+    if (waiting.handlers.size === 0) this.#settle(reply.waiter, () => waiting.resolve(reply))
   }
 
   #settle(waiter: string, how: () => void): void {

@@ -38,13 +38,14 @@ export interface AnyCommandType extends AnyEventType {
 /** What a command's caller is told of a result. */
 export type ResultOf<C> = C extends { readonly result: infer R extends Schema } ? OutputOf<R> : never
 /** What a command's caller is told of a failure; never for a command without one. */
-export type FailureOf<C> = C extends { readonly failure: infer F extends Schema } ? OutputOf<F> : never
-type FailureInputOf<C> = C extends { readonly failure: infer F extends Schema } ? InputOf<F> : never
+export type FailureOf<C> = C extends { readonly failure: infer F } ? OutputOfAny<F> : never
+type OutputOfAny<F> = F extends Schema ? OutputOf<F> : never
+type InputOfAny<F> = F extends Schema ? InputOf<F> : never
 
 /** What the handler of a command returns: what its `result` takes, or what {@link failed} made. */
 export type AnswerTo<C extends AnyCommandType> =
   | InputOf<C['result']>
-  | (FailureInputOf<C> extends never ? never : Failed<FailureInputOf<C>>)
+  | (C['failure'] extends undefined ? never : Failed<InputOfAny<C['failure']>>)
 
 /**
  * How a command was decided. `failure` is one of the business, such as 'sold out', that the handler returned by
@@ -100,7 +101,9 @@ export function command<
 function checkSchema(type: string, name: string, schema: unknown): void {
   const { '~standard': standard } = (schema ?? {}) as Partial<Schema>
   if (typeof standard?.validate === 'function') return
-  throw new TypeError(`command '${type}': '${name}' must be a Standard Schema validator, such as a zod schema`)
+  throw new TypeError(
+    `command '${type}': '${name}' must be a Standard Schema validator, such as a zod schema`,
+  )
 }
 
 /** Whether an event type is a command. */

@@ -119,6 +119,9 @@ function contextOf(running: RunningApp, reply: FastifyReply): RouteContext {
   return {
     publish: (type, data, options) => running.publish(type, data, options),
     send: (handler, type, data, options) => running.send(handler, type, data, options),
+    request: (command, data, options) => running.request(command, data, options),
+    submit: (command, data, options) => running.submit(command, data, options),
+    result: running.result.bind(running),
     read: (handler, key) => running.read(handler, key),
     signal: gone.signal,
     log: running.logger,

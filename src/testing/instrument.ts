@@ -53,8 +53,9 @@ function instrumentHandler(definition: HandlerDefinition, instruments: Instrumen
       event,
     })
     const fault = instruments.faults.of(attempt, timeoutMs)
+    let returned: unknown
     try {
-      await runWatched(definition, event, watch(ctx, attempt, fault, instruments), {
+      returned = await runWatched(definition, event, watch(ctx, attempt, fault, instruments), {
         ctx,
         attempt,
         fault,
@@ -65,6 +66,7 @@ function instrumentHandler(definition: HandlerDefinition, instruments: Instrumen
       throw error
     }
     instruments.recorder.end(attempt, 'returned')
+    return returned
   }
   return Object.freeze({
     ...definition,
@@ -89,7 +91,7 @@ async function runWatched(
   event: Event,
   watchedCtx: HandlerContext,
   { ctx, attempt, fault, instruments }: Watched,
-): Promise<void> {
+): Promise<unknown> {
   const cell = ctx.state[ledgerName] as StateCell<typeof ledgerSchema>
   const before = (await cell.get()) as Ledger | undefined
   const { nonce, handler, source, id, key } = attempt
@@ -99,10 +101,11 @@ async function runWatched(
   cell.set({ last: nonce, count })
   if (fault?.kind === 'throw-first') throw new Error('thrown before the handler')
   if (fault?.kind === 'slow' || fault?.kind === 'hang') await instruments.runtime.sleep(fault.durationMs)
-  await definition.run(event, watchedCtx)
+  const returned = await definition.run(event, watchedCtx)
   if (fault?.kind === 'throw-last') throw new Error('thrown after the handler')
   if (fault?.kind === 'terminal') throw new TerminalError('given up by the handler')
   ctx.emit(WitnessEvent, { ...witness, phase: 'done' })
+  return returned
 }
 
 /** A context that writes down what passes through it. */
