@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { registerHooks } from 'node:module'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -8,9 +9,9 @@ import { type LoadedApp, loadApp } from '../load-app.ts'
 import { loggerOf } from '../logger.ts'
 import { Output } from '../output.ts'
 import { runMain } from '../run-main.ts'
-import { isOfUser } from '../source-place.ts'
+import { isOfUser, placeInStack } from '../source-place.ts'
 import { watchActivity } from './activity.ts'
-import { type AppProcessOptions, type FromApp, failureOf, type ToApp } from './messages.ts'
+import { type AppProcessOptions, type Failure, type FromApp, failureOf, type ToApp } from './messages.ts'
 
 // The process of one version of an application. Its supervisor tells it what to do; it ends with its supervisor.
 const runtime = realRuntime()
@@ -19,30 +20,47 @@ function say(message: FromApp): void {
   if (process.connected) process.send?.(message, () => {})
 }
 
+/** The files that the application has asked for. */
+const asked = new Set<string>()
+
+function noteFile(path: string): void {
+  if (asked.has(path)) return
+  asked.add(path)
+  say({ said: 'files', files: [path] })
+}
+
 /** Tells of every file that the application asks for, from the first import on, so that a save of it is noticed. */
 function reportFiles(): void {
-  const known = new Set<string>()
-  const report = (url: string) => {
-    const path = url.startsWith('file:') ? fileURLToPath(url) : ''
-    if (path === '' || known.has(path)) return
-    known.add(path)
-    // A file that is not there, which is what made an import fail, is waited for.
-    if (isOfUser(path) || !/[\\/]node_modules[\\/]/.test(path)) say({ said: 'files', files: [path] })
-  }
   registerHooks({
     resolve(specifier, context, next) {
       try {
         const found = next(specifier, context)
-        if (isOfUser(found.url.startsWith('file:') ? fileURLToPath(found.url) : '')) report(found.url)
+        if (found.url.startsWith('file:') && isOfUser(fileURLToPath(found.url))) {
+          noteFile(fileURLToPath(found.url))
+        }
         return found
       } catch (error) {
-        if (/^\.{0,2}\//.test(specifier) && context.parentURL !== undefined) {
-          report(new URL(specifier, context.parentURL).href)
+        // A file that is not there is waited for.
+        const parent = context.parentURL ?? ''
+        if (/^\.{0,2}\//.test(specifier) && parent.startsWith('file:') && isOfUser(fileURLToPath(parent))) {
+          noteFile(fileURLToPath(new URL(specifier, parent)))
         }
         throw error
       }
     },
   })
+}
+
+/** Some syntax errors do not tell their place: then Node.js is asked for it, file by file. */
+function withPlace(failure: Failure, error: unknown): Failure {
+  const cause = error instanceof Error ? error.cause : undefined
+  if (failure.place !== undefined || !(cause instanceof SyntaxError)) return failure
+  for (const file of asked) {
+    const { stderr } = spawnSync(process.execPath, ['--check', file], { encoding: 'utf8' })
+    const place = stderr.includes(cause.message) ? placeInStack(stderr) : undefined
+    if (place !== undefined) return { ...failure, place }
+  }
+  return failure
 }
 
 /** One start of the application: from opening the log until that is closed again. */
@@ -162,7 +180,7 @@ async function obey(message: ToApp): Promise<void> {
 async function load(file: string): Promise<void> {
   reportFiles()
   // A file that cannot be loaded is still one that is watched.
-  say({ said: 'files', files: [resolve(file)] })
+  noteFile(resolve(file))
   try {
     const ready = machinery()
     loaded = await loadApp(file)
@@ -173,7 +191,7 @@ async function load(file: string): Promise<void> {
       app: { name, handlers: handlers.map((handler) => handler.name), hasRoutes: routes.length > 0 },
     })
   } catch (error) {
-    say({ said: 'load-failed', failure: failureOf(error) })
+    say({ said: 'load-failed', failure: withPlace(failureOf(error), error) })
   }
 }
 
