@@ -103,8 +103,8 @@ export interface RetryOptions {
 /** Where a new subscription begins. */
 export type From = 'start' | 'now' | Date
 
-/** Options of {@link on}. */
-export interface OnOptions<States extends StateSchemas = StateSchemas> {
+/** Options of {@link on}; `Data` is what its events carry. */
+export interface OnOptions<States extends StateSchemas = StateSchemas, Data = never> {
   /** The subscription's durable name: unique in the application, letters, digits, `-`, `_` and `.`. */
   readonly name: string
   /**
@@ -113,6 +113,13 @@ export interface OnOptions<States extends StateSchemas = StateSchemas> {
    * handled.
    */
   readonly renamedFrom?: string
+  /**
+   * What this handler's order and state are kept by, instead of the key of its events. Each record is handed on, through an
+   * internal topic, to the partition of this key: those of one key that come from one partition keep their order, and there
+   * is none across partitions. Must give the same for the same data; an event for which it throws, or gives no string of at
+   * most 512 bytes, is a dead letter with the reason.
+   */
+  readonly key?: (data: Data) => string
   /** Owned and scaled with the handlers of this group; the application's name unless given. */
   readonly group?: string
   /** Where the subscription begins when it is new; required on a topic that has records. */
@@ -205,7 +212,7 @@ export function on<
   States extends StateSchemas = Record<never, never>,
 >(
   events: T,
-  options: OnOptions<States>,
+  options: OnOptions<States, EventOfAny<T>['data']>,
   handler: Handler<EventOfAny<T>, States, ReturnedFor<T>>,
 ): HandlerDefinition<States, MemberOf<T>> {
   const listed = (Array.isArray(events) ? events : [events]) as readonly MemberOf<T>[]
@@ -276,13 +283,16 @@ export function commandOf(definition: Pick<HandlerDefinition, 'events'>): AnyCom
 function checkCommandHandler(
   name: string,
   listed: readonly AnyEventType[],
-  { catchUp }: OnOptions<StateSchemas>,
+  { catchUp, key }: OnOptions<StateSchemas>,
 ): void {
   if (listed.length > 1) {
     throw new TypeError(`on '${name}': a command is handled alone; give each a handler of its own`)
   }
   if (catchUp === 'silent') {
     throw new TypeError(`on '${name}': a command cannot be handled silently, since its caller waits`)
+  }
+  if (key !== undefined) {
+    throw new TypeError(`on '${name}': a command is handled by its own key, where its result is kept`)
   }
 }
 
@@ -313,6 +323,9 @@ function checkOptions(name: string, options: OnOptions<StateSchemas>): void {
   }
   if (renamedFrom !== undefined && (!isName(renamedFrom) || renamedFrom === name)) {
     throw new TypeError(`handler '${name}': 'renamedFrom' must be the name that it had before`)
+  }
+  if (options.key !== undefined && typeof options.key !== 'function') {
+    throw new TypeError(`handler '${name}': 'key' must be a function from the data to a string`)
   }
   if (group !== undefined && !isName(group)) {
     throw new TypeError(`handler '${name}': 'group' must be words of letters, digits, '-' and '_'`)

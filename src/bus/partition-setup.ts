@@ -5,6 +5,7 @@ import type { From, HandlerDefinition } from './definitions.ts'
 import type { GroupTools } from './group-tools.ts'
 import { ParkedKeys } from './parked-keys.ts'
 import type { PartitionState } from './partition-state.ts'
+import { holdsFormerKeys, isRekeyed } from './rekeying.ts'
 import { endOfPrefix, stateLayout } from './state-layout.ts'
 import { Subscription } from './subscription.ts'
 import type { SubscriptionTools } from './subscription-tools.ts'
@@ -22,17 +23,36 @@ export async function loadSubscriptions(
   const subscriptions: Subscription[] = []
   for (const definition of tools.handlers) {
     const trackers = new Map<string, CursorTracker>()
+    const sources: CursorTracker[] = []
     const parked = new ParkedKeys(definition.name)
     for (const topic of tools.topicsOf(definition)) {
-      trackers.set(topic, await trackerOf(tools, claim, state, definition, topic))
+      if (topic === tools.internal.rekeyed) {
+        trackers.set(topic, await newTracker(tools, claim, state, definition.name, topic))
+      } else if (isRekeyed(definition)) {
+        await refuseFormerKeys(claim, state, definition.name, topic)
+        sources.push(await trackerOf(tools, claim, state, definition, topic))
+        continue
+      } else trackers.set(topic, await trackerOf(tools, claim, state, definition, topic))
       await parked.load(state, topic)
     }
-    subscriptions.push(new Subscription(definition, trackers, parked, toolsOf(definition)))
+    subscriptions.push(new Subscription(definition, { trackers, sources }, parked, toolsOf(definition)))
   }
   return subscriptions
 }
 
-/** The tracker of an internal reader, which begins at the start of its topic. */
+/** What was parked by the keys of a topic could not be found again by the keys of the handler: `HANDLER_VANISHED`. */
+async function refuseFormerKeys(
+  claim: Claim,
+  state: PartitionState,
+  handler: string,
+  topic: string,
+): Promise<void> {
+  const prefix = stateLayout.parked(handler, topic, '')
+  const [held] = await state.range(prefix, endOfPrefix(prefix), 1)
+  if (held !== undefined) throw holdsFormerKeys(handler, topic, claim.partition)
+}
+
+/** The tracker in an internal topic, which begins at its start, or behind what a handler that was forgotten has left. */
 export async function newTracker(
   tools: GroupTools,
   claim: Claim,
@@ -41,11 +61,11 @@ export async function newTracker(
   topic: string,
 ): Promise<CursorTracker> {
   const known = await documentOf(state, handler, topic)
-  const document = known ?? {
-    cursor: (await tools.engine.bounds({ topic, partition: claim.partition })).start,
-    done: [],
-  }
-  return new CursorTracker(topic, document)
+  if (known !== undefined) return new CursorTracker(topic, known)
+  const { start } = await tools.engine.bounds({ topic, partition: claim.partition })
+  const text = await state.get(stateLayout.forgotten(handler, topic))
+  const { before } = text === undefined ? { before: start } : (JSON.parse(text) as { before: Offset })
+  return new CursorTracker(topic, { cursor: Math.max(start, before), done: [] })
 }
 
 async function trackerOf(
@@ -118,11 +138,16 @@ export async function dropVanished(
     const parkedPrefix = stateLayout.parked(handler, topic, '')
     const parked = await state.range(parkedPrefix, endOfPrefix(parkedPrefix), 10_000)
     const { cursor } = JSON.parse(text) as CursorDocument
-    const behind = cursor < (await endOf(tools, { topic, partition: claim.partition }))
-    if ((behind || parked.length > 0) && !tools.forget.has(handler))
+    const end = await endOf(tools, { topic, partition: claim.partition })
+    if ((cursor < end || parked.length > 0) && !tools.forget.has(handler))
       throw vanished(handler, topic, claim.partition)
     const letters = tools.forget.has(handler) ? await lettersOf(state, handler, topic) : []
-    state.stage({ deletes: [key, ...[...parked, ...letters].map((entry) => entry.key)] })
+    // Should it come back, what was handed on to it is handed on to it anew, as its `from` says.
+    const left = topic === tools.internal.rekeyed
+    state.stage({
+      puts: left ? [[stateLayout.forgotten(handler, topic), { before: end }]] : [],
+      deletes: [key, ...[...parked, ...letters].map((entry) => entry.key)],
+    })
     if (!read.has(topic)) unread.add(topic)
   }
   return [...unread]

@@ -39,7 +39,7 @@ export class SubscriptionSink implements RecordSink {
   }
 
   unreadable(offset: Offset, error: unknown): void {
-    this.#subscription.unreadable(this.#tracker.topic, offset, error)
+    this.#subscription.unreadable(this.#tracker, offset, error)
   }
 
   advance(next: Offset): void {

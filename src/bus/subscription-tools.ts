@@ -9,6 +9,8 @@ export interface SubscriptionTools extends AttemptTools {
   readonly deadLetters: string
   /** Where publishers of this application wait for replies. */
   readonly repliesTopic: string
+  /** Where records wait that are handed on by another key. */
+  readonly rekeyedTopic: string
   readonly partitions: number
   readonly source: string
   readonly hopLimit: number

@@ -14,6 +14,7 @@ import { laneName, maxParkedKeys, type ParkedKey, type ParkedKeys } from './park
 import { type FailedAttempt, loopError, Parking, type Subject } from './parking.ts'
 import type { Step } from './partition-state.ts'
 import type { LogRecord } from './record-cache.ts'
+import { attemptKey, awaitsKey } from './rekeying.ts'
 import { replyEntries } from './replies.ts'
 import { isTerminal, mayRetry, type RetryPolicy, retryPolicy } from './retry.ts'
 import { tickType } from './schedule.ts'
@@ -27,10 +28,20 @@ export const windowBounds = { records: 8_192, bytes: 16 * 1024 * 1024, perKey: 2
 const defaultTimeoutMs = 30_000
 const defaultConcurrency = 256
 
+/** Where a subscription stands. */
+export interface SubscriptionPlaces {
+  /** By the topics that it takes from. */
+  readonly trackers: ReadonlyMap<string, CursorTracker>
+  /** See {@link Subscription.sources}. */
+  readonly sources: readonly CursorTracker[]
+}
+
 /** One handler's part in one partition: its cursors, the keys in work and the keys that are parked. */
 export class Subscription {
   readonly definition: HandlerDefinition
   readonly trackers: ReadonlyMap<string, CursorTracker>
+  /** Where it stands in topics whose records are handed on to it by its own key. */
+  readonly sources: readonly CursorTracker[]
   readonly parked: ParkedKeys
   /** The types of the events that {@link offer} is to be called with. */
   readonly types: ReadonlySet<string>
@@ -50,12 +61,13 @@ export class Subscription {
 
   constructor(
     definition: HandlerDefinition,
-    trackers: ReadonlyMap<string, CursorTracker>,
+    { trackers, sources }: SubscriptionPlaces,
     parked: ParkedKeys,
     tools: SubscriptionTools,
   ) {
     this.definition = definition
     this.trackers = trackers
+    this.sources = sources
     this.parked = parked
     this.types = new Set(definition.kind === 'every' ? [tickType] : definition.events.map(({ type }) => type))
     this.#tools = tools
@@ -98,7 +110,7 @@ export class Subscription {
   /** Takes a record that was read; records of a topic come in order. One that it does not want counts as read. */
   offer(record: LogRecord, event: Event): void {
     const tracker = this.trackers.get(record.topic)
-    if (tracker === undefined || !this.#wants(event) || tracker.isRecovered(record.offset)) return
+    if (tracker === undefined || !this.wants(event) || tracker.isRecovered(record.offset)) return
     tracker.add(record.offset)
     const key = keyOf(event)
     const parked = this.parked.get(laneName(record.topic, key))
@@ -113,11 +125,11 @@ export class Subscription {
   }
 
   /** Takes note of a record that nobody can read: it goes to the dead letters. */
-  unreadable(topic: string, offset: Offset, error: unknown): void {
-    const tracker = this.trackers.get(topic)
-    if (tracker === undefined || tracker.isRecovered(offset)) return
+  unreadable(tracker: CursorTracker, offset: Offset, error: unknown): void {
+    if (tracker.isRecovered(offset)) return
     tracker.add(offset)
-    const failure = { subject: { topic, key: '', offset }, event: undefined, attempt: 0, error }
+    const subject = { topic: tracker.topic, key: '', offset }
+    const failure = { subject, event: undefined, attempt: 0, error }
     this.#tools.state.stage({ ...this.#parking.deadLetter(failure, []), done: [{ tracker, offset }] })
   }
 
@@ -176,7 +188,8 @@ export class Subscription {
     return this.#inFlight > 0 || this.#lanes.hasReady || this.parked.nextDueMs() !== undefined
   }
 
-  #wants(event: Event): boolean {
+  /** Whether an event is one of its types, and not for another handler alone. */
+  wants(event: Event): boolean {
     if (this.definition.kind === 'every') return (event.data as Tick).name === this.definition.name
     const { name, options } = this.definition
     return this.types.has(event.type) && isFor(event, [name, options.renamedFrom])
@@ -211,7 +224,7 @@ export class Subscription {
     this.#tools.runtime.spawn(`handler ${this.definition.name}`, async () => {
       const { entry } = parked
       try {
-        const record = await nextOf(parked, this.#tools.readForDrain, (event) => this.#wants(event))
+        const record = await nextOf(parked, this.#tools.readForDrain, (event) => this.wants(event))
         if (this.#closed || frontOf(parked.entry) !== frontOf(entry)) return this.#lookAgain(parked)
         if (record === undefined) return this.#nothingLeft(parked, entry)
         const subject = { topic: parked.topic, key: parked.key, offset: record.offset }
@@ -242,8 +255,9 @@ export class Subscription {
     const { counts, hopLimit, partition, stop } = this.#tools
     counts.attempts += 1
     if ((event.hops ?? 0) > hopLimit) return { kind: 'failed', error: loopError(event, hopLimit) }
+    if (awaitsKey(this.definition, event)) return attemptKey(this.definition, event, this.#tools)
     const silentUntil = this.trackers.get(subject.topic)?.silentUntil ?? 0
-    const silent = subject.offset < silentUntil
+    const silent = subject.offset < silentUntil || event.millracesilent === true
     return runAttempt(
       { ...subject, definition: this.definition, event, partition, attempt, silent, redriven: isRedriven },
       this.#tools,
@@ -308,6 +322,7 @@ export class Subscription {
 
   /** The effects of an attempt with the reply to a publisher that waits for it. */
   #answered(event: Event, { effects, decision: value }: Extract<Outcome, { kind: 'succeeded' }>): Effects {
+    if (awaitsKey(this.definition, event)) return effects
     const reply = { handler: this.definition.name, outcome: 'handled' as const, value }
     const replies = replyEntries(event, reply, this.#tools)
     return replies.length === 0 ? effects : { ...effects, appends: [...effects.appends, ...replies] }

@@ -33,6 +33,10 @@ export interface Event<Data = unknown, Type extends string = string> {
   readonly millracereplyto?: string
   /** The only handler that this event is for; see `send`. */
   readonly millraceto?: string
+  /** On the way to a handler with a key of its own: that key. */
+  readonly millracekey?: string
+  /** On the way to a handler with a key of its own: true for what it catches up with silently. */
+  readonly millracesilent?: boolean
   /** A string, a number, a boolean, null, JSON or bytes, as it went in. Frozen: handlers share one copy. */
   readonly data: Data
 }
@@ -45,9 +49,12 @@ export const maxKeyBytes = 512
 /** The most bytes that a stored event may have, unless set otherwise. */
 export const defaultMaxEventBytes = 512 * 1024
 
-/** The key of an event: its `partitionkey`, else its `subject`, else its `id` (so that it has an order of its own). */
-export function keyOf(event: Pick<Event, 'partitionkey' | 'subject' | 'id'>): string {
-  return event.partitionkey ?? event.subject ?? event.id
+/**
+ * The key of an event: its `partitionkey`, else its `subject`, else its `id` (so that it has an order of its own). On the way
+ * to a handler with a key of its own it is that one.
+ */
+export function keyOf(event: Pick<Event, 'millracekey' | 'partitionkey' | 'subject' | 'id'>): string {
+  return event.millracekey ?? event.partitionkey ?? event.subject ?? event.id
 }
 
 /** Throws `KEY_INVALID` or `KEY_TOO_LONG` unless `key` can be a key; returns it. */

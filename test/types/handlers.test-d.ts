@@ -82,6 +82,31 @@ const both = on([Placed, Cancelled], { name: 'both' }, (incoming) => {
 on(Placed, { name: 'object' }, { handle: ({ data }) => expectTypeOf(data.quantity).toEqualTypeOf<number>() })
 on(Placed, { name: 'module' }, { default: ({ data }) => expectTypeOf(data.quantity).toEqualTypeOf<number>() })
 
+on(
+  Placed,
+  {
+    name: 'per-order',
+    key: (data) => {
+      expectTypeOf(data).toEqualTypeOf<{ orderId: string; quantity: number }>()
+      return data.orderId
+    },
+    state: { left: z.int().default(100) },
+  },
+  async (placed, ctx) => {
+    expectTypeOf(placed.data.quantity).toEqualTypeOf<number>()
+    expectTypeOf(await ctx.state.left.get()).toEqualTypeOf<number>()
+  },
+)
+on(
+  [Placed, Cancelled],
+  { name: 'either', key: (data) => ('reason' in data ? data.reason : data.orderId) },
+  () => {},
+)
+// @ts-expect-error: the key of a handler reads what the schema gives.
+on(Placed, { name: 'a', key: (data) => data.missing }, () => {})
+// @ts-expect-error: the key of a handler is a string.
+on(Placed, { name: 'a', key: (data) => data.quantity }, () => {})
+
 // @ts-expect-error: a handler has a name.
 on(Placed, {}, () => {})
 // @ts-expect-error: a beginning is 'start', 'now' or a date.
