@@ -1,6 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { RunningApp } from '../app/running.ts'
 import { isInternalTopic } from '../bus/internal-topics.ts'
+import { resultIdOf } from '../bus/results.ts'
+import { isCommand } from '../core/command.ts'
 import {
   discardDeadLetters,
   groupDeadLetters,
@@ -15,6 +17,7 @@ import { LiveEvents } from './live/live-events.ts'
 import { checkListenHost, checkRequestHost } from './loopback.ts'
 import { parameters } from './parameters.ts'
 import { retryAfterSeconds } from './problem.ts'
+import { giveResult, resultsPath } from './results.ts'
 import { createServer, withHead } from './server.ts'
 
 /** Options of {@link servePlatform}. */
@@ -45,6 +48,7 @@ const routes: readonly { readonly method: 'GET' | 'POST'; readonly path: string;
     { method: 'GET', path: '/dead-letters/show', answer: showDeadLetter },
     { method: 'POST', path: '/dead-letters/redrive', answer: redriveDeadLetters },
     { method: 'POST', path: '/dead-letters/discard', answer: discardDeadLetters },
+    { method: 'GET', path: `${resultsPath}:id`, answer: giveResult },
     { method: 'GET', path: '/health/live', answer: () => ({ status: 'live' }) },
     { method: 'GET', path: '/health/ready', answer: readiness },
   ]
@@ -95,7 +99,9 @@ function addLiveEvents(fastify: FastifyInstance, running: RunningApp): void {
 
 function methodsOf(path: string): readonly string[] {
   if (path === livePath) return withHead('GET')
-  return routes.filter((route) => route.path === path).flatMap(({ method }) => withHead(method))
+  const isResult = path.startsWith(resultsPath) && !path.slice(resultsPath.length).includes('/')
+  const pattern = isResult ? `${resultsPath}:id` : path
+  return routes.filter((route) => route.path === pattern).flatMap(({ method }) => withHead(method))
 }
 
 async function takeEvents(running: RunningApp, request: FastifyRequest, reply: FastifyReply) {
@@ -104,14 +110,20 @@ async function takeEvents(running: RunningApp, request: FastifyRequest, reply: F
   const { headers, headersDistinct } = request.raw
   const events = eventsOf({ headers, headersDistinct, body })
   const published = await running.accept(events, topic === undefined ? {} : { topic })
-  const records = published.map((place) => ({
+  const records = published.map((place, index) => ({
     topic: place.topic,
     partition: place.partition,
     offset: place.offset,
     ...(place.duplicate ? { duplicate: true } : {}),
+    ...(isCommandType(running, events[index]?.type) ? { resultId: resultIdOf(place) } : {}),
   }))
   reply.code(202)
   return { accepted: records.length, records }
+}
+
+function isCommandType(running: RunningApp, name = ''): boolean {
+  const type = running.app.events.get(name)
+  return type !== undefined && isCommand(type)
 }
 
 function giveEvents(running: RunningApp, request: FastifyRequest, reply: FastifyReply): Promise<string> {
