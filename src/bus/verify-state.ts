@@ -20,6 +20,7 @@ const checks = new Map<string, { readonly parts: number; readonly check: Check }
   ['state', { parts: 3, check: () => [] }],
   ['once', { parts: 4, check: checkOnce }],
   ['dead-letter', { parts: 3, check: checkDeadLetter }],
+  ['result', { parts: 2, check: checkResult }],
   ['timer', { parts: 2, check: checkTimer }],
   ['schedule', { parts: 1, check: checkSchedule }],
 ])
@@ -169,15 +170,34 @@ function checkDeadLetter(value: unknown, context: Context): readonly Finding[] {
   ]
 }
 
+function checkResult(value: unknown, context: Context): readonly Finding[] {
+  const [topic = '', digits = ''] = context.parts
+  const bounds = context.boundsOf(topic)
+  if (bounds === undefined) return [topicGone(context, topic)]
+  const { command, outcome, expiresMs } = fieldsOf(value)
+  const { ok, discarded } = fieldsOf(outcome)
+  const isInLog = /^\d{16}$/.test(digits) && Number(digits) < bounds.end
+  const isDecided = typeof ok === 'boolean' || typeof discarded === 'string'
+  if (isInLog && typeof command === 'string' && Number.isFinite(expiresMs) && isDecided) return []
+  return [
+    context.damage(
+      'result-invalid',
+      'It belongs to no record, or does not say how its command was decided.',
+      'Restore the log from a backup; without one, look at what the handler of the command emitted and set.',
+    ),
+  ]
+}
+
 const timerFix = 'Restore the log from a backup; without one, publish what was delayed again.'
 
 function checkTimer(value: unknown, { parts, damage }: Context): readonly Finding[] {
-  const { topic, event } = fieldsOf(value)
+  const { topic, event, expired } = fieldsOf(value)
   if (!/^\d{15}$/.test(parts[0] ?? '')) {
     return [damage('timer-invalid', 'Its due time is not 15 digits: it is not fired in time.', timerFix)]
   }
+  if (typeof expired === 'string') return []
   if (typeof topic === 'string' && typeof event === 'string') return []
-  return [damage('timer-invalid', 'It has no topic, or no event.', timerFix)]
+  return [damage('timer-invalid', 'It has no topic, or no event, and no key that expires.', timerFix)]
 }
 
 function checkSchedule(value: unknown, { damage }: Context): readonly Finding[] {

@@ -34,6 +34,16 @@ describe('what the processor writes', () => {
     [stateLayout.once('a', 'orders', 12, 'label/x'), { value: 1 }],
     [stateLayout.deadLetter('a', 'orders', 4), { id: 'x', key: 'k', atMs: 1 }],
     [stateLayout.timer(1_700_000_000_000, '4'), { topic: 'orders', event: '{}' }],
+    [stateLayout.timer(1_700_000_000_000, 'result/orders/4'), { expired: 'result/orders/4' }],
+    [
+      stateLayout.result('orders', 4),
+      { command: 'reserve', outcome: { ok: true, result: { left: 1 } }, expiresMs: 5 },
+    ],
+    [stateLayout.result('orders', 12), { command: 'reserve', outcome: { ok: false }, expiresMs: 5 }],
+    [
+      stateLayout.result('orders', 12),
+      { command: 'reserve', outcome: { discarded: 'a test' }, expiresMs: 5 },
+    ],
     [stateLayout.schedule('nightly'), { pattern: '0 3 * * *', timezone: 'UTC', dueMs: null }],
     ['another-layout/a', 'no JSON'],
   ])('has no findings: %s %j', (key, value) => {
@@ -76,6 +86,14 @@ describe('a value that says what cannot be', () => {
     ['dead-letter-invalid', 'dead-letter/a/orders/12', { id: 'x', key: 'k' }],
     ['timer-invalid', 'timer/17000/4', { topic: 'orders', event: '{}' }],
     ['timer-invalid', stateLayout.timer(5, '4'), { topic: 'orders' }],
+    [
+      'result-invalid',
+      stateLayout.result('orders', 20),
+      { command: 'a', outcome: { ok: true }, expiresMs: 5 },
+    ],
+    ['result-invalid', stateLayout.result('orders', 12), { command: 'a', outcome: {}, expiresMs: 5 }],
+    ['result-invalid', stateLayout.result('orders', 12), { command: 'a', outcome: { ok: true } }],
+    ['result-invalid', stateLayout.result('orders', 12), { outcome: { ok: true }, expiresMs: 5 }],
     ['schedule-invalid', stateLayout.schedule('nightly'), { pattern: '0 3 * * *' }],
   ])('is %s: %s %j', (kind, key, value) => {
     expect(kindsOf(key, value)).toEqual([kind])
