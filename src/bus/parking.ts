@@ -154,6 +154,7 @@ export class Parking {
     const { partition, runtime, counts } = this.#tools
     const { subject, event, attempt: attempts, error } = failure
     counts.deadLettered += 1
+    this.#tell(failure)
     const failures = attempts === 0 ? earlier : [...earlier, this.#failureOf(failure)]
     const cause = errorRecord(error)
     const letter = {
@@ -173,6 +174,16 @@ export class Parking {
   /** Whether a key is held after its attempts are exhausted, until it is redriven. */
   get holds(): boolean {
     return this.#definition.options.whenExhausted === 'park'
+  }
+
+  /** Logs the first dead letter of a handler, the tenth, the hundredth: one cause can make very many. */
+  #tell({ subject, attempt, error }: FailedAttempt): void {
+    const { partition, counts, logger } = this.#tools
+    const { topic, offset } = subject
+    if (!/^10*$/.test(String(counts.deadLettered))) return
+    const handler = this.#definition.name
+    const facts = { handler, topic, partition, offset, attempts: attempt, deadLetters: counts.deadLettered }
+    logger.warn({ err: error, ...facts }, 'A dead letter:')
   }
 
   #failureOf({ attempt, error }: FailedAttempt): Failure {

@@ -72,6 +72,9 @@ export class SimulationFailed extends Error {
     this.name = 'SimulationFailed'
     this.breaches = breaches
     this.report = report
+    // The message has what matters of both; test runners print all that is enumerable, and a report has thousands of lines.
+    Object.defineProperty(this, 'breaches', { enumerable: false })
+    Object.defineProperty(this, 'report', { enumerable: false })
   }
 }
 
@@ -106,6 +109,7 @@ export async function simulate(app: App, options: SimulateOptions): Promise<Simu
       [
         `Seed ${settings.seed} took another course the second time:`,
         difference,
+        'Something in a handler is not from `ctx` and the event alone: the time, chance, or waiting for the outside world.',
         replayOf(options, settings),
       ].join('\n'),
       [difference],
