@@ -120,6 +120,8 @@ export interface Subscription {
   readonly fromStart: boolean
   readonly silent: boolean
   readonly whenExhausted: 'skip' | 'park'
+  /** What a handler with a key of its own is ordered by; undefined for an event that has none. */
+  readonly keyOf?: (data: unknown) => string | undefined
 }
 
 /** Everything that a simulation saw: what the invariants judge. */
@@ -165,8 +167,21 @@ export function deliveryName(handler: string, event: Pick<Event, 'source' | 'id'
   return `${handler} of ${event.source} ${event.id}`
 }
 
-/** The records that a handler is to be given, in the order of the log. */
+/** The records that a handler is to be given, in the order of the log; those handed on by its own key where it has one. */
 export function deliveriesTo(history: History, subscription: Subscription): readonly LoggedRecord[] {
+  if (subscription.keyOf !== undefined) {
+    return history.log.filter(
+      ({ topic, event }) =>
+        topic.startsWith('millrace.') &&
+        topic.endsWith('.rekeyed') &&
+        event.millraceto === subscription.handler,
+    )
+  }
+  return recordsOf(history, subscription)
+}
+
+/** The records of the topics that a handler takes from, in the order of the log. */
+export function recordsOf(history: History, subscription: Subscription): readonly LoggedRecord[] {
   if (subscription.kind === 'every') {
     return history.log.filter(
       ({ topic, event }) =>
@@ -177,7 +192,10 @@ export function deliveriesTo(history: History, subscription: Subscription): read
   }
   return history.log.filter(
     ({ topic, event }) =>
-      !topic.startsWith('millrace.') && topic !== witnessTopic && subscription.types.includes(event.type),
+      !topic.startsWith('millrace.') &&
+      topic !== witnessTopic &&
+      subscription.types.includes(event.type) &&
+      (event.millraceto === undefined || event.millraceto === subscription.handler),
   )
 }
 

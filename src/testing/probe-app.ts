@@ -94,6 +94,46 @@ const mirror = on(
   },
 )
 
+/** Not every order has one: those without go to the dead letters. */
+const courierOf = ({ number }: Order) => {
+  if (number % 17 === 0) throw new Error('an order without a courier')
+  return `courier-${number % 4}`
+}
+
+const dispatch = on(
+  [Placed, Shipped],
+  {
+    name: 'dispatch',
+    from: 'start',
+    key: courierOf,
+    retry,
+    timeoutMs: 5_000,
+    state: { orders: startingAt(0) },
+  },
+  async ({ type, data }, ctx) => {
+    ctx.state.orders.set((await ctx.state.orders.get()) + 1)
+    await ctx.once('call', (idempotencyKey) => idempotencyKey)
+    if (type === Placed.type && data.number % 5 === 0) ctx.send('ship', Confirmed, data)
+  },
+)
+
+const survey = on(
+  Confirmed,
+  {
+    name: 'survey',
+    group: 'probe-archive',
+    from: 'start',
+    catchUp: 'silent',
+    key: ({ number }) => `shelf-${number % 3}`,
+    retry: { attempts: 2, baseMs: 20 },
+    whenExhausted: 'park',
+    timeoutMs: 3_000,
+  },
+  async (_event, ctx) => {
+    await ctx.once('copy', () => 'copied', { whenSilent: 'copied before' })
+  },
+)
+
 const sweep = every(
   '*/30 * * * * *',
   { name: 'sweep', retry, state: { sweeps: startingAt(0) } },
@@ -104,18 +144,21 @@ const sweep = every(
 
 /**
  * An application that uses what the processor has: chains of handlers, state, delays, `once`, two topics, a second
- * group, a schedule, retention, silent catching up, and both answers to exhausted attempts.
+ * group, a schedule, retention, silent catching up, keys other than those of the topic, events sent to one handler, and both
+ * answers to exhausted attempts.
  */
 export const probeApp: App = app({
   name: 'probe',
-  handlers: [confirm, ship, bill, archive, audit, mirror, sweep],
+  handlers: [confirm, ship, bill, archive, audit, mirror, dispatch, survey, sweep],
   topics: { probe: { retention }, 'probe-shipping': { retention } },
 })
 
-/** {@link probeApp} before it had two of its handlers. */
+const newer = new Set(['audit', 'mirror', 'survey'])
+
+/** {@link probeApp} before it had some of its handlers. */
 export const olderProbeApp: App = app({
   name: probeApp.name,
-  handlers: probeApp.handlers.filter(({ name }) => name !== 'mirror' && name !== 'audit'),
+  handlers: probeApp.handlers.filter(({ name }) => !newer.has(name)),
   topics: probeApp.topics,
   events: [...probeApp.events.values()],
 })

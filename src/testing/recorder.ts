@@ -2,7 +2,14 @@ import type { Event } from '../core/event.ts'
 import { keyOf } from '../core/event.ts'
 import { decodeEvent } from '../core/event-codec.ts'
 import type { Offset, Place } from '../log/port.ts'
-import type { AcknowledgedEvent, Attempt, CursorSample, LoggedRecord } from './history.ts'
+import type {
+  AcknowledgedEvent,
+  Attempt,
+  CursorSample,
+  EmitObservation,
+  LoggedRecord,
+  OnceObservation,
+} from './history.ts'
 
 /** What an attempt is, when it begins. */
 export type AttemptStart = Pick<Attempt, 'handler' | 'process' | 'claim' | 'silent' | 'redriven'> & {
@@ -18,7 +25,13 @@ export class Recorder {
   readonly cursors: CursorSample[] = []
   /** What must not happen whatever the faults are, such as a background task that rejects. */
   readonly problems: string[] = []
+  readonly #noncePrefix: string
   #order = 0
+
+  /** Attempts are named by the prefix and a number. */
+  constructor(noncePrefix = 'a') {
+    this.#noncePrefix = noncePrefix
+  }
 
   /** Adds a line to the trace. */
   line(text: string): void {
@@ -36,7 +49,7 @@ export class Recorder {
     const { event, ...rest } = start
     const attempt: Attempt = {
       ...rest,
-      nonce: `a${this.attempts.length}`,
+      nonce: `${this.#noncePrefix}${this.attempts.length}`,
       source: event.source,
       id: event.id,
       type: event.type,
@@ -50,6 +63,16 @@ export class Recorder {
       `${start.process} begins ${attempt.nonce}: ${attempt.handler} of ${event.type} '${event.id}' of key '${attempt.key}'`,
     )
     return attempt
+  }
+
+  /** An attempt has emitted something. */
+  emitted(attempt: Attempt, emit: EmitObservation): void {
+    attempt.emits.push(emit)
+  }
+
+  /** An attempt was given a result by `once`. */
+  givenOnce(attempt: Attempt, observation: OnceObservation): void {
+    attempt.once.push(observation)
   }
 
   /** An attempt ends. */

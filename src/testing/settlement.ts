@@ -1,3 +1,4 @@
+import type { App } from '../app/app.ts'
 import { delayedType } from '../bus/partition-processor.ts'
 import type { HandlerStatus } from '../bus/status.ts'
 import { isMillraceError } from '../core/errors.ts'
@@ -68,14 +69,39 @@ function latestPublishedMs({ recorder }: World): number {
   return recorder.log.reduce((latestMs, record) => Math.max(latestMs, dueOf(record) ?? 0), 0)
 }
 
-function acknowledgedEvents({ recorder }: World): readonly AcknowledgedEvent[] {
-  const due = new Map(
-    recorder.log.map((record) => [`${record.topic} ${eventName(record.event)}`, dueOf(record)]),
+/** Acknowledged events with the time at which they are due, as the log has it. */
+export function withDueTimes(
+  acknowledged: readonly Omit<AcknowledgedEvent, 'dueMs'>[],
+  log: readonly LoggedRecord[],
+): readonly AcknowledgedEvent[] {
+  const due = new Map(log.map((record) => [`${record.topic} ${eventName(record.event)}`, dueOf(record)]))
+  return acknowledged.map((event) => ({ ...event, dueMs: due.get(`${event.topic} ${eventName(event)}`) }))
+}
+
+/** The handlers of an application, as the invariants know them. */
+export function subscriptionsOf(app: App): readonly Subscription[] {
+  return app.handlers.map(
+    ({ name, kind, events, options }): Subscription => ({
+      handler: name,
+      kind,
+      types: events.map(({ type }) => type),
+      fromStart: options.from === undefined || options.from === 'start',
+      silent: options.catchUp === 'silent',
+      whenExhausted: options.whenExhausted ?? 'skip',
+      ...(options.key === undefined ? {} : { keyOf: tolerant(options.key) }),
+    }),
   )
-  return recorder.acknowledged.map((event) => ({
-    ...event,
-    dueMs: due.get(`${event.topic} ${eventName(event)}`),
-  }))
+}
+
+/** A key function that gives undefined where it throws. */
+function tolerant(key: (data: never) => string): (data: unknown) => string | undefined {
+  return (data) => {
+    try {
+      return key(data as never)
+    } catch {
+      return undefined
+    }
+  }
 }
 
 function latestEmitMs({ recorder }: World): number {
@@ -91,17 +117,8 @@ function latestEmitMs({ recorder }: World): number {
 export async function readHistory(world: World, processes: readonly SimulatedProcess[]): Promise<History> {
   const { recorder, app, time, epochMs } = world
   const history: History = {
-    subscriptions: app.handlers.map(
-      ({ name, kind, events, options }): Subscription => ({
-        handler: name,
-        kind,
-        types: events.map(({ type }) => type),
-        fromStart: options.from === undefined || options.from === 'start',
-        silent: options.catchUp === 'silent',
-        whenExhausted: options.whenExhausted ?? 'skip',
-      }),
-    ),
-    acknowledged: acknowledgedEvents(world),
+    subscriptions: subscriptionsOf(app),
+    acknowledged: withDueTimes(recorder.acknowledged, recorder.log),
     attempts: recorder.attempts,
     log: recorder.log,
     deadLetters: deadLettersOf(recorder.log),

@@ -4,6 +4,7 @@ import { cursorsBehindEffects } from './cursors-behind-effects.ts'
 import { effectsOnce } from './effects-once.ts'
 import { everyRecordDone } from './every-record-done.ts'
 import { failedAttemptsLeaveNothing } from './failed-attempts-leave-nothing.ts'
+import { handedOnOnce } from './handed-on-once.ts'
 import { handledOnce } from './handled-once.ts'
 import { keyOrder } from './key-order.ts'
 import { onceStable } from './once-stable.ts'
@@ -18,6 +19,7 @@ export const invariants: Readonly<Record<string, Invariant>> = {
   'every record is done': everyRecordDone,
   'nothing is handled twice': handledOnce,
   'keys keep their order': keyOrder,
+  'what is handed on by another key is so once, and in order': handedOnOnce,
   'keys are handled one at a time': oneAtATime,
   'failed attempts leave nothing': failedAttemptsLeaveNothing,
   'effects happen once': effectsOnce,

@@ -45,7 +45,8 @@ function stepsBack(
   const breaches: string[] = []
   const furthest = new Map<string, { index: number; attempt: Attempt }>()
   for (const attempt of attempts) {
-    const position = positions.get(eventName(attempt))
+    const position =
+      positions.get(deliveryName(attempt.handler, attempt)) ?? positions.get(eventName(attempt))
     if (position === undefined || redriven.has(deliveryName(attempt.handler, attempt))) continue
     const before = furthest.get(position.topic)
     if (before === undefined || before.index <= position.index) {
@@ -58,9 +59,12 @@ function stepsBack(
   return breaches
 }
 
+/** By the name of the event; for a handler that it was handed on to by another key, by the delivery. */
 function positionsOf(history: History): ReadonlyMap<string, { index: number; topic: string }> {
   const positions = new Map<string, { index: number; topic: string }>()
   for (const [index, { topic, event }] of history.log.entries()) {
+    const handedOn = event.millracekey === undefined ? undefined : event.millraceto
+    if (handedOn !== undefined) positions.set(deliveryName(handedOn, event), { index, topic })
     const internal = topic.startsWith('millrace.') && !topic.endsWith('.ticks')
     if (internal || topic === witnessTopic || positions.has(eventName(event))) continue
     positions.set(eventName(event), { index, topic })

@@ -1,0 +1,105 @@
+import { type App, app } from '../../src/app/app.ts'
+import { every, on } from '../../src/bus/definitions.ts'
+import { event } from '../../src/core/event.ts'
+import type { Schema } from '../../src/core/schema.ts'
+import type { SeededRandom } from '../../src/testing/random.ts'
+
+/** What the tortured application is given. */
+export interface Order {
+  readonly key: string
+  readonly number: number
+}
+
+function trusted<T>(): Schema<T> {
+  return { '~standard': { version: 1, vendor: 'millrace', validate: (value) => ({ value: value as T }) } }
+}
+
+const count: Schema<number | undefined, number> = {
+  '~standard': {
+    version: 1,
+    vendor: 'millrace',
+    validate: (value) => ({ value: (value as number | undefined) ?? 0 }),
+  },
+}
+
+const keyOfOrder = ({ key }: Order) => key
+
+/** What is published. */
+export const Placed = event('torture.placed', { schema: trusted<Order>(), key: keyOfOrder })
+const Confirmed = event('torture.confirmed', { schema: trusted<Order>(), key: keyOfOrder })
+const Reminded = event('torture.reminded', { schema: trusted<Order>(), key: keyOfOrder })
+const Shipped = event('torture.shipped', {
+  schema: trusted<Order>(),
+  key: keyOfOrder,
+  topic: 'torture-shipping',
+})
+
+const retry = { attempts: 3, baseMs: 4, maxMs: 60 }
+const timeoutMs = 120
+
+const confirm = on(
+  Placed,
+  { name: 'confirm', from: 'start', retry, timeoutMs, state: { orders: count } },
+  async ({ data }, ctx) => {
+    const orders = (await ctx.state.orders.get()) + 1
+    ctx.state.orders.set(orders)
+    ctx.emit(Confirmed, { ...data, number: orders })
+    if (data.number % 5 === 0) ctx.emit(Reminded, data, { delay: (data.number % 7) * 40 })
+  },
+)
+
+const ship = on(Confirmed, { name: 'ship', from: 'start', retry, timeoutMs }, async ({ data }, ctx) => {
+  const label = await ctx.once('label', (idempotencyKey) => idempotencyKey)
+  if (data.number % 2 === 0) await ctx.once('parcel', () => label.length)
+  ctx.emit(Shipped, data)
+})
+
+const bill = on(
+  [Placed, Reminded],
+  {
+    name: 'bill',
+    from: 'start',
+    retry: { attempts: 2, baseMs: 3 },
+    timeoutMs,
+    whenExhausted: 'park',
+    concurrency: 3,
+    state: { total: count },
+  },
+  async ({ data }, ctx) => ctx.state.total.set((await ctx.state.total.get()) + data.number),
+)
+
+const archive = on(
+  Shipped,
+  { name: 'archive', group: 'torture-archive', from: 'start', retry, timeoutMs },
+  () => undefined,
+)
+
+const sweep = every(
+  '* * * * * *',
+  { name: 'sweep', retry, timeoutMs, state: { sweeps: count } },
+  async (_tick, ctx) => ctx.state.sweeps.set((await ctx.state.sweeps.get()) + 1),
+)
+
+/** An application in which state, emits, delays, retries, parked keys, `once`, two groups and a schedule are all at work. */
+export const tortureApp: App = app({ name: 'torture', handlers: [confirm, ship, bill, archive, sweep] })
+
+/** The partition count of its log. */
+export const torturePartitions = 4
+
+const keys = ['a', 'b', 'c', 'd', 'e', 'f', 'g']
+
+/** An event to be published. */
+export interface TortureEvent {
+  readonly id: string
+  readonly data: Order
+  readonly delayMs?: number
+  readonly waits: boolean
+}
+
+/** The next event to be published. */
+export function nextEvent(number: number, random: SeededRandom): TortureEvent {
+  const data = { key: random.pick(keys), number: random.below(100) }
+  const chosen = random.next()
+  const delay = chosen < 0.08 ? { delayMs: random.between(1, 400) } : {}
+  return { id: `e${number}`, data, ...delay, waits: chosen > 0.9 }
+}

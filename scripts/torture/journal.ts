@@ -1,0 +1,77 @@
+import { existsSync, readFileSync, writeSync } from 'node:fs'
+import type { Offset, Place } from '../../src/log/port.ts'
+import type { Attempt, EmitObservation, OnceObservation } from '../../src/testing/history.ts'
+import { type AttemptStart, Recorder } from '../../src/testing/recorder.ts'
+
+/** Where a record is. */
+export type RecordPlace = Place & { readonly offset: Offset }
+
+/** One thing that a process saw, in the order in which it saw it. */
+export type JournalLine =
+  /** The log as the process found it: the ends of its places, by `topic/partition`. */
+  | { readonly opened: Readonly<Record<string, Offset>> }
+  /** What a claim found committed: its cursors and the keys that are held back. */
+  | {
+      readonly claimed: { readonly partition: number; readonly rows: readonly (readonly [string, string])[] }
+    }
+  /** Records that an append or a commit was told to be durable. */
+  | { readonly appended: readonly RecordPlace[] }
+  | { readonly begun: Attempt }
+  | { readonly once: { readonly nonce: string; readonly observation: OnceObservation } }
+  | {
+      readonly ended: {
+        readonly nonce: string
+        readonly outcome: 'returned' | 'threw'
+        readonly emits: readonly EmitObservation[]
+      }
+    }
+  /** A publisher that waited for the handlers of an event was told that they are done. */
+  | { readonly handled: string }
+
+/** Writes lines into a file at once, so that what was written is there when the process is killed. */
+export class Journal {
+  readonly #file: number
+
+  constructor(file: number) {
+    this.#file = file
+  }
+
+  write(line: JournalLine): void {
+    writeSync(this.#file, `${JSON.stringify(line)}\n`)
+  }
+}
+
+/** The lines of a journal: none of a process that was killed before it began one. The kill may have cut the last one. */
+export function readJournal(path: string): readonly JournalLine[] {
+  if (!existsSync(path)) return []
+  return readFileSync(path, 'utf8')
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as JournalLine)
+}
+
+/** Writes down what handlers do, before anything can come of it. */
+export class JournalRecorder extends Recorder {
+  readonly #journal: Journal
+
+  constructor(journal: Journal, noncePrefix: string) {
+    super(noncePrefix)
+    this.#journal = journal
+  }
+
+  override begin(start: AttemptStart): Attempt {
+    const attempt = super.begin(start)
+    this.#journal.write({ begun: attempt })
+    return attempt
+  }
+
+  override givenOnce(attempt: Attempt, observation: OnceObservation): void {
+    super.givenOnce(attempt, observation)
+    this.#journal.write({ once: { nonce: attempt.nonce, observation } })
+  }
+
+  override end(attempt: Attempt, outcome: 'returned' | 'threw', why?: string): void {
+    super.end(attempt, outcome, why)
+    this.#journal.write({ ended: { nonce: attempt.nonce, outcome, emits: attempt.emits } })
+  }
+}

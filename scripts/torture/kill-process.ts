@@ -1,0 +1,118 @@
+// The process that is killed: runs the application on the log of a folder, and does what its parent tells it.
+import { openSync } from 'node:fs'
+import type { RunningApp } from '../../src/app/running.ts'
+import { start } from '../../src/app/start.ts'
+import { internalTopics } from '../../src/bus/internal-topics.ts'
+import { isMillraceError } from '../../src/core/errors.ts'
+import { realRuntime } from '../../src/core/real-runtime.ts'
+import { openLmdb } from '../../src/engines/lmdb/lmdb-engine.ts'
+import { partitionOf } from '../../src/log/partition.ts'
+import type { LogEngine, Offset } from '../../src/log/port.ts'
+import { FaultPlan } from '../../src/testing/faults.ts'
+import { HandlerFaults } from '../../src/testing/handler-faults.ts'
+import { instrument } from '../../src/testing/instrument.ts'
+import { SeededRandom } from '../../src/testing/random.ts'
+import { Placed, type TortureEvent, tortureApp, torturePartitions } from './app.ts'
+import { Journal, JournalRecorder } from './journal.ts'
+import { JournaledEngine } from './journaled-engine.ts'
+import type { Answer, ProcessArguments, Request } from './messages.ts'
+
+const { folder, journalFile, seed, incarnation } = JSON.parse(process.argv[2] ?? '') as ProcessArguments
+const runtime = realRuntime({
+  onTaskFailed: (task, error) => say({ problem: `background task ${task} failed: ${String(error)}` }),
+})
+const say = (answer: Answer): void => {
+  process.send?.(answer)
+}
+const longestSleepMs = 400
+/** Keys that are held keep their publishers waiting. */
+const waitTimeoutMs = 250
+
+/** Handlers that are to be slow in virtual time are so for a moment here; those that hang still outlast their time. */
+const sleep = (durationMs: number) =>
+  runtime.sleep(durationMs > longestSleepMs ? durationMs / 40 : durationMs)
+
+const lmdb = await openLmdb(folder, { runtime, partitions: torturePartitions })
+const journal = new Journal(openSync(journalFile, 'a'))
+journal.write({ opened: await endsOf(lmdb) })
+const journaled = new JournaledEngine(lmdb, journal)
+const plan = new FaultPlan({ seed, rates: { handler: 0.25 }, without: new Set(), onFault: () => {} })
+plan.begin()
+const watched = instrument(tortureApp, {
+  process: `k${incarnation}`,
+  runtime: { now: runtime.now, sleep },
+  recorder: new JournalRecorder(journal, `k${incarnation}.a`),
+  faults: new HandlerFaults(seed * 1000 + incarnation, plan),
+  claimsOn: (key) => journaled.claimsOn(partitionOf(key, torturePartitions)),
+})
+const running = await start(watched, { log: journaled.engine, runtime, drainMs: 300 })
+process.on('message', (request: Request) => {
+  serve(running, request).catch((error: unknown) =>
+    say({ problem: `${Object.keys(request)}: ${String(error)}` }),
+  )
+})
+say({ ready: true })
+
+async function serve(application: RunningApp, request: Request): Promise<void> {
+  if ('publish' in request) return publish(application, request.publish)
+  if ('redrive' in request) return redrive(application, request.redrive)
+  if ('settle' in request) return say({ settled: await settled(application) })
+  await application.stop()
+  await lmdb.close()
+  say({ stopped: true })
+}
+
+async function publish(application: RunningApp, { id, data, delayMs, waits }: TortureEvent): Promise<void> {
+  const options = { id, source: 'torture', ...(delayMs === undefined ? {} : { delay: delayMs }) }
+  try {
+    const published = await application.publish(
+      Placed,
+      data,
+      waits ? { ...options, wait: 'handled', waitTimeoutMs } : options,
+    )
+    if (waits) journal.write({ handled: id })
+    const { topic, partition, offset } = published
+    say({ acknowledged: { id, topic, partition, offset } })
+  } catch (error) {
+    if (!isMillraceError(error)) return say({ problem: `publishing ${id}: ${String(error)}` })
+    say({ refused: { id, code: error.code } })
+  }
+}
+
+async function redrive(application: RunningApp, number: number): Promise<void> {
+  const { letters } = await application.deadLetters.list()
+  if (letters.length === 0) return
+  await application.deadLetters.redrive({ id: new SeededRandom(number, 'redrive').pick(letters).id })
+}
+
+/** Waits until nothing is left to do; gives where the firings of the schedule stood before that was known. */
+async function settled(application: RunningApp): Promise<Readonly<Record<string, Offset>>> {
+  const { ticks } = internalTopics(tortureApp.name)
+  for (;;) {
+    const before = await endsOf(lmdb)
+    await application.settled()
+    const statuses = await application.status()
+    const idle = statuses.every(
+      ({ lag, inFlight, waiting, paused, stuck, parked }) =>
+        lag + inFlight + waiting + stuck.length === 0 &&
+        !paused &&
+        parked.sample.every(({ dueMs }) => dueMs === undefined),
+    )
+    const after = await endsOf(lmdb)
+    const same = Object.entries(after).every(
+      ([place, end]) => place.startsWith(ticks) || before[place] === end,
+    )
+    if (idle && same && (await journaled.timers()) === 0) return before
+    await runtime.sleep(20)
+  }
+}
+
+async function endsOf(engine: LogEngine): Promise<Record<string, Offset>> {
+  const ends: Record<string, Offset> = {}
+  for (const { name: topic } of await engine.listTopics()) {
+    for (let partition = 0; partition < engine.partitions; partition += 1) {
+      ends[`${topic}/${partition}`] = (await engine.bounds({ topic, partition })).end
+    }
+  }
+  return ends
+}

@@ -1,0 +1,219 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { verifyState } from '../../src/bus/verify-state.ts'
+import { realRuntime } from '../../src/core/real-runtime.ts'
+import { verifyLmdb } from '../../src/engines/lmdb/verify/verify.ts'
+import type { Offset } from '../../src/log/port.ts'
+import { invariants } from '../../src/testing/invariants/index.ts'
+import { SeededRandom } from '../../src/testing/random.ts'
+import { nextEvent, type TortureEvent } from './app.ts'
+import type { RecordPlace } from './journal.ts'
+import { readKilledHistory } from './kill-history.ts'
+import { KilledProcess } from './killed-process.ts'
+import type { Answer } from './messages.ts'
+
+/** What became of one round. */
+export interface KillRound {
+  readonly seed: number
+  /** What was broken, a sentence for each. */
+  readonly breaches: readonly string[]
+  readonly kills: number
+  readonly acknowledged: number
+  readonly attempts: number
+  readonly records: number
+  readonly deadLetters: number
+  /** Where the log and the journals of a failed round are. */
+  readonly folder: string
+}
+
+const inFlight = 12
+const mostEvents = 500
+const startMs = 350
+const settleLimitMs = 60_000
+
+/**
+ * Lets an application work on a log in a folder, kills its processes with SIGKILL at moments chosen by the seed, lets the
+ * last one come to an end, and judges what the processes saw, what its parent was acknowledged, and what is on the disk.
+ * The seed fixes the workload, the failures of handlers and the moments; how far a process is by then is the machine's.
+ */
+export async function killRound(seed: number): Promise<KillRound> {
+  const round = new Round(seed)
+  return await round.run()
+}
+
+class Round {
+  readonly #seed: number
+  readonly #random: SeededRandom
+  readonly #data: SeededRandom
+  readonly #folder: string
+  readonly #open = new Map<string, TortureEvent>()
+  readonly #acknowledged: (Partial<RecordPlace> & { readonly id: string })[] = []
+  readonly #problems: string[] = []
+  #process: KilledProcess | undefined
+  #published = 0
+  #incarnation = 0
+  #publishing = true
+  #settled: Readonly<Record<string, Offset>> | undefined
+  #hasStopped = false
+  #heard: () => void = () => {}
+
+  constructor(seed: number) {
+    this.#seed = seed
+    this.#random = new SeededRandom(seed, 'kills')
+    this.#data = new SeededRandom(seed, 'torture')
+    this.#folder = mkdtempSync(join(tmpdir(), 'millrace-torture-'))
+    mkdirSync(join(this.#folder, 'log'))
+  }
+
+  async run(): Promise<KillRound> {
+    const kills = this.#random.between(2, 5)
+    for (let kill = 0; kill < kills; kill += 1) await this.#liveAndDie()
+    await this.#liveToTheEnd()
+    const journals = Array.from({ length: this.#incarnation }, (_, index) => this.#journalFile(index + 1))
+    const history = await readKilledHistory({
+      log: join(this.#folder, 'log'),
+      journals,
+      acknowledged: this.#acknowledged,
+      settled: this.#settled ?? {},
+    })
+    const breaches = [...this.#problems]
+    for (const [rule, invariant] of Object.entries(invariants)) {
+      breaches.push(...invariant(history).map((what) => `${rule}: ${what}`))
+    }
+    for await (const { kind, where, problem } of this.#verify())
+      breaches.push(`${kind} at ${where}: ${problem}`)
+    if (breaches.length === 0) rmSync(this.#folder, { recursive: true, force: true })
+    return {
+      seed: this.#seed,
+      breaches,
+      kills,
+      acknowledged: history.acknowledged.length,
+      attempts: history.attempts.length,
+      records: history.log.length,
+      deadLetters: history.deadLetters.length,
+      folder: this.#folder,
+    }
+  }
+
+  #verify() {
+    return verifyLmdb(join(this.#folder, 'log'), { runtime: realRuntime(), checkState: verifyState })
+  }
+
+  #journalFile(incarnation: number): string {
+    return join(this.#folder, `journal-${incarnation}`)
+  }
+
+  /** Starts a process and kills it while it starts, works, or is being stopped. */
+  async #liveAndDie(): Promise<void> {
+    const before = this.#acknowledged.length
+    const atStart = this.#random.chance(0.15)
+    const acknowledgements = this.#random.between(1, 90)
+    const laterMs = this.#random.chance(0.5) ? 0 : this.#random.between(1, 60)
+    const stops = this.#random.chance(0.12)
+    const process = this.#start()
+    if (atStart) await sleep(this.#random.between(0, startMs))
+    else await this.#until(() => this.#acknowledged.length - before >= acknowledgements || this.#isDone)
+    if (stops) process.ask({ stop: true })
+    await sleep(laterMs)
+    await this.#end(process)
+  }
+
+  /** Lets the last process handle all there is, and stops it, or kills it at rest. */
+  async #liveToTheEnd(): Promise<void> {
+    const process = this.#start()
+    await this.#until(() => this.#open.size === 0 && this.#published > 0)
+    this.#publishing = false
+    await this.#until(() => this.#open.size === 0)
+    process.ask({ settle: true })
+    await this.#until(() => this.#settled !== undefined)
+    if (this.#settled === undefined) this.#problems.push('it does not settle')
+    if (this.#random.chance(0.5)) {
+      process.ask({ stop: true })
+      await this.#until(() => this.#hasStopped)
+    }
+    await this.#end(process)
+  }
+
+  get #isDone(): boolean {
+    return this.#published >= mostEvents && this.#open.size === 0
+  }
+
+  #start(): KilledProcess {
+    this.#incarnation += 1
+    const given = {
+      folder: join(this.#folder, 'log'),
+      journalFile: this.#journalFile(this.#incarnation),
+      seed: this.#seed,
+      incarnation: this.#incarnation,
+    }
+    const process = new KilledProcess(given, (answer) => this.#hear(answer))
+    this.#process = process
+    process.closed.then(
+      () => this.#heard(),
+      () => {},
+    )
+    return process
+  }
+
+  async #end(process: KilledProcess): Promise<void> {
+    if (process.hasFailed) this.#problems.push(`process ${this.#incarnation} ended: ${process.errors}`)
+    await process.kill()
+    this.#process = undefined
+  }
+
+  #hear(answer: Answer): void {
+    if ('ready' in answer) for (const event of this.#open.values()) this.#process?.ask({ publish: event })
+    if ('acknowledged' in answer) {
+      this.#acknowledged.push(answer.acknowledged)
+      this.#open.delete(answer.acknowledged.id)
+    }
+    if ('refused' in answer) this.#refused(answer.refused)
+    if ('problem' in answer) this.#problems.push(answer.problem)
+    if ('settled' in answer) this.#settled = answer.settled
+    if ('stopped' in answer) this.#hasStopped = true
+    if ('ready' in answer || 'acknowledged' in answer || 'refused' in answer) this.#publish()
+    this.#heard()
+  }
+
+  /** An event whose handler gave up, or was waited for too long, is durable all the same; any other is tried again. */
+  #refused({ id, code }: { readonly id: string; readonly code: string }): void {
+    const event = this.#open.get(id)
+    if (['HANDLER_FAILED', 'WAIT_TIMEOUT', 'ALREADY_PUBLISHED'].includes(code)) {
+      this.#acknowledged.push({ id })
+      this.#open.delete(id)
+    } else if (code !== 'LOG_CLOSED') {
+      this.#problems.push(`publishing '${id}' was refused: ${code}`)
+    } else if (event === undefined) {
+      this.#problems.push(`'${id}' was refused after it was acknowledged`)
+    }
+  }
+
+  /** Keeps so many events on their way; a process that is stopping takes none, and the next one gets them. */
+  #publish(): void {
+    while (this.#publishing && this.#open.size < inFlight && this.#published < mostEvents) {
+      const event = nextEvent(this.#published, this.#data)
+      this.#published += 1
+      this.#open.set(event.id, event)
+      this.#process?.ask({ publish: event })
+      if (this.#data.chance(0.04)) this.#process?.ask({ redrive: this.#data.below(2 ** 31) })
+    }
+  }
+
+  /** Waits for what comes true by what the process says, as long as it lives. */
+  async #until(condition: () => boolean): Promise<void> {
+    const process = this.#process
+    const late = sleep(settleLimitMs, 'late' as const, { ref: false })
+    while (!condition() && process !== undefined && !process.hasEnded) {
+      const heard = new Promise<void>((resolve) => {
+        this.#heard = resolve
+      })
+      if ((await Promise.race([heard, late])) !== 'late') continue
+      this.#problems.push(
+        `process ${this.#incarnation} does nothing any more (${this.#open.size} events open)`,
+      )
+      return
+    }
+  }
+}

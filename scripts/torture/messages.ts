@@ -1,0 +1,30 @@
+import type { Offset } from '../../src/log/port.ts'
+import type { TortureEvent } from './app.ts'
+import type { RecordPlace } from './journal.ts'
+
+/** What a process that is to be killed is started with. */
+export interface ProcessArguments {
+  readonly folder: string
+  readonly journalFile: string
+  readonly seed: number
+  /** 1 for the first process of a round. */
+  readonly incarnation: number
+}
+
+/** What its parent asks of it. */
+export type Request =
+  | { readonly publish: TortureEvent }
+  /** Hands back a dead letter that the number chooses, if any is open. */
+  | { readonly redrive: number }
+  | { readonly settle: true }
+  | { readonly stop: true }
+
+/** What it answers. */
+export type Answer =
+  | { readonly ready: true }
+  | { readonly acknowledged: RecordPlace & { readonly id: string } }
+  | { readonly refused: { readonly id: string; readonly code: string } }
+  | { readonly settled: Readonly<Record<string, Offset>> }
+  | { readonly stopped: true }
+  /** What must not happen, whatever the parent does. */
+  | { readonly problem: string }

@@ -1,0 +1,72 @@
+import type { TaskResult } from './tasks.ts'
+
+const redrawMs = 100
+const lineEveryMs = 10_000
+
+type Sums = { -readonly [Name in keyof Omit<TaskResult, 'failures'>]: number } & { failed: number }
+
+/** How far a run has come: on a terminal one line that is drawn anew, elsewhere a line every ten seconds. */
+export class Progress {
+  readonly sums: Sums = { seeds: 0, rounds: 0, kills: 0, acknowledged: 0, attempts: 0, failed: 0 }
+  readonly #total: { readonly seeds: number; readonly rounds: number }
+  readonly #startedMs = performance.now()
+  #drawnMs = performance.now()
+
+  constructor(total: { readonly seeds: number; readonly rounds: number }) {
+    this.#total = total
+  }
+
+  get elapsedMs(): number {
+    return performance.now() - this.#startedMs
+  }
+
+  /** Adds what became of a task, and says so when it is time. */
+  add({ failures, ...counts }: TaskResult): void {
+    for (const [name, count] of Object.entries(counts)) this.sums[name as keyof Sums] += count
+    this.sums.failed += failures.length
+    for (const { message } of failures) this.#print(`${message}\n\n`)
+    const now = performance.now()
+    if (now - this.#drawnMs < (process.stderr.isTTY ? redrawMs : lineEveryMs)) return
+    this.#drawnMs = now
+    const line = this.#line()
+    process.stderr.write(
+      process.stderr.isTTY ? `\r\x1b[K${line.slice(0, (process.stderr.columns || 81) - 1)}` : `${line}\n`,
+    )
+  }
+
+  #line(): string {
+    const { seeds, rounds, failed } = this.sums
+    const share = Math.min(seeds / Math.max(1, this.#total.seeds), 1)
+    const leftMinutes = share > 0 ? (this.elapsedMs / 60_000) * (1 / share - 1) : 0
+    return [
+      `${Math.floor(share * 100)}%`,
+      `${count(seeds)} of ${count(this.#total.seeds)} seeds`,
+      `${count(rounds)} of ${count(this.#total.rounds)} rounds`,
+      `${failed} failed`,
+      `${Math.round(seeds / (this.elapsedMs / 1000))} seeds/s`,
+      `${leftMinutes.toFixed(1)} min left`,
+    ].join(' · ')
+  }
+
+  #print(text: string): void {
+    if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
+    process.stdout.write(text)
+  }
+
+  /** Says what was done and whether all rules held. */
+  summarize(): void {
+    const { seeds, rounds, kills, acknowledged, attempts, failed } = this.sums
+    this.#print(
+      [
+        `${count(seeds)} seeds simulated, ${count(rounds)} rounds with ${count(kills)} kills, in ${(this.elapsedMs / 60_000).toFixed(1)} min`,
+        `${count(acknowledged)} events acknowledged, ${count(attempts)} attempts`,
+        failed === 0 ? 'every rule held' : `${failed} failed: see above`,
+        '',
+      ].join('\n'),
+    )
+  }
+}
+
+function count(number: number): string {
+  return number.toLocaleString('en-US')
+}

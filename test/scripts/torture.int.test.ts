@@ -1,0 +1,93 @@
+/**
+ * Goal: nothing that was acknowledged is lost, and no rule of the simulation is broken, when processes are killed with
+ * SIGKILL in the midst of all that an application can do. Method: a short run of `npm run torture`.
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { readKilledHistory } from '../../scripts/torture/kill-history.ts'
+import { killRound } from '../../scripts/torture/kill-round.ts'
+import { tasksOf } from '../../scripts/torture/tasks.ts'
+import { realRuntime } from '../../src/core/real-runtime.ts'
+import { openLmdb } from '../../src/engines/lmdb/lmdb-engine.ts'
+import { acknowledgedEventsKept } from '../../src/testing/invariants/acknowledged-events-kept.ts'
+
+const timeoutMs = 120_000
+let folder: string
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'millrace-torture-test-'))
+})
+
+afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+async function torture(...args: string[]) {
+  const child = spawn(process.execPath, ['-C', 'millrace-source', 'scripts/torture.ts', ...args])
+  let stdout = ''
+  let stderr = ''
+  child.stdout.on('data', (text: Buffer) => (stdout += text.toString()))
+  child.stderr.on('data', (text: Buffer) => (stderr += text.toString()))
+  const [code] = (await once(child, 'close')) as [number]
+  return { code, stdout, stderr }
+}
+
+describe('an application whose processes are killed', () => {
+  it.each([101, 102])('keeps every rule, round %i', { timeout: timeoutMs }, async (seed) => {
+    const round = await killRound(seed)
+    expect(round.breaches).toEqual([])
+    expect(round.kills).toBeGreaterThan(1)
+    expect(round.acknowledged).toBeGreaterThan(400)
+    expect(round.attempts).toBeGreaterThan(1_000)
+    expect(round.deadLetters).toBeGreaterThan(10)
+  })
+
+  it('is judged by what the disk has: an acknowledged event that is not there is a breach', async () => {
+    const engine = await openLmdb(folder, { runtime: realRuntime() })
+    await engine.createTopic('torture', {})
+    await engine.close()
+    const acknowledged = [{ id: 'lost', topic: 'torture', partition: 1, offset: 0 }]
+    const history = await readKilledHistory({ log: folder, journals: [], acknowledged, settled: {} })
+    expect(acknowledgedEventsKept(history)).toEqual([
+      "'lost' was acknowledged at torture/1 0 and is not there",
+    ])
+  })
+})
+
+describe('npm run torture', () => {
+  it('simulates seeds of every application and kills, and says what it did', {
+    timeout: timeoutMs,
+  }, async () => {
+    const { code, stdout, stderr } = await torture('--seeds', '30', '--rounds', '1', '--processes', '2')
+    expect(stderr.replaceAll(/^.* seeds\/s .*$/gm, '').trim()).toBe('')
+    expect(stdout).toMatch(/^30 seeds simulated, 1 rounds with \d kills, in \d+\.\d min$/m)
+    expect(stdout).toMatch(/^every rule held$/m)
+    expect(code).toBe(0)
+  })
+
+  it.each([
+    ['--seeds', 'many'],
+    ['--rounds', '-1'],
+    ['--processes', '0'],
+    ['--minutes', 'soon'],
+  ])('refuses %s %s', async (option, value) => {
+    const { code, stderr } = await torture(`${option}=${value}`)
+    expect(code).toBe(2)
+    expect(stderr).toContain(`${option} must be a`)
+  })
+
+  it('shares the seeds out among the applications, and spreads the rounds among them', () => {
+    const tasks = [...tasksOf(['one', 'two'], { first: 5, seeds: 45, rounds: 2 })]
+    expect(tasks).toEqual([
+      { kind: 'seeds', subject: 'one', first: 5, count: 10 },
+      { kind: 'round', seed: 5 },
+      { kind: 'seeds', subject: 'two', first: 5, count: 10 },
+      { kind: 'seeds', subject: 'one', first: 15, count: 10 },
+      { kind: 'round', seed: 6 },
+      { kind: 'seeds', subject: 'two', first: 15, count: 10 },
+      { kind: 'seeds', subject: 'one', first: 25, count: 5 },
+    ])
+  })
+})
