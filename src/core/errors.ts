@@ -57,6 +57,7 @@ export const errorCodes = {
   OFFSET_TRIMMED: { retryable: false, status: 410 },
   OVERLOADED: { retryable: true, status: 429 },
   OWNER_UNREACHABLE: { retryable: true, status: 503 },
+  PATTERN_INVALID: { retryable: false, status: 400 },
   PORT_IN_USE: { retryable: true, status: 500 },
   RECORD_CORRUPT: { retryable: false, status: 500 },
   REQUEST_INVALID: { retryable: false, status: 400 },

@@ -1,0 +1,3 @@
+export { type CompiledPattern, compileFilter, compilePattern } from './compile-pattern.ts'
+export { type AddOptions, Matcher, type PatternInput } from './matcher.ts'
+export type { EventInput } from './read-event.ts'

@@ -1,0 +1,225 @@
+import { allHold, Condition } from './condition.ts'
+import { FieldIndex } from './field-index.ts'
+import type { Leaf, Test } from './field-test.ts'
+import { parsePattern } from './parse-pattern.ts'
+import { type Alternative, ParsedPattern } from './parsed-pattern.ts'
+import { Field, type PathNode, pathTree } from './path-tree.ts'
+import { type EventInput, eventObject, readEvent } from './read-event.ts'
+import { Reading } from './reading.ts'
+
+/** An event pattern: JSON text, what `JSON.parse` makes of it, or what `compilePattern` or `compileFilter` made of either. */
+export type PatternInput = string | object
+
+/** Options of {@link Matcher.add}. */
+export interface AddOptions {
+  /**
+   * A further condition, asked only where the pattern matches: with the event as an object. What it throws, `match` throws.
+   */
+  readonly when?: (event: object) => boolean
+}
+
+/** What is handed out for a pattern that matches. */
+interface Entry<V> {
+  readonly value: V
+  readonly order: number
+  readonly rules: Rule<V>[]
+}
+
+interface Rule<V> {
+  readonly entry: Entry<V>
+  readonly when: AddOptions['when']
+  readonly branches: Branch<V>[]
+}
+
+/** One alternative of a pattern. */
+interface Branch<V> {
+  readonly rule: Rule<V>
+  readonly conditions: readonly Condition[]
+  /** The condition that it is found by; without one, every event finds it. */
+  readonly entrance: Condition | undefined
+  /** The last event that found it. */
+  event: number
+}
+
+/**
+ * Any number of patterns, matched at once. Each is kept under the condition that fewest others are kept under and that costs
+ * least to look up: the values of an event find the patterns that can match, and only of those the other conditions are
+ * asked, once for each event however many patterns share them.
+ *
+ * Patterns can be added and removed at any time. One matcher is used by one thread, and `when` must not use it.
+ */
+export class Matcher<V> {
+  readonly #entries = new Map<V, Entry<V>>()
+  readonly #fields = new Map<string, Field>()
+  readonly #indexes: (FieldIndex<Branch<V>> | undefined)[] = []
+  /** Numbers of fields that no pattern reads any more. */
+  readonly #vacant: number[] = []
+  readonly #uses = new Map<Field, number>()
+  readonly #conditions = new Map<string, Condition>()
+  readonly #always = new Set<Branch<V>>()
+  readonly #reading = new Reading()
+  #tree: PathNode | undefined
+  #found: Rule<V>[] = []
+  #order = 0
+
+  /** How many values there are. */
+  get size(): number {
+    return this.#entries.size
+  }
+
+  /**
+   * Adds a pattern under a value: any value, such as a handler or a name. A value with several patterns matches with any of
+   * them. Throws `PATTERN_INVALID` with the path of what is wrong, and then nothing has changed.
+   */
+  add(pattern: PatternInput, value: V, options: AddOptions = {}): this {
+    const { alternatives } = parsedOf(pattern)
+    let entry = this.#entries.get(value)
+    if (entry === undefined) {
+      entry = { value, order: this.#order, rules: [] }
+      this.#order += 1
+      this.#entries.set(value, entry)
+    }
+    const rule: Rule<V> = { entry, when: options.when, branches: [] }
+    for (const alternative of alternatives) rule.branches.push(this.#addBranch(rule, alternative))
+    entry.rules.push(rule)
+    return this
+  }
+
+  /** Removes a value with all its patterns; says whether it was there. */
+  remove(value: V): boolean {
+    const entry = this.#entries.get(value)
+    if (entry === undefined) return false
+    this.#entries.delete(value)
+    for (const rule of entry.rules) for (const branch of rule.branches) this.#removeBranch(branch)
+    return true
+  }
+
+  /**
+   * The values of all patterns that match an event, each once, in the order in which they were first added. A text is read
+   * only as far as patterns ask for: of the rest, only quotes and brackets are checked. Throws `JSON_INVALID` for a text that
+   * is seen not to be JSON, and `EVENT_INVALID` for what is no JSON object.
+   */
+  match(event: EventInput): V[] {
+    const rules = this.#find(event)
+    if (rules.length === 0) return []
+    const entries = new Set<Entry<V>>()
+    let object: object | undefined
+    for (const { entry, when } of rules) {
+      if (when !== undefined && !entries.has(entry)) {
+        object ??= eventObject(event)
+        if (!when(object)) continue
+      }
+      entries.add(entry)
+    }
+    if (entries.size === 1) return Array.from(entries, ({ value }) => value)
+    return [...entries].sort((a, b) => a.order - b.order).map(({ value }) => value)
+  }
+
+  /** The rules whose patterns match; one that has several alternatives may be there more than once. */
+  #find(event: EventInput): readonly Rule<V>[] {
+    this.#tree ??= pathTree(this.#fields.values())
+    readEvent(event, this.#tree, this.#reading)
+    this.#found = []
+    const { fields, count } = this.#reading
+    for (let index = 0; index < count; index += 1) {
+      const field = fields[index]
+      if (field === undefined) continue
+      const waiting = this.#indexes[field.number]
+      if (waiting === undefined) continue
+      for (let at = 0; at < field.count; at += 1) waiting.visit(field.values[at] as Leaf, this.#visit)
+    }
+    if (this.#always.size > 0) this.#visit(this.#always)
+    return this.#found
+  }
+
+  readonly #visit = (branches: Set<Branch<V>>): void => {
+    const { event } = this.#reading
+    for (const branch of branches) {
+      if (branch.event === event) continue
+      branch.event = event
+      if (allHold(branch.conditions, event)) this.#found.push(branch.rule)
+    }
+  }
+
+  #addBranch(rule: Rule<V>, alternative: Alternative): Branch<V> {
+    const conditions = alternative.map(({ path, tests }) => this.#condition(path, tests))
+    const entrance = this.#cheapest(conditions)
+    const branch = { rule, conditions, entrance, event: 0 }
+    if (entrance === undefined) this.#always.add(branch)
+    else for (const test of entrance.tests) this.#indexes[entrance.field.number]?.add(test, branch)
+    return branch
+  }
+
+  #removeBranch(branch: Branch<V>): void {
+    const { entrance } = branch
+    if (entrance === undefined) this.#always.delete(branch)
+    else for (const test of entrance.tests) this.#indexes[entrance.field.number]?.remove(test, branch)
+    for (const condition of branch.conditions) this.#release(condition)
+  }
+
+  #cheapest(conditions: readonly Condition[]): Condition | undefined {
+    let best: Condition | undefined
+    let least = Number.POSITIVE_INFINITY
+    for (const condition of conditions) {
+      const index = this.#indexes[condition.field.number]
+      if (condition.orAbsent || index === undefined) continue
+      const cost = condition.tests.reduce((sum, test) => sum + index.cost(test), 0)
+      if (cost < least) {
+        best = condition
+        least = cost
+      }
+    }
+    return best
+  }
+
+  #condition(path: string, tests: readonly Test[]): Condition {
+    const key = `${path}\0${JSON.stringify(tests, setsAsLists)}`
+    let condition = this.#conditions.get(key)
+    if (condition === undefined) {
+      const field = this.#field(path)
+      condition = new Condition(field, key, tests)
+      this.#conditions.set(key, condition)
+      this.#uses.set(field, (this.#uses.get(field) ?? 0) + 1)
+    }
+    condition.uses += 1
+    return condition
+  }
+
+  #release(condition: Condition): void {
+    condition.uses -= 1
+    if (condition.uses > 0) return
+    this.#conditions.delete(condition.key)
+    const { field } = condition
+    const uses = (this.#uses.get(field) ?? 0) - 1
+    this.#uses.set(field, uses)
+    if (uses > 0) return
+    this.#uses.delete(field)
+    this.#fields.delete(field.path)
+    this.#indexes[field.number] = undefined
+    this.#vacant.push(field.number)
+    this.#tree = undefined
+  }
+
+  #field(path: string): Field {
+    const known = this.#fields.get(path)
+    if (known !== undefined) return known
+    const field = new Field(path, this.#vacant.pop() ?? this.#indexes.length)
+    this.#indexes[field.number] = new FieldIndex()
+    this.#fields.set(path, field)
+    this.#tree = undefined
+    return field
+  }
+}
+
+/** The parsed form of a pattern, whichever form it has. */
+export function parsedOf(pattern: PatternInput): ParsedPattern {
+  if (typeof pattern === 'object' && 'parsed' in pattern && pattern.parsed instanceof ParsedPattern) {
+    return pattern.parsed
+  }
+  return parsePattern(pattern)
+}
+
+function setsAsLists(_name: string, value: unknown): unknown {
+  if (value instanceof Set) return [...value]
+  return value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY ? String(value) : value
+}
