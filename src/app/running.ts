@@ -20,7 +20,11 @@ export interface StartOptions {
   readonly runtime?: Runtime
   /** How long stopping waits for running handlers before it aborts them; 10 s unless given. */
   readonly drainMs?: number
-  /** Handlers that are gone and whose pending work is to be dropped; without it they are `HANDLER_VANISHED`. */
+  /**
+   * Handlers that are gone and of which everything is to be dropped: pending records, parked keys, dead letters, state.
+   * Without it those with work pending are `HANDLER_VANISHED`. A name that has left nothing behind is `HANDLER_UNKNOWN`,
+   * one that is still there `HANDLER_PRESENT`.
+   */
   readonly forget?: readonly string[]
   /** The partition count of a log that this start creates; 16 unless given. */
   readonly partitions?: number

@@ -29,6 +29,7 @@ import { partitionOf } from '../log/partition.ts'
 import type { LogEngine, Offset } from '../log/port.ts'
 import type { App } from './app.ts'
 import { isApp } from './app.ts'
+import { nothingToForget } from './forget-handler.ts'
 import { openEngine } from './open-engine.ts'
 import { Questions } from './questions.ts'
 import type { RunningApp, StartOptions } from './running.ts'
@@ -77,6 +78,7 @@ class Running implements RunningApp {
   readonly #topics = new Set<string>()
   readonly #stopping = new AbortController()
   readonly #observers = new Set<Wake>()
+  readonly #forgotten = new Set<string>()
   #ready = false
   #stopped: Promise<void> | undefined
 
@@ -145,6 +147,7 @@ class Running implements RunningApp {
       this.#groups.set(group, new GroupProcessor(this.#groupTools(group, handlers), this.#memberId))
     }
     for (const group of this.#groups.values()) await group.start()
+    this.#checkForgotten()
     const tools: RetentionTools = {
       runtime: this.runtime,
       logger: this.logger,
@@ -287,6 +290,14 @@ class Running implements RunningApp {
     return ends
   }
 
+  /** Every name under `forget` must have left something behind; what other processes own cannot be known here. */
+  #checkForgotten(): void {
+    const ownsAll = [...this.#groups.values()].every(({ owned }) => owned.size === this.engine.partitions)
+    for (const handler of this.#options.forget ?? []) {
+      if (ownsAll && !this.#forgotten.has(handler)) throw nothingToForget(this.app, handler)
+    }
+  }
+
   #handlersByGroup(): ReadonlyMap<string, readonly HandlerDefinition[]> {
     const groups = new Map<string, HandlerDefinition[]>([[this.app.name, []]])
     for (const handler of this.app.handlers) {
@@ -319,6 +330,7 @@ class Running implements RunningApp {
         handlers.map(({ name }) => [name, { handled: 0, attempts: 0, failures: 0, deadLettered: 0 }]),
       ),
       forget: new Set(this.#options.forget ?? []),
+      forgotten: this.#forgotten,
       topicsOf: (definition) => this.#topicsOf(definition, group),
       ensureTopic: (name) => this.#ensureTopic(name),
       progressed: () => this.#progressed(),

@@ -24,6 +24,8 @@ export interface GroupTools {
   readonly counts: ReadonlyMap<string, HandlerCounts>
   /** Handlers that are gone and whose work is to be dropped. */
   readonly forget: ReadonlySet<string>
+  /** Those of them that had left something behind. */
+  readonly forgotten: Set<string>
   readonly addressOf: AddressOf
   topicsOf(definition: HandlerDefinition): readonly string[]
   ensureTopic(name: string): Promise<void>

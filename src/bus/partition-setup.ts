@@ -2,6 +2,7 @@ import { MillraceError } from '../core/errors.ts'
 import type { Claim, Offset, Place } from '../log/port.ts'
 import { type CursorDocument, CursorTracker } from './cursor-tracker.ts'
 import type { From, HandlerDefinition } from './definitions.ts'
+import { removeLeft } from './forget.ts'
 import type { GroupTools } from './group-tools.ts'
 import { ParkedKeys } from './parked-keys.ts'
 import type { PartitionState } from './partition-state.ts'
@@ -139,24 +140,27 @@ export async function dropVanished(
     const parked = await state.range(parkedPrefix, endOfPrefix(parkedPrefix), 10_000)
     const { cursor } = JSON.parse(text) as CursorDocument
     const end = await endOf(tools, { topic, partition: claim.partition })
-    if ((cursor < end || parked.length > 0) && !tools.forget.has(handler))
-      throw vanished(handler, topic, claim.partition)
-    const letters = tools.forget.has(handler) ? await lettersOf(state, handler, topic) : []
-    // Should it come back, what was handed on to it is handed on to it anew, as its `from` says.
-    const left = topic === tools.internal.rekeyed
-    state.stage({
-      puts: left ? [[stateLayout.forgotten(handler, topic), { before: end }]] : [],
-      deletes: [key, ...[...parked, ...letters].map((entry) => entry.key)],
-    })
     if (!read.has(topic)) unread.add(topic)
+    if (tools.forget.has(handler)) continue
+    if (cursor < end || parked.length > 0) throw vanished(handler, topic, claim.partition)
+    // Should it come back, what was handed on to it is handed on to it anew, as its `from` says.
+    const isRekeyed = topic === tools.internal.rekeyed
+    state.stage({
+      puts: isRekeyed ? [[stateLayout.forgotten(handler, topic), { before: end }]] : [],
+      deletes: [key],
+    })
+  }
+  for (const handler of tools.forget) {
+    const definition = tools.handlers.find(({ name }) => name === handler)
+    const found = await removeLeft(state, {
+      handler,
+      stillReads: definition === undefined ? undefined : tools.topicsOf(definition),
+      rekeyed: tools.internal.rekeyed,
+      endOf: (topic) => endOf(tools, { topic, partition: claim.partition }),
+    })
+    if (found) tools.forgotten.add(handler)
   }
   return [...unread]
-}
-
-/** The open dead letters of a handler: those of one that is forgotten are so too, others stay to be looked at. */
-function lettersOf(state: PartitionState, handler: string, topic: string) {
-  const prefix = `dead-letter/${handler}/${topic}/`
-  return state.range(prefix, endOfPrefix(prefix), 100_000)
 }
 
 async function endOf(tools: GroupTools, place: Place): Promise<Offset> {
@@ -170,7 +174,7 @@ function vanished(handler: string, topic: string, partition: number): MillraceEr
     `Handler '${handler}' does not take from topic '${topic}' any more, and has work pending there.`,
     {
       where: `handler '${handler}', partition ${partition}`,
-      fix: 'Put the handler back until it has caught up, or start once with its name under `forget`.',
+      fix: 'Put the handler back until it has caught up, or give up its work with `millrace forget`.',
       facts: { handler, topic, partition },
     },
   )

@@ -7,6 +7,7 @@ import { type CommandContext, misuse } from './command.ts'
 import { addDeadLetters } from './commands/dead-letters.ts'
 import { addDev } from './commands/dev.ts'
 import { addDoctor } from './commands/doctor.ts'
+import { addForget } from './commands/forget.ts'
 import { addIngest } from './commands/ingest.ts'
 import { addInit } from './commands/init.ts'
 import { addInspect } from './commands/inspect.ts'
@@ -75,6 +76,7 @@ function program(context: CommandContext): Command {
     addInspect,
     addDoctor,
     addDeadLetters,
+    addForget,
   ])
     add(root, () => context)
   return root

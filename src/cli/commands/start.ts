@@ -28,7 +28,7 @@ export function addStart(program: Command, context: () => CommandContext): void 
     .option('--port <port>', "the port of the application's own routes", wholeNumber(0, 65_535), 3000)
     .option('--platform-port <port>', "the platform's port", wholeNumber(0, 65_535), 4400)
     .option('--log <url>', `the log (default: MILLRACE_LOG, else ${defaultLogUrl})`)
-    .option('--forget <handler...>', 'drop the pending work of handlers that are no longer there')
+    .option('--forget <handler...>', 'drop everything that is kept of handlers that are no longer there')
   withCommonOptions(command, 'show the log, and the stack and the cause of an error').action(
     async (file: string, options: StartCommandOptions) => await startFile(file, options, context()),
   )
