@@ -1,7 +1,6 @@
 import { MillraceError, messageOf } from './errors.ts'
 import type { Event } from './event.ts'
 
-const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
 /**
@@ -9,7 +8,7 @@ const decoder = new TextDecoder('utf-8', { fatal: true })
  * Throws `DATA_NOT_STORABLE` with the path of the first part of `data` that JSON cannot carry.
  */
 export function encodeEvent(event: Event): Uint8Array {
-  return encoder.encode(eventToJson(event))
+  return Buffer.from(eventToJson(event))
 }
 
 /** The CloudEvents JSON format of an event, as text. */
@@ -20,7 +19,7 @@ export function eventToJson(event: Event): string {
     const data_base64 = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64')
     return JSON.stringify({ ...event, data: undefined, data_base64 })
   }
-  return checkStorable(data, 'data', 0) ? JSON.stringify(event, keepNegativeZero) : JSON.stringify(event)
+  return checkStorable(data, 'data') ? JSON.stringify(event, keepNegativeZero) : JSON.stringify(event)
 }
 
 /**
@@ -59,42 +58,75 @@ export function decodeEvent(stored: Uint8Array): Event {
  * cannot carry; `path` names the value itself.
  */
 export function storableJson(value: unknown, path: string): string {
-  return checkStorable(value, path, 0) ? JSON.stringify(value, keepNegativeZero) : JSON.stringify(value)
+  return checkStorable(value, path) ? JSON.stringify(value, keepNegativeZero) : JSON.stringify(value)
 }
 
 const maxDepth = 512
 
-/** Throws unless JSON carries `value` unchanged; returns whether it holds a negative zero, which needs care. */
-function checkStorable(value: unknown, path: string, depth: number): boolean {
-  if (value === null || typeof value === 'string' || typeof value === 'boolean') return false
+/**
+ * Throws unless JSON carries `value` unchanged; returns whether it holds a negative zero, which needs care. Looks twice
+ * at what cannot be carried: paths are only put together where one is to be told.
+ */
+function checkStorable(value: unknown, path: string): boolean {
+  const found = storability(value, 0)
+  if (found === 'not storable') explain(value, path, 0)
+  return found === 'negative zero'
+}
+
+type Storability = 'storable' | 'negative zero' | 'not storable'
+
+function storability(value: unknown, depth: number): Storability {
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return 'storable'
   if (typeof value === 'number') {
-    if (Number.isFinite(value)) return Object.is(value, -0)
+    if (!Number.isFinite(value)) return 'not storable'
+    return Object.is(value, -0) ? 'negative zero' : 'storable'
+  }
+  if (typeof value !== 'object' || depth >= maxDepth) return 'not storable'
+  let whole: Storability = 'storable'
+  if (Array.isArray(value)) {
+    for (let index = 0; index < value.length; index += 1) {
+      const member = storability(value[index], depth + 1)
+      if (member === 'not storable') return member
+      if (member === 'negative zero') whole = member
+    }
+    return whole
+  }
+  if (!isPlain(value)) return 'not storable'
+  for (const name of Object.keys(value)) {
+    const content = (value as Record<string, unknown>)[name]
+    if (content === undefined) continue
+    const member = storability(content, depth + 1)
+    if (member === 'not storable') return member
+    if (member === 'negative zero') whole = member
+  }
+  return whole
+}
+
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  const plain =
+    prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null
+  return plain && typeof (value as { toJSON?: unknown }).toJSON !== 'function'
+}
+
+/** Throws for the first part of `value` that JSON cannot carry. */
+function explain(value: unknown, path: string, depth: number): void {
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return
+  if (typeof value === 'number') {
+    if (Number.isFinite(value)) return
     throw notStorable(String(value), path)
   }
   if (typeof value !== 'object')
     throw notStorable(value === undefined ? 'undefined' : `a ${typeof value}`, path)
   if (depth >= maxDepth) throw notStorable(`nested deeper than ${maxDepth} levels`, path)
-  let negativeZero = false
   if (Array.isArray(value)) {
-    for (let index = 0; index < value.length; index += 1) {
-      if (checkStorable(value[index], `${path}[${index}]`, depth + 1)) negativeZero = true
-    }
-    return negativeZero
+    for (let index = 0; index < value.length; index += 1)
+      explain(value[index], `${path}[${index}]`, depth + 1)
+    return
   }
-  checkPlain(value, path)
+  if (!isPlain(value)) throw notStorable(`a ${value.constructor?.name ?? 'class instance'}`, path)
   for (const [name, member] of Object.entries(value)) {
-    if (member === undefined) continue
-    if (checkStorable(member, `${path}.${name}`, depth + 1)) negativeZero = true
-  }
-  return negativeZero
-}
-
-function checkPlain(value: object, path: string): void {
-  const prototype: unknown = Object.getPrototypeOf(value)
-  const plain =
-    prototype === null || prototype === Object.prototype || Object.getPrototypeOf(prototype) === null
-  if (!plain || typeof (value as { toJSON?: unknown }).toJSON === 'function') {
-    throw notStorable(`a ${value.constructor?.name ?? 'class instance'}`, path)
+    if (member !== undefined) explain(member, `${path}.${name}`, depth + 1)
   }
 }
 
