@@ -47,48 +47,59 @@ export interface AppendContext {
 
 /** Puts the entries of one call into a transaction: all of them, or none when it throws. */
 export function stageAppends(entries: readonly Entry[], context: AppendContext, writes: Writes): Appended[] {
+  const [entry] = entries
+  if (entry !== undefined && entries.length === 1) {
+    const plan = planAppend(entry, context.catalog, context.identities)
+    if (plan.appended !== undefined) return [plan.appended]
+    context.checkRoom(sizeOf(entries))
+    return [stageNew(plan, context, writes)]
+  }
   const plans = planAppends(entries, context.catalog, context.identities)
   const added = plans.filter(({ appended, sameAs }) => appended === undefined && sameAs === undefined)
-  if (added.length > 0) context.checkRoom(sizeOf(added.map(({ entry }) => entry)))
+  if (added.length > 0) context.checkRoom(sizeOf(added.map((plan) => plan.entry)))
   const answers: Appended[] = []
-  for (const { entry, place, fingerprint, appended, sameAs } of plans) {
-    if (appended !== undefined) {
-      answers.push(appended)
-      continue
-    }
-    const earlier = sameAs === undefined ? undefined : answers[sameAs]
-    if (earlier !== undefined) {
-      answers.push({ ...earlier, duplicate: true })
-      continue
-    }
-    const offset = place.stage(entry.value, entry.timeMs, writes)
-    const { topic, topicId, partition } = place
-    if (fingerprint !== undefined) {
-      context.identities.stage(fingerprint, { topicId, partition, offset }, context.nowMs, writes)
-    }
-    answers.push({ topic, partition, offset, duplicate: false })
+  for (const plan of plans) {
+    const earlier = plan.sameAs === undefined ? undefined : answers[plan.sameAs]
+    if (plan.appended !== undefined) answers.push(plan.appended)
+    else if (earlier !== undefined) answers.push({ ...earlier, duplicate: true })
+    else answers.push(stageNew(plan, context, writes))
   }
   return answers
+}
+
+function stageNew({ entry, place, fingerprint }: Plan, context: AppendContext, writes: Writes): Appended {
+  const offset = place.stage(entry.value, entry.timeMs, writes)
+  const { topic, topicId, partition } = place
+  if (fingerprint !== undefined) {
+    context.identities.stage(fingerprint, { topicId, partition, offset }, context.nowMs, writes)
+  }
+  return { topic, partition, offset, duplicate: false }
+}
+
+/** What becomes of an entry by what was there before its call. Changes nothing. */
+function planAppend(entry: Entry, catalog: Catalog, identities: Identities): Plan {
+  const place = catalog.placeForStep(entry)
+  const id = entry.deduplicationId
+  if (id === undefined) return { entry, place }
+  const { topic, topicId } = place
+  const fingerprint = identities.fingerprint(topicId, id)
+  const seen = identities.find(entry, topicId, fingerprint)
+  if (seen === undefined) return { entry, place, fingerprint }
+  const { partition, offset } = seen
+  return { entry, place, appended: { topic, partition, offset, duplicate: true } }
 }
 
 /** Changes nothing, so that the whole call can be refused. */
 function planAppends(entries: readonly Entry[], catalog: Catalog, identities: Identities): Plan[] {
   const firsts = new Map<string, number>()
   return entries.map((entry, index) => {
-    const place = catalog.placeForStep(entry)
-    const id = entry.deduplicationId
-    if (id === undefined) return { entry, place }
-    const { topic, topicId } = place
-    const fingerprint = identities.fingerprint(topicId, id)
-    const seen = identities.find(entry, topicId, fingerprint)
-    if (seen !== undefined) {
-      const { partition, offset } = seen
-      return { entry, place, appended: { topic, partition, offset, duplicate: true } }
-    }
-    const sameAs = firsts.get(`${topicId}/${id}`)
+    const plan = planAppend(entry, catalog, identities)
+    if (plan.fingerprint === undefined) return plan
+    const name = `${plan.place.topicId}/${entry.deduplicationId}`
+    const sameAs = firsts.get(name)
     const first = sameAs === undefined ? undefined : entries[sameAs]
-    if (first !== undefined && isSame(first.value, entry)) return { entry, place, sameAs }
-    firsts.set(`${topicId}/${id}`, index)
-    return { entry, place, fingerprint }
+    if (first !== undefined && isSame(first.value, entry)) return { entry, place: plan.place, sameAs }
+    firsts.set(name, index)
+    return plan
   })
 }

@@ -24,10 +24,11 @@ export interface TransactionHooks {
 }
 
 interface Waiting {
-  readonly sizeBytes: number
-  stage(writes: Writes): void
-  resolve(): void
-  reject(error: unknown): void
+  readonly step: Step<unknown>
+  readonly resolve: (answer: unknown) => void
+  readonly reject: (error: unknown) => void
+  /** What the step gave when it was staged. */
+  answer: unknown
 }
 
 /** A transaction takes no further step when it has reached this size. */
@@ -35,6 +36,8 @@ const enoughBytes = 16 * 1024 * 1024
 const enoughSteps = 16_384
 /** Turns of the microtask queue: enough for callers that were just answered to come back with their next step. */
 const turnsToGather = 16
+/** So many steps of one transaction are answered in two halves. */
+const manySteps = 64
 
 /**
  * Puts all that comes while a transaction is being written into the next one. One is under way at a time, so a failed
@@ -57,15 +60,7 @@ export class GroupCommit {
   /** Resolves once the step is durable. Steps are staged in the order of the calls. */
   submit<T>(step: Step<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      let answer: T
-      this.#waiting.push({
-        sizeBytes: step.sizeBytes,
-        stage: (writes) => {
-          answer = step.stage(writes)
-        },
-        resolve: () => resolve(answer),
-        reject,
-      })
+      this.#waiting.push({ step, resolve: resolve as Waiting['resolve'], reject, answer: undefined })
       if (this.#running) return
       this.#running = true
       this.#runtime.spawn('lmdb group commit', () => this.#run())
@@ -78,10 +73,17 @@ export class GroupCommit {
   }
 
   async #run(): Promise<void> {
+    let unanswered: Waiting[] = []
     for (;;) {
       for (let turn = 0; turn < turnsToGather; turn += 1) await undefined
-      if (this.#waiting.length === 0) break
-      await this.#commit(this.#take())
+      if (this.#waiting.length === 0 && unanswered.length === 0) break
+      const written = this.#waiting.length === 0 ? undefined : this.#commit(this.#take())
+      for (const { resolve, answer } of unanswered) resolve(answer)
+      unanswered = (await written) ?? []
+      // Of many, half are answered at once and come back with their next steps, which are written while the others are
+      // answered and come back in turn: otherwise all would wait for the disk together, and the disk for all of them.
+      const first = unanswered.length < manySteps ? unanswered.length : unanswered.length >> 1
+      for (const { resolve, answer } of unanswered.splice(0, first)) resolve(answer)
     }
     this.#running = false
     for (const resolve of this.#whenIdle.splice(0)) resolve()
@@ -90,9 +92,9 @@ export class GroupCommit {
   #take(): Waiting[] {
     let bytes = 0
     let count = 0
-    for (const waiting of this.#waiting) {
-      if (count > 0 && (bytes + waiting.sizeBytes > enoughBytes || count >= enoughSteps)) break
-      bytes += waiting.sizeBytes
+    for (const { step } of this.#waiting) {
+      if (count > 0 && (bytes + step.sizeBytes > enoughBytes || count >= enoughSteps)) break
+      bytes += step.sizeBytes
       count += 1
     }
     if (count === this.#waiting.length) {
@@ -103,7 +105,8 @@ export class GroupCommit {
     return this.#waiting.splice(0, count)
   }
 
-  async #commit(steps: readonly Waiting[]): Promise<void> {
+  /** Writes steps as one transaction; gives those that are durable now and wait for their answer. */
+  async #commit(steps: readonly Waiting[]): Promise<Waiting[]> {
     const writes = new Writes()
     const staged: Waiting[] = []
     try {
@@ -111,7 +114,7 @@ export class GroupCommit {
       this.#hooks.before(writes)
       for (const step of steps) {
         try {
-          step.stage(writes)
+          step.answer = step.step.stage(writes)
           staged.push(step)
         } catch (error) {
           step.reject(error)
@@ -122,10 +125,10 @@ export class GroupCommit {
     } catch (error) {
       writes.rollBack()
       for (const step of steps) step.reject(error)
-      return
+      return []
     }
     writes.commit()
     this.#hooks.after(writes)
-    for (const step of staged) step.resolve()
+    return staged
   }
 }

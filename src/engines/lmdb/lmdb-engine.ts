@@ -57,7 +57,8 @@ class LmdbEngine implements LogEngine {
   readonly #news = new News()
   readonly #groups = new Map<string, Group>()
   readonly #maxBytes: number
-  readonly #begun = new Set<Promise<unknown>>()
+  #begun = 0
+  #whenNoneBegun: (() => void) | undefined
   readonly #ending = new AbortController()
   #usedBytes = 0
   #closing: Promise<void> | undefined
@@ -129,16 +130,25 @@ class LmdbEngine implements LogEngine {
   }
 
   append(entries: readonly Entry[], signal?: AbortSignal): Promise<readonly Appended[]> {
-    return this.#begin(() => {
+    if (this.#closing !== undefined || this.#store.recovery() !== undefined)
+      return this.#begin(() => this.#append(entries, signal))
+    // Closing waits for every step that was submitted, so there is nothing to count.
+    try {
+      return this.#append(entries, signal)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  #append(entries: readonly Entry[], signal: AbortSignal | undefined): Promise<readonly Appended[]> {
+    signal?.throwIfAborted()
+    if (entries.length === 0) return Promise.resolve([])
+    const sizeBytes = checkSize(sizeOf(entries))
+    const stage = (writes: Writes) => {
       signal?.throwIfAborted()
-      if (entries.length === 0) return []
-      const sizeBytes = checkSize(sizeOf(entries))
-      const stage = (writes: Writes) => {
-        signal?.throwIfAborted()
-        return this.#stageAppends(entries, this.#maxBytes, writes)
-      }
-      return this.#commits.submit<readonly Appended[]>({ sizeBytes, stage })
-    })
+      return this.#stageAppends(entries, this.#maxBytes, writes)
+    }
+    return this.#commits.submit<readonly Appended[]>({ sizeBytes, stage })
   }
 
   #stageAppends(entries: readonly Entry[], maxBytes: number, writes: Writes): readonly Appended[] {
@@ -276,7 +286,7 @@ class LmdbEngine implements LogEngine {
   async #close(): Promise<void> {
     this.#ending.abort()
     this.#news.fail(logClosed(this.#store.folder))
-    while (this.#begun.size > 0) await Promise.allSettled([...this.#begun])
+    while (this.#begun > 0) await new Promise<void>((resolve) => (this.#whenNoneBegun = resolve))
     await this.#commits.idle()
     for (const group of this.#groups.values()) group.end()
     await this.#opened.close()
@@ -287,11 +297,12 @@ class LmdbEngine implements LogEngine {
     if (this.#closing !== undefined) throw logClosed(this.#store.folder)
     const answer = this.#store.recovery()?.then(call) ?? call()
     if (!(answer instanceof Promise)) return answer
-    this.#begun.add(answer)
+    this.#begun += 1
     try {
       return await answer
     } finally {
-      this.#begun.delete(answer)
+      this.#begun -= 1
+      if (this.#begun === 0) this.#whenNoneBegun?.()
     }
   }
 }
