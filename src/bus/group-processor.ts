@@ -3,9 +3,9 @@ import type { Claim, Membership, Offset, Place } from '../log/port.ts'
 import { Backoff } from './backoff.ts'
 import type { HandlerDefinition } from './definitions.ts'
 import type { GroupTools } from './group-tools.ts'
-import type { OpenPartition } from './open-dead-letters.ts'
 import { PartitionProcessor } from './partition-processor.ts'
-import type { QueriedPartition } from './query-answers.ts'
+import type { QueriedPartition } from './queried-partition.ts'
+import { type RecentDurations, summarizeDurations } from './recent-durations.ts'
 import type { HandlerStatus } from './status.ts'
 import { Wake } from './wake.ts'
 
@@ -76,14 +76,6 @@ export class GroupProcessor {
     return new Map([...this.#processors].map(([partition, processor]) => [partition, processor.topics]))
   }
 
-  /** The states of the partitions that are at work here. */
-  get openPartitions(): readonly OpenPartition[] {
-    const { group, internal } = this.#tools
-    return [...this.#processors.values()]
-      .filter((processor) => this.#atWork.has(processor))
-      .map(({ claim: { partition }, state }) => ({ group, partition, internal, state }))
-  }
-
   /** Lets running handlers finish, or aborts them when `deadline` aborts, commits and gives up its claims. */
   async stop(deadline: AbortSignal): Promise<void> {
     this.#stop.abort()
@@ -106,6 +98,7 @@ export class GroupProcessor {
     const totals = { lag: 0, inFlight: 0, waiting: 0, keys: 0, records: 0 }
     const sample: HandlerStatus['parked']['sample'][number][] = []
     const stuck: string[] = []
+    const recent: RecentDurations[] = []
     let paused = false
     for (const [partition, processor] of this.#processors) {
       const subscription = processor.subscriptions.find((other) => other.definition.name === definition.name)
@@ -118,6 +111,7 @@ export class GroupProcessor {
       totals.waiting += subscription.held - Math.min(subscription.held, subscription.inFlight)
       totals.keys += subscription.parked.size
       stuck.push(...subscription.stuck)
+      recent.push(subscription.durations)
       paused ||= subscription.paused
       for (const { topic, key, entry } of subscription.parked) {
         totals.records += entry.count + (entry.redrive?.length ?? 0)
@@ -137,6 +131,7 @@ export class GroupProcessor {
         })
       }
     }
+    const durations = summarizeDurations(recent)
     return {
       name: definition.name,
       kind: definition.kind,
@@ -149,6 +144,7 @@ export class GroupProcessor {
       parked: { keys: totals.keys, records: totals.records, sample },
       paused,
       stuck,
+      ...(durations === undefined ? {} : { durations }),
       counts: {
         ...(this.#tools.counts.get(definition.name) ?? {
           handled: 0,

@@ -1,3 +1,5 @@
+import type { DurationSummary } from './recent-durations.ts'
+
 /** What one handler is doing in this process, over the partitions that it owns. */
 export interface HandlerStatus {
   readonly name: string
@@ -22,6 +24,8 @@ export interface HandlerStatus {
   readonly paused: boolean
   /** Keys whose timed-out attempt has not ended: `HANDLER_STUCK`. */
   readonly stuck: readonly string[]
+  /** How long its last attempts took, to the millisecond; absent when there were none. */
+  readonly durations?: DurationSummary
   /** Counted since this process started. */
   readonly counts: HandlerCounts
 }

@@ -13,6 +13,7 @@ import { frontOf, type ParkedEntry } from './parked-entry.ts'
 import { laneName, maxParkedKeys, type ParkedKey, type ParkedKeys } from './parked-keys.ts'
 import { type FailedAttempt, loopError, Parking, type Subject } from './parking.ts'
 import type { Step } from './partition-state.ts'
+import { RecentDurations } from './recent-durations.ts'
 import type { LogRecord } from './record-cache.ts'
 import { attemptKey, awaitsKey } from './rekeying.ts'
 import { replyEntries } from './replies.ts'
@@ -45,6 +46,8 @@ export class Subscription {
   readonly parked: ParkedKeys
   /** The types of the events that {@link offer} is to be called with. */
   readonly types: ReadonlySet<string>
+  /** Of the attempts that were not aborted. */
+  readonly durations = new RecentDurations()
   readonly #tools: SubscriptionTools
   readonly #retry: RetryPolicy
   readonly #watch: FailureWatch
@@ -252,17 +255,20 @@ export class Subscription {
   }
 
   async #attempt(subject: Subject, event: Event, attempt: number, isRedriven: boolean): Promise<Outcome> {
-    const { counts, hopLimit, partition, stop } = this.#tools
+    const { counts, hopLimit, partition, runtime, stop } = this.#tools
     counts.attempts += 1
     if ((event.hops ?? 0) > hopLimit) return { kind: 'failed', error: loopError(event, hopLimit) }
     if (awaitsKey(this.definition, event)) return attemptKey(this.definition, event, this.#tools)
     const silentUntil = this.trackers.get(subject.topic)?.silentUntil ?? 0
     const silent = subject.offset < silentUntil || event.millracesilent === true
-    return runAttempt(
+    const startedMs = runtime.now()
+    const outcome = await runAttempt(
       { ...subject, definition: this.definition, event, partition, attempt, silent, redriven: isRedriven },
       this.#tools,
       { timeoutMs: this.#timeoutMs, stop },
     )
+    if (outcome.kind !== 'aborted') this.durations.add(runtime.now() - startedMs)
+    return outcome
   }
 
   #complete(subject: Subject, event: Event, attempt: number, outcome: Outcome): void {
