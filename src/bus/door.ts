@@ -1,4 +1,4 @@
-import { parseAttributes } from '../core/cloud-event.ts'
+import { checkAttribute, parseAttributes } from '../core/cloud-event.ts'
 import { MillraceError } from '../core/errors.ts'
 import { type AnyEventType, checkKey, defaultMaxEventBytes, type Event, keyOf } from '../core/event.ts'
 import { encodeEvent } from '../core/event-codec.ts'
@@ -49,6 +49,7 @@ export interface Admitted {
 export class Door {
   readonly #options: DoorOptions
   readonly #maxEventBytes: number
+  #time = { ms: Number.NaN, text: '' }
 
   constructor(options: DoorOptions) {
     this.#options = options
@@ -89,9 +90,15 @@ export class Door {
     }
     const partition = partitionOf(checkKey(keyOf(event), 'partitionkey'), this.#options.partitions)
     const timeMs = this.#options.runtime.now()
-    const entry: Entry = { topic, partition, value, timeMs }
-    if (!deduplicate) return { event, entry }
-    return { event, entry: { ...entry, deduplicationId: `${event.source} ${event.id}` } }
+    if (!deduplicate) return { event, entry: { topic, partition, value, timeMs } }
+    const deduplicationId = `${event.source} ${event.id}`
+    return { event, entry: { topic, partition, value, timeMs, deduplicationId } }
+  }
+
+  /** Many events have the same millisecond. */
+  #timeText(ms: number): string {
+    if (ms !== this.#time.ms) this.#time = { ms, text: new Date(ms).toISOString() }
+    return this.#time.text
   }
 
   #complete(
@@ -111,7 +118,7 @@ export class Door {
       id: attributes.id ?? runtime.id(),
       source: attributes.source ?? source,
       type: type.type,
-      time: attributes.time ?? new Date(runtime.now()).toISOString(),
+      time: attributes.time ?? this.#timeText(runtime.now()),
       partitionkey,
       // What passes the door fits the schema of now, whatever version an outsider claims.
       dataversion: type.version === 1 ? undefined : type.version,
@@ -138,9 +145,14 @@ export function refuseOwnAttributes(attributes: Readonly<Record<string, unknown>
 
 /** The attributes of a caller are held to CloudEvents as those of an event from outside are: `EVENT_INVALID`. */
 export function checkAttributes(given: EventAttributes, type: string): void {
-  const attributes = Object.entries(given).filter(([, value]) => value !== undefined)
-  if (attributes.length === 0) return
-  refuseOwnAttributes(given as Readonly<Record<string, unknown>>)
-  const whole = { specversion: '1.0', id: 'any', source: 'any', type, ...Object.fromEntries(attributes) }
-  parseAttributes(whole, (name) => name)
+  const attributes = given as Readonly<Record<string, unknown>>
+  const names = Object.keys(attributes).filter((name) => attributes[name] !== undefined)
+  if (names.length === 0) return
+  refuseOwnAttributes(attributes)
+  if (names.every((name) => attributes[name] !== null)) {
+    for (const name of names) checkAttribute(name, attributes[name], name)
+    return
+  }
+  const whole = Object.fromEntries(names.map((name) => [name, attributes[name]]))
+  parseAttributes({ specversion: '1.0', id: 'any', source: 'any', type, ...whole }, (name) => name)
 }

@@ -78,6 +78,8 @@ export const publishBounds = { inFlight: 16_384, waiting: 16_384 } as const
 export class Publisher {
   readonly #options: PublisherOptions
   readonly #room: Room = new Room()
+  /** Topics that are known to be there: asking costs every publish a turn. */
+  readonly #topics = new Set<string>()
 
   constructor(options: PublisherOptions) {
     this.#options = options
@@ -86,7 +88,7 @@ export class Publisher {
   /** Validates and appends one event; resolves once it is durable. */
   async publish(type: AnyEventType, data: unknown, options: PublishOptions = {}): Promise<Published> {
     if (options.wait !== undefined) return this.#publishAndWait(type, data, options, undefined)
-    return this.#publish(type, data, options, {})
+    return this.#publish(type, data, options)
   }
 
   /** As {@link publish}, for the handler of this name alone. */
@@ -114,18 +116,22 @@ export class Publisher {
     type: AnyEventType,
     data: unknown,
     options: PublishOptions,
-    extension: Pick<EventAttributes, 'millracereplyto' | 'millraceto'>,
+    extension?: Pick<EventAttributes, 'millracereplyto' | 'millraceto'>,
   ): Promise<Published> {
     const { delay, at, topic, signal, time, wait: _wait, waitTimeoutMs: _waitTimeoutMs, ...given } = options
     checkEventType(type)
     checkAttributes(given, type.type)
-    const rest = { ...given, ...extension }
-    if (topic === undefined) await this.#options.ensureTopic(this.#options.door.topicOf(type))
-    else await this.#checkTopic(topic)
+    const rest = extension === undefined ? given : { ...given, ...extension }
+    const ownTopic = this.#options.door.topicOf(type)
+    if (topic !== undefined) await this.#checkTopic(topic)
+    else if (!this.#topics.has(ownTopic)) {
+      await this.#options.ensureTopic(ownTopic)
+      this.#topics.add(ownTopic)
+    }
     const attributes: EventAttributes = time === undefined ? rest : { ...rest, time: time.toISOString() }
     const admitted = this.#options.door.admit(type, data, attributes, topic)
     const ready = admitted instanceof Promise ? await admitted : admitted
-    const dueMs = dueTime(options, this.#options.runtime.now())
+    const dueMs = isDelayed(options) ? dueTime(options, this.#options.runtime.now()) : undefined
     return first(await this.#append([dueMs === undefined ? ready : this.#delayed(ready, dueMs)], signal))
   }
 
@@ -211,7 +217,8 @@ export class Publisher {
     signal: AbortSignal | undefined,
   ): Promise<readonly Published[]> {
     if (admitted.length === 0) return []
-    await this.#room.enter(admitted.length, signal)
+    const entering = this.#room.enter(admitted.length, signal)
+    if (entering !== undefined) await entering
     try {
       const entries = admitted.map(({ entry }) => entry)
       const appended = await this.#options.engine.append(entries, signal)
@@ -262,6 +269,10 @@ function waitTimeout(published: Published, timeoutMs: number): MillraceError {
   })
 }
 
+function isDelayed(options: PublishOptions): boolean {
+  return options.delay !== undefined || options.at !== undefined
+}
+
 /** When an event with these options is due; undefined when it is not delayed. Throws `TypeError` for what is no time. */
 export function dueTime(
   options: { readonly delay?: number; readonly at?: Date },
@@ -303,17 +314,18 @@ class Room {
   readonly #line: { count: number; enter: () => void }[] = []
   #waiting = 0
 
-  async enter(count: number, signal: AbortSignal | undefined): Promise<void> {
+  /** Undefined where there is room at once. */
+  enter(count: number, signal: AbortSignal | undefined): Promise<void> | undefined {
     if (this.#line.length === 0 && this.#fits(count)) {
       this.#inFlight += count
-      return
+      return undefined
     }
     if (this.#waiting + count > publishBounds.waiting && this.#waiting > 0) {
       throw new MillraceError('OVERLOADED', 'Too many events are on their way to the log.', {
         fix: 'Publish again after a moment, or wait for earlier publishes to resolve first.',
       })
     }
-    await this.#waitInLine(count, signal)
+    return this.#waitInLine(count, signal)
   }
 
   leave(count: number): void {

@@ -38,7 +38,8 @@ const defaultCacheBytes = 16 * 1024 * 1024
  * bytes over all places, the oldest going first. Only acknowledged records come in, so nothing is seen before it is durable.
  */
 export class RecordCache {
-  readonly #places = new Map<string, Map<Offset, LogRecord>>()
+  /** By topic and partition. */
+  readonly #places = new Map<string, Map<Offset, LogRecord>[]>()
   readonly #order: LogRecord[] = []
   /** How what is stored becomes an event. */
   readonly readEvent: EventReader
@@ -53,9 +54,11 @@ export class RecordCache {
 
   /** Keeps entries that were acknowledged. */
   remember(entries: readonly Entry[], appended: readonly Appended[]): void {
-    for (const [index, entry] of entries.entries()) {
+    if (this.#maxBytes === 0) return
+    for (let index = 0; index < entries.length; index += 1) {
+      const entry = entries[index]
       const place = appended[index]
-      if (place === undefined || place.duplicate) continue
+      if (entry === undefined || place === undefined || place.duplicate) continue
       const record = new LogRecord(place, place.offset, entry.value, this.readEvent)
       this.#of(place).set(place.offset, record)
       this.#order.push(record)
@@ -69,7 +72,7 @@ export class RecordCache {
    * A record at `from` itself is the next one by definition, whatever the engine skips elsewhere.
    */
   read(at: Place, from: Offset, maxRecords: number): readonly LogRecord[] {
-    const place = this.#places.get(placeName(at))
+    const place = this.#places.get(at.topic)?.[at.partition]
     if (place === undefined) return []
     const records: LogRecord[] = []
     for (let offset = from; records.length < maxRecords; offset += 1) {
@@ -81,11 +84,15 @@ export class RecordCache {
   }
 
   #of(at: Place): Map<Offset, LogRecord> {
-    const name = placeName(at)
-    let place = this.#places.get(name)
+    let places = this.#places.get(at.topic)
+    if (places === undefined) {
+      places = []
+      this.#places.set(at.topic, places)
+    }
+    let place = places[at.partition]
     if (place === undefined) {
       place = new Map()
-      this.#places.set(name, place)
+      places[at.partition] = place
     }
     return place
   }
@@ -95,16 +102,11 @@ export class RecordCache {
       const oldest = this.#order[this.#head] as LogRecord
       this.#head += 1
       this.#bytes -= oldest.bytes
-      this.#places.get(placeName(oldest))?.delete(oldest.offset)
+      this.#places.get(oldest.topic)?.[oldest.partition]?.delete(oldest.offset)
     }
     if (this.#head > 1024 && this.#head * 2 > this.#order.length) {
       this.#order.splice(0, this.#head)
       this.#head = 0
     }
   }
-}
-
-/** A place as a map key. */
-export function placeName(at: Place): string {
-  return `${at.partition}/${at.topic}`
 }

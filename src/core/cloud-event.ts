@@ -50,13 +50,21 @@ export function parseAttributes(
   const checked: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(attributes)) {
     if (value === undefined || value === null) continue
-    checkName(name, at(name))
-    const check = known.get(name)
-    if (check === undefined) checkExtension(name, value, at(name))
-    else check(name, value, at(name))
+    checkAttribute(name, value, at(name))
     checked[name] = value
   }
   return checked as unknown as EventAttributeValues
+}
+
+/** Checks one attribute that is neither undefined nor null; throws like {@link parseCloudEvent}. */
+export function checkAttribute(name: string, value: unknown, path: string): void {
+  const check = known.get(name)
+  if (check !== undefined) {
+    check(name, value, path)
+    return
+  }
+  checkName(name, path)
+  checkExtension(name, value, path)
 }
 
 /** Whether `text` is an RFC 3339 time of a day and a moment that exist. */
