@@ -2,13 +2,12 @@ import { isMillraceError } from '../core/errors.ts'
 import { partitionOf } from '../log/partition.ts'
 import type { Appended, Claim, Entry, Offset, Place } from '../log/port.ts'
 import type { CursorTracker } from './cursor-tracker.ts'
-import { discardType, redriveType, takeRequests } from './dead-letter-requests.ts'
 import type { HandlerDefinition } from './definitions.ts'
 import type { GroupTools } from './group-tools.ts'
-import { dropVanished, loadSubscriptions, newTracker } from './partition-setup.ts'
+import { internalSinks, type NamedSink } from './internal-sinks.ts'
+import { dropVanished, loadSubscriptions } from './partition-setup.ts'
 import { PartitionState, type Stored } from './partition-state.ts'
-import { queryType } from './queries.ts'
-import { type QueriedPartition, takeQueries } from './query-answers.ts'
+import type { QueriedPartition } from './queried-partition.ts'
 import { type RekeyTools, trimRekeyed } from './rekeying.ts'
 import { RekeyingSink } from './rekeying-sink.ts'
 import { moveRenamed } from './rename.ts'
@@ -16,15 +15,11 @@ import { loadSchedule } from './schedule.ts'
 import { stateLayout } from './state-layout.ts'
 import { StopRegistry } from './stop-registry.ts'
 import type { Subscription } from './subscription.ts'
-import { InternalSink, SubscriptionSink } from './subscription-sink.ts'
+import { type InternalSink, SubscriptionSink } from './subscription-sink.ts'
 import type { SubscriptionTools } from './subscription-tools.ts'
-import { delayStep, Timers } from './timers.ts'
+import { Timers } from './timers.ts'
 import { type ReaderTools, type RecordSink, readLimits, readRecords, TopicReader } from './topic-reader.ts'
 
-/** The event type that a delayed event waits under. */
-export const delayedType = 'millrace.delayed'
-
-const internalHandlers = { delayed: '$delayed', redrives: '$redrives', queries: '$queries' } as const
 /** What is still needed of the log is told to the engine after so many cursors moved, or after so long. */
 const needsRules = { marks: 1_024, intervalMs: 60_000 } as const
 /** How long internal records are kept once they are done: long enough to look at, in milliseconds. */
@@ -93,8 +88,9 @@ export class PartitionProcessor {
     for (const { definition, trackers, sources } of subscriptions) {
       for (const tracker of [...trackers.values(), ...sources]) this.#owners.set(tracker, definition.name)
     }
-    const internal = [await this.#delayedSink(), await this.#redriveSink(), await this.#querySink()]
-    this.#readers = await this.#createReaders(internal)
+    const internal = await this.#internalSinks()
+    for (const { name, sink } of internal) this.#owners.set(sink.tracker, name)
+    this.#readers = await this.#createReaders(internal.map(({ sink }) => sink))
     this.#timers = await this.#createTimers()
     this.#needsToldMs = Number.NEGATIVE_INFINITY
     this.state.stage({ moved: [...this.#owners.keys()] })
@@ -212,69 +208,14 @@ export class PartitionProcessor {
     return { topic, partition: this.claim.partition }
   }
 
-  /** Events published with a delay become timers. */
-  async #delayedSink(): Promise<InternalSink> {
-    const tracker = await newTracker(
-      this.#tools,
-      this.claim,
-      this.state,
-      internalHandlers.delayed,
-      this.#tools.internal.delayed,
-    )
-    this.#owners.set(tracker, internalHandlers.delayed)
-    return new InternalSink([delayedType], tracker, this.state, {
-      take: (records) => {
-        for (const { event, record, stage } of records) stage(delayStep(event, record))
-      },
-      logger: this.#tools.logger,
-      failed: (error) => this.#fail(error),
-    })
-  }
-
-  /** Requests to hand dead letters back become parked keys that are due; discarded ones are forgotten. */
-  async #redriveSink(): Promise<InternalSink> {
-    const tracker = await newTracker(
-      this.#tools,
-      this.claim,
-      this.state,
-      internalHandlers.redrives,
-      this.#tools.internal.redrives,
-    )
-    this.#owners.set(tracker, internalHandlers.redrives)
-    const { logger } = this.#tools
-    const requestTools = {
+  #internalSinks(): Promise<readonly NamedSink[]> {
+    return internalSinks({
+      group: this.#tools,
+      claim: this.claim,
       state: this.state,
-      runtime: this.#tools.runtime,
-      logger,
       subscriptions: this.#subscriptions,
-    }
-    return new InternalSink([redriveType, discardType], tracker, this.state, {
-      take: async (records) => {
-        await takeRequests(records, requestTools)
-        this.#timers?.notify()
-      },
-      logger,
-      failed: (error) => {
-        if (!this.#stopReading.signal.aborted) this.#fail(error)
-      },
-    })
-  }
-
-  /** Questions of other processes are answered from what is committed here. */
-  async #querySink(): Promise<InternalSink> {
-    const { internal, logger, runtime, engine, repliesTopic, source } = this.#tools
-    const tracker = await newTracker(
-      this.#tools,
-      this.claim,
-      this.state,
-      internalHandlers.queries,
-      internal.queries,
-    )
-    this.#owners.set(tracker, internalHandlers.queries)
-    const tools = { logger, runtime, repliesTopic, source, partitions: engine.partitions }
-    return new InternalSink([queryType], tracker, this.state, {
-      take: (records) => takeQueries(records, this.queried, tools),
-      logger,
+      queried: () => this.queried,
+      dueChanged: () => this.#timers?.notify(),
       failed: (error) => {
         if (!this.#stopReading.signal.aborted) this.#fail(error)
       },

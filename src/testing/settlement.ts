@@ -1,5 +1,5 @@
 import type { App } from '../app/app.ts'
-import { delayedType } from '../bus/partition-processor.ts'
+import { delayedType } from '../bus/internal-sinks.ts'
 import type { HandlerStatus } from '../bus/status.ts'
 import { isMillraceError } from '../core/errors.ts'
 import { deadLettersOf } from './dead-letters.ts'
