@@ -88,7 +88,9 @@ class Running implements RunningApp {
     this.runtime = runtime
     this.logger = options.logger ?? silentLogger
     this.#options = options
-    this.#cache = new RecordCache(eventReader(app.events))
+    // Without handlers nobody reads what was just published.
+    const cacheBytes = app.handlers.length === 0 ? 0 : undefined
+    this.#cache = new RecordCache(eventReader(app.events), cacheBytes)
     this.#addressOf = addressBook(app.handlers)
     this.#memberId = runtime.id()
     const { partitions } = engine
