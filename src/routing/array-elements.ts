@@ -22,7 +22,11 @@ export function fitTogether(fields: readonly Found[]): boolean {
   const positive: Found[] = []
   const negative: Found[] = []
   for (const field of fields) {
-    if (field.passing.some(isFree) || (field.orAbsent && field.present.length === 0)) continue
+    if (field.orAbsent && field.present.length === 0) continue
+    if (field.passing.some(isFree)) {
+      if (mayHide(field, fields)) return withOrWithoutElement(fields, field)
+      continue
+    }
     if (field.passing.length > 0) {
       if (field.orAbsent) return eitherWay(fields, field)
       positive.push(field)
@@ -36,6 +40,21 @@ export function fitTogether(fields: readonly Found[]): boolean {
 }
 
 const isFree = (place: Place) => place.length === 0
+
+/** Whether choosing one of the field's elements could leave a field of higher rank without values. */
+function mayHide(field: Found, fields: readonly Found[]): boolean {
+  if (field.passing.every(isFree)) return false
+  return fields.some((other) => other.orAbsent && other.rank > field.rank && other.present.length > 0)
+}
+
+/** A field that passes outside of arrays as well as in some of their elements: by the one, or by the other. */
+function withOrWithoutElement(fields: readonly Found[], field: Found): boolean {
+  const within = { ...field, passing: field.passing.filter((place) => !isFree(place)) }
+  return (
+    fitTogether(fields.filter((other) => other !== field)) ||
+    fitTogether(fields.map((other) => (other === field ? within : other)))
+  )
+}
 
 /** A field that has both values that pass and leave to be absent: as the one, or as the other. */
 function eitherWay(fields: readonly Found[], field: Found): boolean {
