@@ -2,9 +2,11 @@ import { realpathSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { defaultLogUrl, parseLogUrl } from '../../app/open-engine.ts'
+import { messageOf } from '../../core/errors.ts'
 import { type CommandContext, misuse, wholeNumber, withCommonOptions } from '../command.ts'
 import { type HeldPort, holdPort } from '../dev/held-port.ts'
-import { PlainReport } from '../dev/plain-report.ts'
+import { type Keyboard, LiveReport } from '../dev/live-report.ts'
+import { type DevReport, PlainReport } from '../dev/plain-report.ts'
 import { SourceWatch } from '../dev/source-watch.ts'
 import { drainMs, type Ports, Supervisor } from '../dev/supervisor.ts'
 import { Traffic } from '../dev/traffic.ts'
@@ -35,62 +37,89 @@ export function addDev(program: Command, context: () => CommandContext): void {
 }
 
 async function dev(file: string, options: DevOptions, context: CommandContext): Promise<void> {
-  const { output, runtime, environment } = context
+  const { runtime, environment } = context
   const path = checkFile(file)
   const log = options.log ?? environment.MILLRACE_LOG ?? defaultLogUrl
   parseLogUrl(log)
   const line = new WaitingLine<Ports>(runtime)
   const traffic = new Traffic()
-  const held: HeldPort[] = []
+  const ports: HeldPort[] = []
   try {
+    const { port, platformPort } = options
     const platform = await atOption(
       '--platform-port',
-      holdPort({ port: options.platformPort, line, traffic, upstreamOf: (ports: Ports) => ports.platform }),
+      holdPort<Ports>({ port: platformPort, line, traffic, upstreamOf: (target) => target.platform }),
     )
-    held.push(platform)
+    ports.push(platform)
     const app = await atOption(
       '--port',
-      holdPort({ port: options.port, line, traffic, upstreamOf: (ports: Ports) => ports.app }),
+      holdPort<Ports>({ port, line, traffic, upstreamOf: (target) => target.app }),
     )
-    held.push(app)
-    const report = new PlainReport(output)
-    const stop = stopRequest(process, runtime)
-    const sources = new SourceWatch({
-      folder: dirname(path),
-      onChange: () => supervisor.reload(),
-      onProblem: (folder, error) => output.warning(`${folder} cannot be watched: ${String(error)}`),
-    })
-    const supervisor: Supervisor = new Supervisor({
-      file: path,
-      start: {
-        log,
-        forget: options.forget ?? [],
-        drainMs,
-        json: output.json,
-        verbose: output.verbose,
-        urls: { platform: platform.url, app: app.url },
-        watched: false,
-      },
-      colors: output.stdout.isTTY === true && environment.NO_COLOR === undefined,
-      runtime,
-      line,
-      traffic,
-      listener: report,
-      sources,
-    })
-    stop.signal.addEventListener('abort', () => {
-      report.onEvent({ kind: 'stopping' })
-      supervisor.stop()
-    })
-    try {
-      await supervisor.run()
-    } finally {
-      sources.close()
-      stop.forget()
-    }
+    ports.push(app)
+    const urls = { platform: platform.url, app: app.url }
+    await supervise({ path, log, urls, line, traffic, forget: options.forget ?? [] }, context)
   } finally {
-    for (const port of held) await port.close()
+    for (const port of ports) await port.close()
   }
+}
+
+interface DevParts {
+  readonly path: string
+  readonly log: string
+  readonly forget: readonly string[]
+  readonly urls: { readonly platform: string; readonly app: string }
+  readonly line: WaitingLine<Ports>
+  readonly traffic: Traffic
+}
+
+/** Runs the application until the process is told to stop. */
+async function supervise({ path, log, forget, urls, line, traffic }: DevParts, context: CommandContext) {
+  const { output, runtime, environment } = context
+  const { json, verbose } = output
+  const stop = stopRequest(process, runtime)
+  const { report, watched } = reportOf(context, urls, () => supervisor.reload())
+  const sources = new SourceWatch({
+    folder: dirname(path),
+    onChange: () => supervisor.reload(),
+    onProblem: (folder, error) =>
+      report.onEvent({ kind: 'note', text: `${folder} is not watched: ${messageOf(error)}` }),
+  })
+  const supervisor: Supervisor = new Supervisor({
+    file: path,
+    start: { log, forget, drainMs, json, verbose, urls, watched },
+    colors: output.stdout.isTTY === true && environment.NO_COLOR === undefined,
+    runtime,
+    line,
+    traffic,
+    listener: report,
+    sources,
+  })
+  stop.signal.addEventListener('abort', () => {
+    report.onEvent({ kind: 'stopping' })
+    supervisor.stop()
+  })
+  try {
+    await supervisor.run()
+  } finally {
+    report.close()
+    sources.close()
+    stop.forget()
+  }
+}
+
+/** The live view where somebody looks on and can press keys; otherwise lines. */
+function reportOf(
+  { output, runtime, standardInput }: CommandContext,
+  urls: DevParts['urls'],
+  reload: () => void,
+): { readonly report: DevReport; readonly watched: boolean } {
+  const keyboard: Keyboard = standardInput
+  const watched = !output.json && output.stdout.isTTY === true && keyboard.isTTY === true
+  if (!watched) return { report: new PlainReport(output), watched }
+  // Whatever quits does what an interrupt from outside does: the second time at once.
+  const quit = () => process.kill(process.pid, 'SIGINT')
+  const onAction = (action: 'reload' | 'quit') => (action === 'quit' ? quit() : reload())
+  return { report: new LiveReport({ output, keyboard, runtime, urls, onAction }), watched }
 }
 
 /** The absolute path of the file, as Node.js will name it. */

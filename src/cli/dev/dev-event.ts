@@ -34,14 +34,22 @@ export type DevEvent =
 /** How bad a line is, which says how it looks. */
 export type LineKind = 'heading' | 'text' | 'failure' | 'source'
 
+/** How the kinds of lines look. */
+export const lineStyles = {
+  heading: 'bold',
+  text: 'reset',
+  failure: 'red',
+  source: 'yellow',
+} as const satisfies Record<LineKind, string>
+
 /** A line for people. */
 export interface DevLine {
   readonly kind: LineKind
   readonly text: string
 }
 
-/** What a supervisor tells, in lines for people. */
-export function devLines(event: DevEvent): readonly DevLine[] {
+/** What a supervisor tells, in lines for people; with stacks where it is `verbose`. */
+export function devLines(event: DevEvent, verbose = false): readonly DevLine[] {
   switch (event.kind) {
     case 'started':
       return [
@@ -61,16 +69,18 @@ export function devLines(event: DevEvent): readonly DevLine[] {
       return failureLines(
         event.failure,
         event.running ? 'The version before goes on.' : 'Save a correction to go on.',
+        verbose,
       )
     case 'start-failed':
       return failureLines(
         event.failure,
         event.running ? 'The version before runs again.' : 'Save a correction, or reload with r, to go on.',
+        verbose,
       )
     case 'crashed': {
       const how = event.signal === null ? `with exit code ${event.code}` : `by ${event.signal}`
       const again = `It is started again in ${event.againInMs} ms.`
-      if (event.failure !== undefined) return failureLines(event.failure, again)
+      if (event.failure !== undefined) return failureLines(event.failure, again, verbose)
       return [{ kind: 'failure', text: `The application ended ${how}. ${again}` }]
     }
     case 'note':
@@ -107,7 +117,7 @@ function withoutStack({ stack: _stack, ...failure }: Failure): object {
   return failure
 }
 
-function failureLines(failure: Failure, then: string): readonly DevLine[] {
+function failureLines(failure: Failure, then: string, verbose: boolean): readonly DevLine[] {
   const { code, name, message, where, fix, place } = failure
   const [first = '', ...more] = message.split('\n')
   const at = where === undefined || place !== undefined ? '' : ` (${where})`
@@ -117,6 +127,9 @@ function failureLines(failure: Failure, then: string): readonly DevLine[] {
     ...(place === undefined
       ? []
       : sourceFrame(place).map((text) => ({ kind: 'source' as const, text: `  ${text}` }))),
+    ...(verbose
+      ? (failure.stack ?? '').split('\n').map((text) => ({ kind: 'text' as const, text: `  ${text}` }))
+      : []),
     { kind: 'text', text: then },
   ]
 }

@@ -1,14 +1,15 @@
 import type { Output } from '../output.ts'
-import { type DevEvent, devJson, devLines, type LineKind } from './dev-event.ts'
+import { type DevEvent, devJson, devLines, lineStyles } from './dev-event.ts'
 import type { SupervisorListener } from './supervisor.ts'
 
-const styles = { heading: 'bold', text: 'reset', failure: 'red', source: 'yellow' } as const satisfies Record<
-  LineKind,
-  string
->
+/** Tells what a supervisor does to whoever has called the command. */
+export interface DevReport extends SupervisorListener {
+  /** Tells no more of what goes on; what is told after that still appears. */
+  close(): void
+}
 
 /** Tells what a supervisor does line by line: in words, or as JSON lines. The application's own lines pass through. */
-export class PlainReport implements SupervisorListener {
+export class PlainReport implements DevReport {
   readonly #output: Output
 
   constructor(output: Output) {
@@ -22,8 +23,8 @@ export class PlainReport implements SupervisorListener {
       if (told !== undefined) stdout.write(`${JSON.stringify(told)}\n`)
       return
     }
-    for (const { kind, text } of devLines(event)) {
-      stdout.write(`${kind === 'text' ? text : this.#output.style(styles[kind], text)}\n`)
+    for (const { kind, text } of devLines(event, this.#output.verbose)) {
+      stdout.write(`${kind === 'text' ? text : this.#output.style(lineStyles[kind], text)}\n`)
     }
   }
 
@@ -35,4 +36,6 @@ export class PlainReport implements SupervisorListener {
   }
 
   onActivity(): void {}
+
+  close(): void {}
 }

@@ -57,6 +57,8 @@ export class Supervisor {
   #tried = 0
   #current: { readonly version: AppVersion; readonly app: LoadedFacts; readonly sinceMs: number } | undefined
   #loading: AppVersion | undefined
+  /** Whose activity is shown. */
+  #shown: AppVersion | undefined
   #agent = new Agent()
   #failures = 0
   #hasStarted = false
@@ -116,6 +118,7 @@ export class Supervisor {
     const heldMs = runtime.now()
     line.hold()
     if (old !== undefined) await this.#drain(old.version)
+    this.#shown = version
     const outcome = await version.start(start)
     if ('failure' in outcome) {
       await version.end()
@@ -142,6 +145,7 @@ export class Supervisor {
   async #goBack(failure: Failure): Promise<void> {
     const { listener, start } = this.#options
     const old = this.#current
+    this.#shown = old?.version
     const outcome = old === undefined || old.version.isEnded ? undefined : await old.version.start(start)
     const running = outcome !== undefined && 'ports' in outcome
     if (running) {
@@ -211,7 +215,7 @@ export class Supervisor {
         onFiles: (files) => sources.follow(files),
         onLine: (text, stream) => listener.onLine(text, stream),
         onActivity: (activity) => {
-          if (version === this.#current?.version) listener.onActivity(activity)
+          if (version === this.#shown) listener.onActivity(activity)
         },
         onEnded: () => {
           if (version !== this.#current?.version) return
