@@ -23,6 +23,8 @@ export type {
   DeadLetterSelection,
   DeadLetterSummary,
   DeadLettersAsked,
+  DeadLettersOutcome,
+  DeadLetterWait,
   ShownDeadLetter,
 } from './bus/dead-letter-list.ts'
 export type { DeadLetters } from './bus/dead-letters.ts'

@@ -13,8 +13,8 @@ import {
   type SendOptions,
 } from '../bus/publisher.ts'
 import { RecordCache } from '../bus/record-cache.ts'
-import type { RequestOptions, SubmitOptions, Submitted } from '../bus/requests.ts'
 import { isRekeyed } from '../bus/rekeying.ts'
+import type { RequestOptions, SubmitOptions, Submitted } from '../bus/requests.ts'
 import { keepRetention, type RetentionTools } from '../bus/retention.ts'
 import type { HandlerStatus } from '../bus/status.ts'
 import { eventReader } from '../bus/upcast.ts'
@@ -133,9 +133,10 @@ class Running implements RunningApp {
       engine,
       runtime,
       source: app.name,
-      handlers: new Set(app.handlers.map(({ name }) => name)),
+      queries: this.#questions.queries,
+      handlers: new Map(app.handlers.map(({ name }) => [name, this.#groupOf(name)])),
       groups: [...this.#handlersByGroup().keys()],
-      owned: () => [...this.#groups.values()].flatMap(({ openPartitions }) => openPartitions),
+      begin: (names) => waiting.begin(names),
     })
   }
 

@@ -40,14 +40,10 @@ export interface DeadLetterPage {
   readonly from?: string
 }
 
-/** What was looked at: a dead letter is in the state of its partition, which only the owner reads. */
+/** What was not looked at: a dead letter is in the state of its partition, for which its owner answers. */
 export interface DeadLetterScope {
-  /** For each group of handlers, the partitions that this process owns, of how many there are. */
-  readonly partitions: readonly {
-    readonly group: string
-    readonly owned: readonly number[]
-    readonly of: number
-  }[]
+  /** The partitions whose owner did not answer in time; what is open there is left out. Empty when this is all. */
+  readonly unanswered: readonly { readonly group: string; readonly partition: number }[]
 }
 
 /** A page of open dead letters. */
@@ -62,6 +58,28 @@ export interface DeadLettersAsked extends DeadLetterList {
   /** How many requests were appended; none in a dry run. */
   readonly asked: number
   readonly dryRun: boolean
+  /** What came of it; present where that was waited for. */
+  readonly outcome?: DeadLettersOutcome
+}
+
+/** What came of requests, by the ids of their dead letters; each is in one of these. */
+export interface DeadLettersOutcome {
+  /** Handled by the redrive, or discarded. */
+  readonly closed: readonly string[]
+  /** Tried again, and given up again: open, with the new error. */
+  readonly failed: readonly string[]
+  /** Passed over by the owner, each with the reason: open, or closed by somebody else. */
+  readonly passedOver: readonly { readonly id: string; readonly reason: string }[]
+  /** Not known when the time was over: asked, and perhaps being tried. */
+  readonly unsettled: readonly string[]
+}
+
+/** Whether to wait until the owners have done what they are asked. */
+export interface DeadLetterWait {
+  /** Resolves only once that is known of every dead letter, or `waitTimeoutMs` is over. */
+  readonly wait?: boolean
+  /** 30 s unless given. */
+  readonly waitTimeoutMs?: number
 }
 
 /** The open dead letters of one cause. */

@@ -6,6 +6,7 @@ import type { OpenDeadLetter } from './dead-letter.ts'
 import { commandOf } from './definitions.ts'
 import type { PartitionState, Step } from './partition-state.ts'
 import { rememberedKeys } from './remembered.ts'
+import { type ReplyTools, replyEntries } from './replies.ts'
 import { resultPuts } from './results.ts'
 import { stateLayout } from './state-layout.ts'
 import type { Subscription } from './subscription.ts'
@@ -29,23 +30,34 @@ export const redriveType = 'millrace.redrive'
 /** The event type of a {@link DiscardRequest}. */
 export const discardType = 'millrace.discard'
 
+/** What is asked of the owner of a dead letter. */
+export type Asked =
+  | { readonly type: typeof redriveType; readonly data: RedriveRequest }
+  | { readonly type: typeof discardType; readonly data: DiscardRequest }
+
+/** What a request is made with. */
+export interface RequestOrigin {
+  readonly source: string
+  readonly runtime: Pick<Runtime, 'now' | 'id'>
+  /** The id of the request, which the reply to it names. */
+  readonly id?: string
+  /** Where it is waited for. */
+  readonly replyTo?: string | undefined
+}
+
 /** The entry that asks the owner of a place to execute a request. */
-export function requestEntry(
-  at: Place,
-  asked:
-    | { readonly type: typeof redriveType; readonly data: RedriveRequest }
-    | { readonly type: typeof discardType; readonly data: DiscardRequest },
-  { source, runtime }: { readonly source: string; readonly runtime: Runtime },
-): Entry {
+export function requestEntry(at: Place, { type, data }: Asked, origin: RequestOrigin): Entry {
+  const { source, runtime, id = runtime.id(), replyTo } = origin
   const timeMs = runtime.now()
   const event: Event = {
     specversion: '1.0',
-    id: runtime.id(),
+    id,
     source,
-    type: asked.type,
+    type,
     time: new Date(timeMs).toISOString(),
-    partitionkey: asked.data.key,
-    data: asked.data,
+    partitionkey: data.key,
+    ...(replyTo === undefined ? {} : { millracereplyto: replyTo }),
+    data,
   }
   return { ...at, value: encodeEvent(event), timeMs }
 }
@@ -56,6 +68,13 @@ export interface RequestTools {
   readonly runtime: Pick<Runtime, 'now'>
   readonly logger: Logger
   readonly subscriptions: readonly Subscription[]
+  readonly replies: ReplyTools
+}
+
+/** The value of the reply to a request, which names the request's event where replies name a handler. */
+export interface RequestReply {
+  /** Why it was passed over; absent when it was executed. */
+  readonly passedOver?: string | undefined
 }
 
 /**
@@ -78,6 +97,7 @@ class Request {
   readonly #logger: Logger
   readonly #state: PartitionState
   readonly #runtime: Pick<Runtime, 'now'>
+  readonly #replies: ReplyTools
   /** Undefined when it is malformed. */
   readonly #data: DiscardRequest | undefined
   /** Undefined when the handler is not there. */
@@ -86,12 +106,13 @@ class Request {
   #remembered: readonly string[] = []
   #wasPending = false
 
-  constructor(record: InternalRecord, { state, runtime, logger, subscriptions }: RequestTools) {
+  constructor(record: InternalRecord, { state, runtime, logger, subscriptions, replies }: RequestTools) {
     const data = record.event.data as DiscardRequest
     this.#record = record
     this.#logger = logger
     this.#state = state
     this.#runtime = runtime
+    this.#replies = replies
     this.#data = isPlace(data) ? data : undefined
     this.#subscription = subscriptions.find(({ definition, trackers }) => {
       return definition.name === this.#data?.handler && trackers.has(this.#data.topic)
@@ -115,8 +136,18 @@ class Request {
     const step = this.#step(discarded)
     if (typeof step === 'string') {
       this.#logger.warn({ request: this.#record.event.data }, `a request ${step}, and is passed over`)
-      this.#record.stage({})
-    } else this.#record.stage(step)
+      this.#record.stage({ appends: this.#reply(step) })
+    } else this.#record.stage({ ...step, appends: [...(step.appends ?? []), ...this.#reply(undefined)] })
+  }
+
+  /** Tells whoever waits that the request was executed, or why not. */
+  #reply(passedOver: string | undefined): readonly Entry[] {
+    const reply = {
+      handler: this.#record.event.id,
+      outcome: 'handled' as const,
+      value: { passedOver } satisfies RequestReply,
+    }
+    return replyEntries(this.#record.event, reply, this.#replies)
   }
 
   /** What it comes to, or why it is passed over. */

@@ -1,8 +1,9 @@
-import { MillraceError } from '../core/errors.ts'
+import { isMillraceError, MillraceError } from '../core/errors.ts'
 import { decodeEvent } from '../core/event-codec.ts'
 import type { Runtime } from '../core/runtime.ts'
-import type { Entry, LogEngine } from '../log/port.ts'
+import type { LogEngine } from '../log/port.ts'
 import type { DeadLetter } from './dead-letter.ts'
+import { maxAnswerRows } from './dead-letter-answers.ts'
 import type {
   DeadLetterGroup,
   DeadLetterList,
@@ -10,31 +11,38 @@ import type {
   DeadLetterScope,
   DeadLetterSelection,
   DeadLettersAsked,
+  DeadLetterWait,
   ShownDeadLetter,
 } from './dead-letter-list.ts'
-import { discardType, redriveType, requestEntry } from './dead-letter-requests.ts'
+import { DeadLetterOrders } from './dead-letter-orders.ts'
+import { type Asked, discardType, redriveType } from './dead-letter-requests.ts'
 import {
+  addGroup,
+  byCount,
   comparePartitions,
   cursorOf,
   type FoundDeadLetter,
   foundOf,
-  type OpenPartition,
-  openDeadLetters,
   parseCursor,
-} from './open-dead-letters.ts'
-import { stateLayout } from './state-layout.ts'
+} from './found-dead-letters.ts'
+import { internalTopics } from './internal-topics.ts'
+import { openDeadLetters } from './open-dead-letters.ts'
+import type { OwnerQueries } from './owner-queries.ts'
+import type { Owned } from './queries.ts'
+import type { Waiter } from './waiting-publishers.ts'
 
 /** What {@link DeadLetters} works with. */
 export interface DeadLetterTools {
   readonly engine: LogEngine
   readonly runtime: Runtime
   readonly source: string
-  /** The names of the application's handlers. */
-  readonly handlers: ReadonlySet<string>
-  /** The groups that these are in. */
+  readonly queries: OwnerQueries
+  /** The group of each of the application's handlers, by its name. */
+  readonly handlers: ReadonlyMap<string, string>
+  /** The groups of the application. */
   readonly groups: readonly string[]
-  /** The partitions that are owned here now. */
-  owned(): readonly OpenPartition[]
+  /** Begins to wait for replies of these names. */
+  begin(names: readonly string[]): Promise<Waiter>
 }
 
 /** The most dead letters of one page. */
@@ -42,54 +50,62 @@ export const maxDeadLetterPage = 1_000
 const defaultPage = 100
 const readLimits = { records: 100, bytes: 4 * 1024 * 1024 } as const
 
+interface Page extends DeadLetterScope {
+  readonly found: readonly FoundDeadLetter[]
+  readonly next?: string
+}
+
 /**
- * The dead letters that are open: neither handled since by a redrive, nor discarded. All calls look at the partitions that
- * this process owns, and say which these are. What is open is found in the state of those, whatever the length of the log;
- * redriving and discarding are records that the owner executes.
+ * The dead letters that are open: neither handled since by a redrive, nor discarded. What is open is found in the state of
+ * each partition, whatever the length of the log, by its owner, whichever process that is; redriving and discarding are
+ * records that the owner executes. A call that names one dead letter is `OWNER_UNREACHABLE` when nobody answers for its
+ * partition; others leave out such partitions, and say which these are.
  */
 export class DeadLetters {
   readonly #tools: DeadLetterTools
+  readonly #orders: DeadLetterOrders
 
   constructor(tools: DeadLetterTools) {
     this.#tools = tools
+    this.#orders = new DeadLetterOrders(tools)
   }
 
-  /** Open dead letters, page by page, by partition, handler, topic and offset. */
+  /** Open dead letters, page by page, by group of handlers, partition, handler, topic and offset. */
   async list(selection: DeadLetterSelection = {}, page: DeadLetterPage = {}): Promise<DeadLetterList> {
-    const { found, next } = await this.#find(selection, page)
-    return { letters: found.map(({ letter }) => letter), ...next, ...this.#scope() }
-  }
-
-  /** Open dead letters by what made them fail, the most frequent first. Looks at all that are open. */
-  async groups(
-    selection: Pick<DeadLetterSelection, 'handler'> = {},
-  ): Promise<DeadLetterScope & { readonly groups: readonly DeadLetterGroup[] }> {
-    this.#check(selection)
-    const groups = new Map<string, DeadLetterGroup>()
-    for await (const { letter } of openDeadLetters(this.#owned, selection)) {
-      const { fingerprint, handler, error, atMs, id } = letter
-      const known = groups.get(fingerprint)
-      const isLatest = atMs >= (known?.lastMs ?? atMs)
-      groups.set(fingerprint, {
-        fingerprint,
-        handler,
-        error: known === undefined || isLatest ? error : known.error,
-        count: (known?.count ?? 0) + 1,
-        firstMs: Math.min(known?.firstMs ?? atMs, atMs),
-        lastMs: Math.max(known?.lastMs ?? atMs, atMs),
-        latest: known === undefined || isLatest ? id : known.latest,
-      })
-    }
-    return { groups: [...groups.values()].sort((a, b) => b.count - a.count), ...this.#scope() }
+    return listOf(await this.#find(selection, page))
   }
 
   /**
-   * A dead letter with its event, its error and every attempt that is kept. `DEAD_LETTER_UNKNOWN` when it is not open,
-   * `NOT_OWNER` when another process owns its partition.
+   * Open dead letters by what made them fail, the most frequent first. Looks at all that are open; of each partition the
+   * 1,000 most frequent groups are given.
+   */
+  async groups(
+    selection: Pick<DeadLetterSelection, 'handler'> = {},
+  ): Promise<DeadLetterScope & { readonly groups: readonly DeadLetterGroup[] }> {
+    const { handler } = selection
+    this.#check(selection)
+    const partitions = this.#partitions(handler)
+    const query = { kind: 'dead-letter-groups' as const, handler }
+    const answers = await Promise.all(
+      partitions.map((at) =>
+        this.#tools.queries.ask(at, query).catch((error: unknown) => {
+          if (isMillraceError(error, 'OWNER_UNREACHABLE')) return undefined
+          throw error
+        }),
+      ),
+    )
+    const groups = new Map<string, DeadLetterGroup>()
+    for (const group of answers.flatMap((answer) => answer ?? [])) addGroup(groups, group)
+    const unanswered = partitions.filter((_, index) => answers[index] === undefined)
+    return { groups: byCount(groups), unanswered }
+  }
+
+  /**
+   * A dead letter with its event, its error and every attempt that is kept. `DEAD_LETTER_UNKNOWN` when it is not open.
    */
   async show(id: string): Promise<ShownDeadLetter> {
     const { letter, at, eventId } = await this.#one(id)
-    const place = { topic: at.internal.deadLetters, partition: at.partition }
+    const place = { topic: internalTopics(at.group).deadLetters, partition: at.partition }
     // Times of a place never fall, so its record is there or behind.
     let next = await this.#tools.engine.offsetAt(place, letter.atMs)
     for (;;) {
@@ -105,78 +121,73 @@ export class DeadLetters {
 
   /**
    * Asks the owners to hand a page of dead letters back to their handlers: in offset order for each key, and before what
-   * waits of it. One whose handler is gone is left out. A dry run only says which these would be.
+   * waits of it. One whose handler is gone is left out. A dry run only says which these would be. With `wait`, it resolves
+   * once they are handled or have failed again, and says which did.
    */
   async redrive(
     selection: DeadLetterSelection,
-    page: DeadLetterPage & { readonly dryRun?: boolean } = {},
+    options: DeadLetterPage & DeadLetterWait & { readonly dryRun?: boolean } = {},
   ): Promise<DeadLettersAsked> {
-    const { found, next } = await this.#find(selection, page)
-    const chosen = found.filter(({ letter }) => this.#tools.handlers.has(letter.handler))
-    const entries = chosen.map(({ letter: { handler, topic, key, offset, partition }, at }) => {
-      const data = { handler, topic, key, offset }
-      return requestEntry(
-        { topic: at.internal.redrives, partition },
-        { type: redriveType, data },
-        this.#tools,
-      )
+    const page = await this.#find(selection, options)
+    const found = page.found.filter(({ letter }) => this.#tools.handlers.has(letter.handler))
+    return this.#order({ ...page, found }, options, ({ letter: { handler, topic, key, offset } }) => {
+      return { type: redriveType, data: { handler, topic, key, offset } }
     })
-    return this.#ask(chosen, entries, page.dryRun === true, next)
   }
 
   /**
    * Asks the owners to give up a page of dead letters for good; the reason stays in the log. A key that was held goes on
-   * behind it. One that is being tried again at that moment stays open.
+   * behind it. One that is being tried again at that moment stays open. With `wait`, it resolves once that is done.
    */
   async discard(
     selection: DeadLetterSelection,
-    options: DeadLetterPage & { readonly reason: string; readonly dryRun?: boolean },
+    options: DeadLetterPage & DeadLetterWait & { readonly reason: string; readonly dryRun?: boolean },
   ): Promise<DeadLettersAsked> {
     const { reason } = options
     if (typeof reason !== 'string' || reason.trim() === '')
       throw new TypeError('discard: a reason must be given')
-    const { found, next } = await this.#find(selection, options)
-    const entries = found.map(({ letter: { handler, topic, key, offset, partition }, at }) => {
-      const data = { handler, topic, key, offset, reason }
-      return requestEntry(
-        { topic: at.internal.redrives, partition },
-        { type: discardType, data },
-        this.#tools,
-      )
+    const page = await this.#find(selection, options)
+    return this.#order(page, options, ({ letter: { handler, topic, key, offset } }) => {
+      return { type: discardType, data: { handler, topic, key, offset, reason } }
     })
-    return this.#ask(found, entries, options.dryRun === true, next)
   }
 
-  async #ask(
-    chosen: readonly FoundDeadLetter[],
-    entries: readonly Entry[],
-    dryRun: boolean,
-    next: { readonly next?: string },
+  async #order(
+    page: Page,
+    { dryRun = false, ...wait }: DeadLetterWait & { readonly dryRun?: boolean },
+    askedOf: (found: FoundDeadLetter) => Asked,
   ): Promise<DeadLettersAsked> {
-    if (!dryRun && entries.length > 0) await this.#tools.engine.append(entries)
-    const letters = chosen.map(({ letter }) => letter)
-    return { asked: dryRun ? 0 : entries.length, dryRun, letters, ...next, ...this.#scope() }
+    const list = listOf(page)
+    if (dryRun) return { ...list, asked: 0, dryRun }
+    const outcome = await this.#orders.give(page.found, askedOf, wait)
+    return { ...list, asked: page.found.length, dryRun, ...(outcome === undefined ? {} : { outcome }) }
   }
 
-  async #find(
-    selection: DeadLetterSelection,
-    { limit = defaultPage, from }: DeadLetterPage,
-  ): Promise<{ readonly found: readonly FoundDeadLetter[]; readonly next: { readonly next?: string } }> {
+  async #find(selection: DeadLetterSelection, { limit = defaultPage, from }: DeadLetterPage): Promise<Page> {
     checkPage(limit, from)
     this.#check(selection)
     if (selection.id !== undefined) {
       const one = await this.#one(selection.id)
       const { handler = one.letter.handler, group = one.letter.fingerprint } = selection
       const isMeant = handler === one.letter.handler && group === one.letter.fingerprint
-      return { found: isMeant ? [one] : [], next: {} }
+      return { found: isMeant ? [one] : [], unanswered: [] }
     }
     const found: FoundDeadLetter[] = []
-    for await (const next of openDeadLetters(this.#owned, selection, from)) {
+    const unanswered: Owned[] = []
+    const search = {
+      queries: this.#tools.queries,
+      partitions: this.#partitions(selection.handler),
+      selection,
+      after: from,
+      pageRows: Math.min(limit + 1, maxAnswerRows),
+      unanswered: (at: Owned) => unanswered.push(at),
+    }
+    for await (const next of openDeadLetters(search)) {
       const last = found.at(-1)
-      if (found.length === limit && last !== undefined) return { found, next: { next: cursorOf(last) } }
+      if (found.length === limit && last !== undefined) return { found, unanswered, next: cursorOf(last) }
       found.push(next)
     }
-    return { found, next: {} }
+    return { found, unanswered }
   }
 
   async #one(id: string): Promise<FoundDeadLetter> {
@@ -184,39 +195,43 @@ export class DeadLetters {
     const [, handler = '', topic = '', digits, offset] = place ?? []
     const partition = Number(digits)
     if (place === null || partition >= this.#tools.engine.partitions) throw unknown(id)
-    const key = stateLayout.deadLetter(handler, topic, Number(offset))
-    const owned = this.#owned.filter((candidate) => candidate.partition === partition)
-    for (const at of owned) {
-      const [text] = await at.state.getCommitted([key])
-      if (text !== undefined) return foundOf(at, key, text)
+    const query = { kind: 'dead-letter' as const, handler, topic, offset: Number(offset) }
+    for (const group of this.#groupsOf(handler)) {
+      const at = { group, partition }
+      const row = await this.#tools.queries.ask(at, query)
+      if (row !== null) return foundOf(at, row)
     }
-    if (owned.length === this.#tools.groups.length) throw unknown(id)
-    throw new MillraceError('NOT_OWNER', `Partition ${partition} is not owned by this process.`, {
-      where: `dead letter ${id}`,
-      fix: 'Ask the process that owns the partition.',
-    })
+    throw unknown(id)
   }
 
-  get #owned(): readonly OpenPartition[] {
-    return [...this.#tools.owned()].sort(comparePartitions)
+  /** The groups whose state can have the dead letters of a handler: all of them for one that is gone. */
+  #groupsOf(handler: string | undefined): readonly string[] {
+    const group = handler === undefined ? undefined : this.#tools.handlers.get(handler)
+    return group === undefined ? this.#tools.groups : [group]
+  }
+
+  #partitions(handler: string | undefined): readonly Owned[] {
+    const { engine } = this.#tools
+    const partitions = this.#groupsOf(handler).flatMap((group) =>
+      Array.from({ length: engine.partitions }, (_, partition) => ({ group, partition })),
+    )
+    return partitions.sort(comparePartitions)
   }
 
   #check({ handler }: DeadLetterSelection): void {
     if (handler === undefined || this.#tools.handlers.has(handler)) return
     throw new MillraceError('HANDLER_UNKNOWN', `There is no handler '${handler}'.`, {
       where: 'handler',
-      fix: `Use one of: ${[...this.#tools.handlers].join(', ')}.`,
+      fix: `Use one of: ${[...this.#tools.handlers.keys()].join(', ')}.`,
     })
   }
+}
 
-  #scope(): DeadLetterScope {
-    const of = this.#tools.engine.partitions
-    const owned = this.#owned
-    const partitions = this.#tools.groups.map((group) => {
-      const ofGroup = owned.filter((other) => other.group === group)
-      return { group, owned: ofGroup.map(({ partition }) => partition), of }
-    })
-    return { partitions }
+function listOf({ found, next, unanswered }: Page): DeadLetterList {
+  return {
+    letters: found.map(({ letter }) => letter),
+    ...(next === undefined ? {} : { next }),
+    unanswered,
   }
 }
 

@@ -3,7 +3,9 @@ import type { Runtime } from '../core/runtime.ts'
 import type { LogEngine } from '../log/port.ts'
 import { within } from './deadline.ts'
 import { internalTopics } from './internal-topics.ts'
+import type { QueriedPartition } from './queried-partition.ts'
 import {
+  type Owned,
   type Queries,
   type Query,
   type QueryKind,
@@ -11,7 +13,7 @@ import {
   queriesHandler,
   queryEntry,
 } from './queries.ts'
-import { answerQuery, type QueriedPartition } from './query-answers.ts'
+import { answerQuery } from './query-answers.ts'
 import type { Waiter } from './waiting-publishers.ts'
 
 /** How long an owner has to answer, unless set otherwise, in milliseconds. */
@@ -26,12 +28,6 @@ export interface OwnerQueryTools {
   local(group: string, partition: number): QueriedPartition | undefined
   /** Begins to wait for a reply. */
   begin(handlers: readonly string[]): Promise<Waiter>
-}
-
-/** Whom to ask. */
-export interface Owned {
-  readonly group: string
-  readonly partition: number
 }
 
 /**
@@ -82,7 +78,7 @@ export class OwnerQueries {
     try {
       const place = { topic: internalTopics(group).queries, partition }
       await engine.append([queryEntry(place, query as Query, { ...this.#tools, replyTo: waiter.address })])
-      const reply = await within(waiter.done, { runtime, timeoutMs, expired })
+      const [reply] = await within(waiter.done, { runtime, timeoutMs, expired })
       const value = reply?.value as QueryReply
       if (value.ok) return value.answer as Queries[Kind]['answer']
       throw new MillraceError('OWNER_UNREACHABLE', `The owner of partition ${partition} cannot answer.`, {

@@ -2,8 +2,16 @@ import type { Event } from '../core/event.ts'
 import { encodeEvent } from '../core/event-codec.ts'
 import type { Runtime } from '../core/runtime.ts'
 import type { Entry, Offset, Place } from '../log/port.ts'
+import type { DeadLetterGroup } from './dead-letter-list.ts'
+import type { RedriveRequest } from './dead-letter-requests.ts'
 import type { ErrorRecord } from './parked-entry.ts'
 import type { StoredResult } from './results.ts'
+
+/** A partition of one group of handlers: whose owner is asked. */
+export interface Owned {
+  readonly group: string
+  readonly partition: number
+}
 
 /** A row of a partition's state. */
 export interface StateRow {
@@ -24,6 +32,9 @@ export type ResultAnswer =
       readonly error: ErrorRecord
     }
 
+/** A dead letter that was handed back is handled, has failed again, is still to be tried, or was not tried at all. */
+export type RedrivenState = 'closed' | 'failed' | 'trying' | 'open'
+
 /** What the owner of a partition can be asked, by kind, each with its answer. Both are JSON, and the answer is bounded. */
 export interface Queries {
   /** The cells of a handler's state for a key, as they were last committed. */
@@ -36,10 +47,28 @@ export interface Queries {
     readonly query: { readonly topic: string; readonly offset: Offset }
     readonly answer: ResultAnswer
   }
-  /** A page of the rows of open dead letters from a key on. */
+  /** A page of open dead letters, behind a key. */
   readonly 'dead-letters': {
-    readonly query: { readonly from: string; readonly to: string; readonly limit: number }
+    readonly query: {
+      readonly handler: string | undefined
+      readonly after: string | undefined
+      readonly limit: number
+    }
     readonly answer: readonly StateRow[]
+  }
+  readonly 'dead-letter-groups': {
+    readonly query: { readonly handler: string | undefined }
+    readonly answer: readonly DeadLetterGroup[]
+  }
+  readonly 'dead-letter': {
+    readonly query: { readonly handler: string; readonly topic: string; readonly offset: Offset }
+    /** Null when it is not open. */
+    readonly answer: StateRow | null
+  }
+  /** What has become of dead letters that were handed back, each with the id of the event that it had. */
+  readonly redriven: {
+    readonly query: { readonly letters: readonly (RedriveRequest & { readonly eventId: string })[] }
+    readonly answer: readonly RedrivenState[]
   }
 }
 

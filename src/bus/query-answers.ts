@@ -1,11 +1,12 @@
 import { isMillraceError, messageOf } from '../core/errors.ts'
 import { type Event, keyOf } from '../core/event.ts'
 import { decodeEvent } from '../core/event-codec.ts'
-import type { Logger, Runtime } from '../core/runtime.ts'
-import type { LogEngine, Offset } from '../log/port.ts'
+import type { Logger } from '../core/runtime.ts'
+import type { Offset } from '../log/port.ts'
 import type { OpenDeadLetter } from './dead-letter.ts'
+import { answerDeadLetter, answerDeadLetters, answerGroups, answerRedriven } from './dead-letter-answers.ts'
 import { commandOf } from './definitions.ts'
-import type { PartitionState } from './partition-state.ts'
+import type { QueriedPartition } from './queried-partition.ts'
 import {
   type Queries,
   type Query,
@@ -17,20 +18,8 @@ import {
 import { type ReplyTools, replyEntries } from './replies.ts'
 import type { StoredResult } from './results.ts'
 import { stateLayout } from './state-layout.ts'
-import type { Subscription } from './subscription.ts'
 import type { InternalRecord } from './subscription-sink.ts'
 
-/** A partition that is at work in this process, as queries see it. */
-export interface QueriedPartition {
-  readonly partition: number
-  readonly state: PartitionState
-  readonly subscriptions: readonly Subscription[]
-  readonly engine: LogEngine
-  readonly runtime: Runtime
-}
-
-/** The most rows of one answer. */
-export const maxAnswerRows = 256
 /** After so many answers they are made durable before there are more: memory stays flat however many ask. */
 const answersPerCommit = 16
 
@@ -47,7 +36,10 @@ const answers: Answers = {
     return texts.map((text) => text ?? null)
   },
   result: answerResult,
-  'dead-letters': ({ from, to, limit }, { state }) => state.range(from, to, Math.min(limit, maxAnswerRows)),
+  'dead-letters': answerDeadLetters,
+  'dead-letter-groups': answerGroups,
+  'dead-letter': answerDeadLetter,
+  redriven: answerRedriven,
 }
 
 /** Answers a query from what the owner of a partition has committed. `NOT_OWNER` once it is lost. */

@@ -83,7 +83,7 @@ export class Requests {
       const decided = published.duplicate
         ? this.#decided(command, resultId, ended.signal)
         : waiter.done.then(
-            (reply) => reply?.value as CommandOutcome<C>,
+            ([reply]) => reply?.value as CommandOutcome<C>,
             (error) => Promise.reject(withResultId(error, resultId)),
           )
       const expired = () => waitTimeout(published, resultId, timeoutMs)

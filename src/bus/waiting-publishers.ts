@@ -26,17 +26,20 @@ export interface Waiter {
   /** What the event is to carry as `millracereplyto`. */
   readonly address: string
   /**
-   * Resolves with the last reply once every handler has handled the event, undefined when there was none to wait for;
-   * rejects with `HANDLER_FAILED` when one has given up.
+   * Resolves with their replies once every handler has handled the event; rejects with `HANDLER_FAILED` when one has given
+   * up.
    */
-  readonly done: Promise<Reply | undefined>
+  readonly done: Promise<readonly Reply[]>
+  /** The replies so far. */
+  readonly replies: readonly Reply[]
   /** Ends the wait. */
   end(): void
 }
 
 interface Waiting {
   readonly handlers: Set<string>
-  readonly resolve: (reply?: Reply) => void
+  readonly replies: Reply[]
+  readonly resolve: (replies: readonly Reply[]) => void
   readonly reject: (error: unknown) => void
 }
 
@@ -68,15 +71,17 @@ export class WaitingPublishers {
       )
     }
     const waiter = this.#tools.runtime.id()
-    const { promise: done, resolve, reject } = Promise.withResolvers<Reply | undefined>()
+    const { promise: done, resolve, reject } = Promise.withResolvers<readonly Reply[]>()
     // Whoever waits may have given up by the time it fails.
     done.catch(() => {})
-    this.#waiting.set(waiter, { handlers: new Set(handlers), resolve, reject })
-    if (handlers.length === 0) this.#settle(waiter, () => resolve(undefined))
+    const replies: Reply[] = []
+    this.#waiting.set(waiter, { handlers: new Set(handlers), replies, resolve, reject })
+    if (handlers.length === 0) this.#settle(waiter, () => resolve([]))
     await this.#follow()
     return {
       address: writeReplyAddress({ ...this.#tools.place, waiter }),
       done,
+      replies,
       end: () => this.#settle(waiter, () => {}),
     }
   }
@@ -122,8 +127,9 @@ export class WaitingPublishers {
       this.#settle(reply.waiter, () => waiting.reject(handlerFailed(reply)))
       return
     }
-    waiting.handlers.delete(reply.handler)
-    if (waiting.handlers.size === 0) this.#settle(reply.waiter, () => waiting.resolve(reply))
+    if (!waiting.handlers.delete(reply.handler)) return
+    waiting.replies.push(reply)
+    if (waiting.handlers.size === 0) this.#settle(reply.waiter, () => waiting.resolve(waiting.replies))
   }
 
   #settle(waiter: string, how: () => void): void {

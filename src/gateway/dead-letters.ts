@@ -29,11 +29,11 @@ export function showDeadLetter(running: RunningApp, request: FastifyRequest) {
   return running.deadLetters.show(required(parameters(request.query, ['id']).id, 'id'))
 }
 
-/** `POST /dead-letters/redrive`: 202 with what was asked of the owners, who execute it in their time. */
+/** `POST /dead-letters/redrive`: 202 with what was asked of the owners; 200 with what came of it where `wait` is true. */
 export async function redriveDeadLetters(running: RunningApp, request: FastifyRequest, reply: FastifyReply) {
   const { selection, page } = parseOrder(request, false)
   const asked = await running.deadLetters.redrive(selection, page)
-  reply.code(page.dryRun ? 200 : 202)
+  reply.code(page.dryRun || page.wait ? 200 : 202)
   return asked
 }
 
@@ -41,19 +41,19 @@ export async function redriveDeadLetters(running: RunningApp, request: FastifyRe
 export async function discardDeadLetters(running: RunningApp, request: FastifyRequest, reply: FastifyReply) {
   const { selection, page, reason } = parseOrder(request, true)
   const asked = await running.deadLetters.discard(selection, { ...page, reason })
-  reply.code(page.dryRun ? 200 : 202)
+  reply.code(page.dryRun || page.wait ? 200 : 202)
   return asked
 }
 
 interface Order {
   readonly selection: DeadLetterSelection
-  readonly page: DeadLetterPage & { readonly dryRun: boolean }
+  readonly page: DeadLetterPage & { readonly dryRun: boolean; readonly wait: boolean }
   readonly reason: string
 }
 
 const maxReasonCharacters = 1_000
 const selectors = ['id', 'handler', 'group'] as const
-const members = [...selectors, 'all', 'from', 'limit', 'dryRun'] as const
+const members = [...selectors, 'all', 'from', 'limit', 'dryRun', 'wait'] as const
 
 /** Reads the JSON of an order: what is meant must be said, if only as `"all": true`. */
 function parseOrder(request: FastifyRequest, withReason: boolean): Order {
@@ -77,6 +77,7 @@ function parseOrder(request: FastifyRequest, withReason: boolean): Order {
   const page = {
     limit: limit as number,
     dryRun: flag(body, 'dryRun'),
+    wait: flag(body, 'wait'),
     ...(from === undefined ? {} : { from }),
   }
   const reason = text(body, 'reason')?.trim() ?? ''

@@ -42,7 +42,7 @@ describe('the list of dead letters', () => {
           fingerprint: expect.stringMatching(/^[0-9a-f]{16}$/),
         },
       ],
-      partitions: [{ group: 'shop', owned: [0], of: 1 }],
+      unanswered: [],
     })
   })
 
@@ -60,27 +60,6 @@ describe('the list of dead letters', () => {
     }
     expect(new Set(ids).size).toBe(15)
     expect(ids).toHaveLength(15)
-  })
-
-  it('keeps only what this process owns, and says so', async () => {
-    const b = bench()
-    const { handler } = failing()
-    const first = await b.start({ handlers: [handler], partitions: 2 })
-    const second = await b.start({ handlers: [handler], partitions: 2 })
-    await b.until(async () => (await statusOf(second)).partitions.length === 1)
-    for (const key of ['a', 'b', 'c', 'd', 'e', 'f']) await publish(first, key, 1)
-    await b.settle(first)
-    await b.settle(second)
-    const lists = [await b.drive(first.deadLetters.list()), await b.drive(second.deadLetters.list())]
-    const owned = lists.map(({ partitions }) => partitions[0]?.owned ?? [])
-    expect(owned.flat().sort()).toEqual([0, 1])
-    for (const [index, { letters }] of lists.entries()) {
-      expect(new Set(letters.map(({ partition }) => partition))).toEqual(new Set(owned[index]))
-    }
-    const [theirs] = lists[1]?.letters ?? []
-    await expect(b.drive(first.deadLetters.show(theirs?.id ?? ''))).rejects.toMatchObject({
-      code: 'NOT_OWNER',
-    })
   })
 
   it('shows one with its event, its stack and its attempts', async () => {

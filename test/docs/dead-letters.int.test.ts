@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { type Started, Workplace } from '../cli/process.ts'
 
 const file = fileURLToPath(new URL('../../examples/dead-letters/app.ts', import.meta.url))
-const page = readFileSync('docs/dead-letters.md', 'utf8')
+const page = readFileSync('docs/commands/dead-letters.md', 'utf8')
 const commands = [...page.matchAll(/^```sh\n(.*?)^```$/gms)].flatMap(([, block = '']) =>
   block.trim().split('\n'),
 )
@@ -53,7 +53,7 @@ test('every command of docs/dead-letters.md does what the page says', { timeout:
   expect(outputs.slice(-4)).toEqual([
     'Asked to discard 1.\n',
     'print-label/parcels/1/0\nprint-label/parcels/11/0\n2 to redrive; nothing was done.\n',
-    'Asked to redrive 2.\n',
+    '2 handled.\n',
     'No dead letters are open.\n',
   ])
 })

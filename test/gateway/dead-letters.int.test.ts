@@ -45,16 +45,16 @@ function post(at: Listening, path: string, body: unknown): Promise<Response> {
 interface Answer {
   readonly letters: readonly { readonly id: string; readonly offset: number }[]
   readonly groups: readonly { readonly fingerprint: string; readonly count: number }[]
-  readonly partitions: unknown
+  readonly unanswered: unknown
   readonly next?: string
 }
 
 describe('GET /dead-letters', () => {
-  test('lists what is open by pages, with the partitions that it is of', async () => {
+  test('lists what is open by pages, with the partitions that nobody answers for', async () => {
     const { at } = await broken()
     const first = await get(at, '?handler=take-order&limit=2')
     expect(first.letters.map(({ offset }) => offset)).toEqual([0, 1])
-    expect(first.partitions).toEqual([{ group: 'shop', owned: [0, 1, 2, 3], of: 4 }])
+    expect(first.unanswered).toEqual([])
     const second = await get(at, `?limit=2&from=${encodeURIComponent(first.next ?? '')}`)
     expect(second.letters.map(({ offset }) => offset)).toEqual([2])
     expect(second.next).toBeUndefined()

@@ -14,6 +14,8 @@ import { defaultUrl } from './open.ts'
 export interface DeadLetterOrder extends DeadLetterSelection {
   readonly all?: true
   readonly dryRun?: boolean
+  /** Answered only once the owners have done it. */
+  readonly wait?: boolean
   /** Of a discard. */
   readonly reason?: string
 }

@@ -3,6 +3,8 @@ import type {
   DeadLetterList,
   DeadLetterScope,
   DeadLetterSummary,
+  DeadLettersAsked,
+  DeadLettersOutcome,
   ShownDeadLetter,
 } from '../../bus/dead-letter-list.ts'
 import { type Output, table } from '../output.ts'
@@ -53,33 +55,56 @@ export async function printShown(output: Output, letter: ShownDeadLetter): Promi
   await output.print(event === null ? 'The record could not be read.' : JSON.stringify(event, undefined, 2))
 }
 
-/** Prints what was asked of the owners, or would be. */
+/** Prints what was asked of the owners, page by page, or would be; and what came of it where that was waited for. */
 export async function printAsked(
   output: Output,
-  asked: DeadLetterScope & {
-    readonly what: 'redrive' | 'discard'
-    readonly asked: number
-    readonly dryRun: boolean
-    readonly ids: readonly string[]
-  },
+  what: 'redrive' | 'discard',
+  pages: readonly DeadLettersAsked[],
 ): Promise<void> {
-  const { what, dryRun, ids, partitions } = asked
-  if (output.json) return output.printJson({ asked: asked.asked, dryRun, ids, partitions })
-  noteScope(output, asked)
+  const asked = pages.reduce((sum, page) => sum + page.asked, 0)
+  const ids = pages.flatMap(({ letters }) => letters.map(({ id }) => id))
+  const dryRun = pages.some((page) => page.dryRun)
+  const unanswered = pages.flatMap((page) => page.unanswered)
+  const outcomes = pages.flatMap(({ outcome }) => outcome ?? [])
+  if (output.json) {
+    const outcome = outcomes.length === 0 ? {} : { outcome: mergeOutcomes(outcomes) }
+    return output.printJson({ asked, dryRun, ids, unanswered, ...outcome })
+  }
+  noteScope(output, { unanswered })
   if (ids.length === 0) return output.print(`There is nothing to ${what}.`)
   if (dryRun) {
     for (const id of ids) await output.print(id)
     return output.print(`${ids.length} to ${what}; nothing was done.`)
   }
-  await output.print(`Asked to ${what} ${asked.asked}.`)
+  if (outcomes.length > 0) return printOutcome(output, what, mergeOutcomes(outcomes))
+  await output.print(`Asked to ${what} ${asked}.`)
   output.note('Each is executed by the owner of its partition; `dead-letters list` has what is still open.')
 }
 
-/** Says when this is not all, because other processes own partitions. */
-function noteScope(output: Output, { partitions }: DeadLetterScope): void {
-  for (const { group, owned, of } of partitions) {
-    if (owned.length === of) continue
-    output.note(`That process owns ${owned.length} of ${of} partitions of '${group}'; ask the others, too.`)
+async function printOutcome(
+  output: Output,
+  what: 'redrive' | 'discard',
+  { closed, failed, passedOver, unsettled }: DeadLettersOutcome,
+): Promise<void> {
+  await output.print(`${closed.length} ${what === 'redrive' ? 'handled' : 'discarded'}.`)
+  if (failed.length > 0) await output.print(`${failed.length} failed again: ${failed.join(', ')}`)
+  for (const { id, reason } of passedOver) await output.print(`${id} was passed over: it ${reason}.`)
+  if (unsettled.length > 0) await output.print(`${unsettled.length} not done yet: ${unsettled.join(', ')}`)
+}
+
+function mergeOutcomes(outcomes: readonly DeadLettersOutcome[]): DeadLettersOutcome {
+  return {
+    closed: outcomes.flatMap(({ closed }) => closed),
+    failed: outcomes.flatMap(({ failed }) => failed),
+    passedOver: outcomes.flatMap(({ passedOver }) => passedOver),
+    unsettled: outcomes.flatMap(({ unsettled }) => unsettled),
+  }
+}
+
+/** Says when this is not all, because the owners of some partitions did not answer. */
+function noteScope(output: Output, { unanswered }: DeadLetterScope): void {
+  for (const { group, partition } of unanswered) {
+    output.note(`Nobody answered for partition ${partition} of '${group}': what is open there is left out.`)
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { DeadLetterSelection } from '../../bus/dead-letter-list.ts'
+import type { DeadLetterSelection, DeadLettersAsked } from '../../bus/dead-letter-list.ts'
 import { DeadLetterPort } from '../access/dead-letter-port.ts'
 import { defaultUrl } from '../access/open.ts'
 import { type CommandContext, misuse, wholeNumber, withCommonOptions } from '../command.ts'
@@ -19,6 +19,7 @@ interface ListOptions extends SelectionOptions {
 interface OrderOptions extends SelectionOptions {
   readonly all?: true
   readonly dryRun?: boolean
+  readonly wait?: boolean
   readonly reason?: string
 }
 
@@ -74,6 +75,7 @@ function addOrder(
     .argument('[id]', 'one of them: HANDLER/TOPIC/PARTITION/OFFSET')
     .option('--all', 'all that are open')
     .option('--dry-run', 'only say which these would be')
+    .option('--wait', 'until it is done, and say what came of it')
   if (what === 'discard') command.requiredOption('--reason <text>', 'why; it is kept in the log')
   withUrl(command).action(async (id: string | undefined, options: OrderOptions) => {
     await order(context(), what, id, options)
@@ -86,7 +88,7 @@ async function order(
   id: string | undefined,
   options: OrderOptions,
 ): Promise<void> {
-  const { url, all, dryRun = false, reason } = options
+  const { url, all, dryRun = false, wait = false, reason } = options
   const selection = { ...selectionOf(options), ...(id === undefined ? {} : { id }) }
   if ((all === true) === Object.keys(selection).length > 0) {
     throw misuse(
@@ -98,20 +100,18 @@ async function order(
   const asking = {
     ...selection,
     dryRun,
+    wait,
     ...(all ? { all } : {}),
     ...(reason === undefined ? {} : { reason }),
   }
   const port = new DeadLetterPort(url)
-  const ids: string[] = []
-  let asked = 0
+  const pages: DeadLettersAsked[] = []
   for (let from: string | undefined; ; ) {
     const page = await port.order(what, asking, from)
-    asked += page.asked
-    ids.push(...page.letters.map((letter) => letter.id))
+    pages.push(page)
     from = page.next
-    if (from === undefined)
-      return printAsked(output, { what, asked, dryRun, ids, partitions: page.partitions })
-    output.note(`${ids.length} so far`)
+    if (from === undefined) return printAsked(output, what, pages)
+    output.note(`${pages.reduce((sum, { letters }) => sum + letters.length, 0)} so far`)
   }
 }
 
