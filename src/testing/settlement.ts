@@ -2,6 +2,7 @@ import type { App } from '../app/app.ts'
 import { delayedType } from '../bus/internal-sinks.ts'
 import type { HandlerStatus } from '../bus/status.ts'
 import { isMillraceError } from '../core/errors.ts'
+import { partitionOf } from '../log/partition.ts'
 import { deadLettersOf } from './dead-letters.ts'
 import type {
   AcknowledgedEvent,
@@ -152,15 +153,30 @@ async function readLedgers(
 ): Promise<readonly KeyLedger[]> {
   const ledgers: KeyLedger[] = []
   const seen = new Set<string>()
+  const owners = await readOwners(processes)
   for (const { handler, key } of witnessesOf(history, 'done')) {
     if (seen.has(`${handler} ${key}`)) continue
     seen.add(`${handler} ${key}`)
-    const ledger = await readLedger(world, processes, handler, key)
+    const owner = owners.get(`${handler} ${partitionOf(key, world.partitions)}`)
+    const ledger = await readLedger(world, owner === undefined ? processes : [owner], handler, key)
     if (ledger !== 'nobody') {
       ledgers.push({ handler, key, last: ledger?.last, count: ledger?.count ?? 0 })
     }
   }
   return ledgers
+}
+
+/** Who owns which partition of each handler: asked itself, it answers at once, while nothing else happens. */
+async function readOwners(
+  processes: readonly SimulatedProcess[],
+): Promise<ReadonlyMap<string, SimulatedProcess>> {
+  const owners = new Map<string, SimulatedProcess>()
+  for (const process of processes) {
+    for (const { name, partitions } of (await process.running?.status()) ?? []) {
+      for (const partition of partitions) owners.set(`${name} ${partition}`, process)
+    }
+  }
+  return owners
 }
 
 async function readLedger(
