@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { RunningApp } from '../../src/app/running.ts'
 import { on } from '../../src/bus/definitions.ts'
-import { type Bench, bench, Counted, gate, publish, statusOf } from './support.ts'
+import { type Bench, bench, Counted, gate, publish } from './support.ts'
 
 /** A handler that fails while the switch is on. */
 function failing(name = 'handler', options: { readonly whenExhausted?: 'skip' | 'park' } = {}) {
