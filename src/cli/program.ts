@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander'
 import { isMillraceError, type MillraceError } from '../core/errors.ts'
 import type { Runtime } from '../core/runtime.ts'
 import { type CommandContext, misuse } from './command.ts'
+import { addCompletion } from './commands/completion.ts'
 import { addDeadLetters } from './commands/dead-letters.ts'
 import { addDev } from './commands/dev.ts'
 import { addDoctor } from './commands/doctor.ts'
@@ -77,6 +78,7 @@ function program(context: CommandContext): Command {
     addDoctor,
     addDeadLetters,
     addForget,
+    addCompletion,
   ])
     add(root, () => context)
   return root
