@@ -8,6 +8,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^millrace$/, replacement: source('index.ts') },
+      { find: /^millrace\/xml$/, replacement: source('core/xml.ts') },
       { find: /^millrace\/([a-z]+)$/, replacement: source('$1/index.ts') },
     ],
   },
