@@ -89,6 +89,7 @@ export class PageRun implements AsyncDisposable {
         return await this.#expect(outputs, shown, where)
       }
       const output = await this.#outputsOf(commands)
+      if (shown === undefined) expect(output, where).not.toMatch(/^error: /m)
       const follower = this.#follower ?? (serving.test(commands.at(-1) ?? '') ? this.#background : undefined)
       if (follower !== undefined && shown !== undefined) await this.#expectIn(follower, shown, where)
       else if (shown !== undefined && !says(output, shown)) expect(output, where).toBe(shown)
@@ -152,7 +153,8 @@ export class PageRun implements AsyncDisposable {
     }
     const [code] = (await once(child, 'close')) as [number | null]
     const output = this.#usual(written.output)
-    if ((code === 0) === /^error: /m.test(output)) expect({ code, output }, command).toBe('what was expected')
+    if ((code === 0) === /^(error: |\{"error":)/m.test(output))
+      expect({ code, output }, command).toBe('what was expected')
     return output
   }
 
@@ -160,7 +162,7 @@ export class PageRun implements AsyncDisposable {
     const child = this.#spawn(this.#millrace(command.replace(serving, '$& --port 0 --platform-port 0 ')))
     const background = collect(child, true)
     const closed = once(child, 'close').then(() => 'closed')
-    const ready = vi.waitUntil(() => /handlers /.test(background.output), {
+    const ready = vi.waitUntil(() => /handlers/.test(background.output), {
       timeout: patienceMs,
       interval: 20,
     })
@@ -169,9 +171,9 @@ export class PageRun implements AsyncDisposable {
     }
     for (const [usual, name] of [
       ['4400', 'platform'],
-      ['3000', 'routes'],
+      ['3000', '(?:routes|app)'],
     ] as const) {
-      const [, port] = new RegExp(`${name} +http://127.0.0.1:(\\d+)`).exec(background.output) ?? []
+      const [, port] = new RegExp(`${name}[": ]+http://127.0.0.1:(\\d+)`).exec(background.output) ?? []
       if (port !== undefined) this.#ports.set(usual, port)
     }
     return background

@@ -10,9 +10,9 @@ export interface Block {
   readonly before: string
 }
 
-/** The fenced blocks of a page, in order. */
+/** The fenced blocks of a page, in order; what a comment `<!-- before … -->` has is run like a block of commands. */
 export function blocksOf(path: string): readonly Block[] {
-  const page = readFileSync(path, 'utf8')
+  const page = readFileSync(path, 'utf8').replace(/^<!-- before\n(.*?)^-->$/gms, '```sh\n$1```')
   let end = 0
   return [...page.matchAll(/^```(\w+)(?: ([^\n]+))?\n(.*?)^```$/gms)].map((found) => {
     const [whole, language = '', name = '', text = ''] = found

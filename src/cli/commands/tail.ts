@@ -97,7 +97,8 @@ async function showRecords(
   }
   if (following === undefined) {
     if (shown === 0) {
-      output.note(`There are no records ${from === undefined ? '' : 'from there on '}in ${access.location}.`)
+      const which = `${types.length === 0 ? '' : 'of these types '}${from === undefined ? '' : 'from there on '}`
+      output.note(`There are no records ${which}in ${access.location}.`)
     }
     return
   }
