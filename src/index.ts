@@ -44,6 +44,13 @@ export type {
   Tick,
 } from './bus/definitions.ts'
 export { every, on } from './bus/definitions.ts'
+export type {
+  BestEffortObserver,
+  BestEffortWatch,
+  ObservedPlace,
+  WatchCounts,
+  WatchOptions,
+} from './bus/observers.ts'
 export type { Published, PublishOptions, SendOptions } from './bus/publisher.ts'
 export type { RequestOptions, SubmitOptions, Submitted } from './bus/requests.ts'
 export type { HandlerStatus } from './bus/status.ts'

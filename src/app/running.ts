@@ -1,6 +1,7 @@
 import type { SendTarget, SentTo } from '../bus/addressing.ts'
 import type { DeadLetters } from '../bus/dead-letters.ts'
-import type { HandlerDefinition, StateSchemas, StateSnapshot } from '../bus/definitions.ts'
+import type { EventOfAny, HandlerDefinition, StateSchemas, StateSnapshot } from '../bus/definitions.ts'
+import type { BestEffortObserver, BestEffortWatch, WatchOptions } from '../bus/observers.ts'
 import type { IncomingEvent, Published, PublishOptions, SendOptions } from '../bus/publisher.ts'
 import type { RequestOptions, SubmitOptions, Submitted } from '../bus/requests.ts'
 import type { HandlerStatus } from '../bus/status.ts'
@@ -51,6 +52,17 @@ export interface RunningApp {
     data: DataInputOf<T>,
     options?: SendOptions,
   ): Promise<Published>
+  /**
+   * Tells an observer in this process of events that this process has published or emitted, once they are durable: best
+   * effort. Nothing waits for it, and nothing of it is kept: it is not told of what other processes append, nor of what was
+   * before or is lost in a crash; it is told once, whatever it does; there is no order across partitions; and while too many
+   * wait for it, further ones are dropped. All of that is counted, and logged. What must happen belongs in a handler.
+   */
+  watch<const T extends AnyEventType | readonly AnyEventType[]>(
+    types: T,
+    observer: BestEffortObserver<EventOfAny<T>>,
+    options?: WatchOptions,
+  ): BestEffortWatch
   /**
    * Takes events from outside, such as CloudEvents of an HTTP request: each must be of a type that the application
    * knows, and is validated like any other. All of them are appended in one step, or none.

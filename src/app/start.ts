@@ -1,10 +1,16 @@
 import { type AddressOf, addressBook, type SendTarget, type SentTo } from '../bus/addressing.ts'
 import { DeadLetters } from '../bus/dead-letters.ts'
-import type { HandlerDefinition, StateSchemas, StateSnapshot } from '../bus/definitions.ts'
+import type { EventOfAny, HandlerDefinition, StateSchemas, StateSnapshot } from '../bus/definitions.ts'
 import { Door } from '../bus/door.ts'
 import { GroupProcessor } from '../bus/group-processor.ts'
 import type { GroupTools } from '../bus/group-tools.ts'
 import { internalTopics } from '../bus/internal-topics.ts'
+import {
+  type BestEffortObserver,
+  type BestEffortWatch,
+  Observers,
+  type WatchOptions,
+} from '../bus/observers.ts'
 import {
   type IncomingEvent,
   type Published,
@@ -73,6 +79,7 @@ class Running implements RunningApp {
   readonly #publisher: Publisher
   readonly #questions: Questions
   readonly #cache: RecordCache
+  readonly #eventObservers: Observers
   readonly #addressOf: AddressOf
   readonly #groups = new Map<string, GroupProcessor>()
   readonly #topics = new Set<string>()
@@ -108,11 +115,13 @@ class Running implements RunningApp {
       place: { topic: internalTopics(app.name).replies, partition: partitionOf(this.#memberId, partitions) },
       signal: this.#stopping.signal,
     })
+    this.#eventObservers = new Observers({ runtime, logger: this.logger, readEvent: this.#cache.readEvent })
     this.#publisher = new Publisher({
       engine,
       runtime,
       door: this.#door,
       cache: this.#cache,
+      observers: this.#eventObservers,
       events: app.events,
       delayedTopic: internalTopics(app.name).delayed,
       ensureTopic: (name) => this.#ensureTopic(name),
@@ -177,6 +186,15 @@ class Running implements RunningApp {
     options?: SendOptions,
   ): Promise<Published> {
     return this.#publisher.send(this.#addressOf(handler, type), type, data, options)
+  }
+
+  watch<const T extends AnyEventType | readonly AnyEventType[]>(
+    types: T,
+    observer: BestEffortObserver<EventOfAny<T>>,
+    options?: WatchOptions,
+  ): BestEffortWatch {
+    this.#stopping.signal.throwIfAborted()
+    return this.#eventObservers.watch(types, observer as unknown as BestEffortObserver, options)
   }
 
   accept(
@@ -263,6 +281,7 @@ class Running implements RunningApp {
     )
     await Promise.all([...this.#groups.values()].map((group) => group.stop(this.#deadline.signal)))
     drained.abort()
+    this.#eventObservers.stop()
     if (typeof this.#options.log !== 'object') await this.engine.close()
     this.#progressed()
   }
@@ -323,6 +342,7 @@ class Running implements RunningApp {
       door: this.#door,
       addressOf: this.#addressOf,
       cache: this.#cache,
+      observers: this.#eventObservers,
       group,
       source: this.app.name,
       hopLimit: this.app.hopLimit ?? defaultHopLimit,

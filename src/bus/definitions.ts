@@ -198,7 +198,8 @@ type MemberOf<T> = T extends readonly (infer Member extends AnyEventType)[]
   : T extends AnyEventType
     ? T
     : never
-type EventOfAny<T> = EventOf<MemberOf<T>>
+/** The events of one type, or of any of several. */
+export type EventOfAny<T> = EventOf<MemberOf<T>>
 type ReturnedFor<T> = T extends AnyCommandType ? AnswerTo<T> : unknown
 
 /**

@@ -4,6 +4,7 @@ import type { AddressOf } from './addressing.ts'
 import type { HandlerDefinition } from './definitions.ts'
 import type { Door } from './door.ts'
 import type { InternalTopics } from './internal-topics.ts'
+import type { Observers } from './observers.ts'
 import type { RecordCache } from './record-cache.ts'
 import type { HandlerCounts } from './status.ts'
 
@@ -14,6 +15,7 @@ export interface GroupTools {
   readonly logger: Logger
   readonly door: Door
   readonly cache: RecordCache
+  readonly observers: Pick<Observers, 'appended'>
   readonly group: string
   readonly source: string
   readonly hopLimit: number

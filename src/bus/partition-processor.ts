@@ -341,6 +341,7 @@ export class PartitionProcessor {
     appended: readonly Appended[],
   ): void {
     this.#tools.cache.remember(change.entries, appended)
+    this.#tools.observers.appended(change.entries, appended)
     this.#timers?.committed(change.keys)
     if (this.#trims) this.#tools.runtime.spawn('trim of internal topics', () => this.#trimInternal())
     this.#trims = false

@@ -11,6 +11,7 @@ import {
   refuseOwnAttributes,
 } from './door.ts'
 import { ingestProgressedType, ingestTopic, isInternalTopic } from './internal-topics.ts'
+import type { Observers } from './observers.ts'
 import type { RecordCache } from './record-cache.ts'
 import type { Waiter } from './waiting-publishers.ts'
 
@@ -59,6 +60,8 @@ export interface PublisherOptions {
   readonly runtime: Runtime
   readonly door: Door
   readonly cache: RecordCache
+  /** Told of what was appended; absent where no application runs. */
+  readonly observers?: Pick<Observers, 'appended'>
   readonly events: ReadonlyMap<string, AnyEventType>
   /** The topic that delayed events wait in. */
   readonly delayedTopic: string
@@ -223,6 +226,7 @@ export class Publisher {
       const entries = admitted.map(({ entry }) => entry)
       const appended = await this.#options.engine.append(entries, signal)
       this.#options.cache.remember(entries, appended)
+      this.#options.observers?.appended(entries, appended)
       return appended.map((place, index) => ({ ...place, id: admitted[index]?.event.id ?? '' }))
     } finally {
       this.#room.leave(admitted.length)

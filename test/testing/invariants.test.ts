@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { History, LoggedRecord } from '../../src/testing/history.ts'
 import { invariants } from '../../src/testing/invariants/index.ts'
-import { soundHistory } from './history-builder.ts'
+import { HistoryBuilder, soundHistory } from './history-builder.ts'
 
 const brokenRules = (history: History) =>
   Object.entries(invariants)
@@ -307,5 +307,51 @@ describe('parked keys are drained', () => {
   it('fails when a key is held by a handler that skips', () => {
     const { history } = soundHistory()
     expect(rule?.({ ...history, parked: [{ ...parked, dueMs: undefined }] })).toHaveLength(1)
+  })
+})
+
+describe('what is handed on by another key', () => {
+  const rule = invariants['what is handed on by another key is so once, and in order']
+  const base = { handler: 'pack', kind: 'on', types: ['shop.placed'], fromStart: true } as const
+  const subscription = { ...base, silent: false, whenExhausted: 'skip', keyOf: () => 'box' } as const
+
+  /** Events of the shop, and those of them that are handed on, in order. */
+  function handedOn(ids: readonly string[], changes: Partial<History> = {}, key = 'box'): readonly string[] {
+    const builder = new HistoryBuilder()
+    for (const id of ['e1', 'e2']) builder.append('shop', { id, type: 'shop.placed' })
+    const own = { millraceto: 'pack', millracekey: key }
+    for (const id of ids) builder.append('millrace.shop.rekeyed', { id, type: 'shop.placed', ...own })
+    return rule?.(builder.history({ subscriptions: [subscription], ...changes })) ?? []
+  }
+
+  it('holds when every event is handed on once', () => {
+    expect(handedOn(['e1', 'e2'])).toEqual([])
+  })
+
+  it('fails when an event is not handed on, or twice', () => {
+    expect(handedOn(['e1'])).toEqual(["'shop e2' is in the log 1 times, and handed on to 'pack' 0 times"])
+    expect(handedOn(['e1', 'e1', 'e2'])).toEqual([
+      "'shop e1' is in the log 1 times, and handed on to 'pack' 2 times",
+    ])
+  })
+
+  it('fails for another key than the handler gives', () => {
+    expect(handedOn(['e1', 'e2'], {}, 'bag')).toEqual([
+      "'e1' was handed on to 'pack' by key 'bag', not 'box'",
+      "'e2' was handed on to 'pack' by key 'bag', not 'box'",
+    ])
+  })
+
+  it('fails when what comes from one partition is handed on in another order', () => {
+    expect(handedOn(['e2', 'e1'])).toEqual([
+      "what was handed on to 'pack' from shop/0 to 'box' is out of order: 1, 0",
+    ])
+  })
+
+  it('fails when the cursor has passed an event that is not handed on yet', () => {
+    const cursor = { handler: 'pack', topic: 'shop', partition: 0, cursor: 2, done: [], held: [], step: 2 }
+    expect(handedOn(['e1', 'e2'], { cursors: [cursor] })).toEqual([
+      "the cursor of 'pack' in shop/0 passed 'e2' before it was handed on",
+    ])
   })
 })

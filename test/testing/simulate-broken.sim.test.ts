@@ -5,7 +5,7 @@
 import { describe, expect, it } from 'vitest'
 import { app } from '../../src/app/app.ts'
 import { on } from '../../src/bus/definitions.ts'
-import type { Change } from '../../src/log/port.ts'
+import type { Change, KeyValue } from '../../src/log/port.ts'
 import { faultKinds } from '../../src/testing/faults.ts'
 import { probeApp, publishProbe, replayProbe } from '../../src/testing/probe-app.ts'
 import { type SimulateOptions, SimulationFailed, simulate } from '../../src/testing/simulate.ts'
@@ -48,6 +48,17 @@ describe('the simulation finds a processor', { timeout: 120_000 }, () => {
       ]),
     )
     expect(breaches.join()).toContain('cursors stay behind effects')
+  })
+
+  it('that commits what is handed on by another key before cursors', async () => {
+    const isSource = ({ key }: KeyValue) => /^subscription\/(dispatch|survey)\/probe/.test(key)
+    const { breaches } = await probe(
+      startWithCommits((change) => [
+        { ...change, puts: change.puts.filter((put) => !isSource(put)) },
+        { ...nothing, puts: change.puts.filter(isSource) },
+      ]),
+    )
+    expect(breaches.join()).toContain('what is handed on by another key is so once')
   })
 
   it('that commits effects before cursors', async () => {

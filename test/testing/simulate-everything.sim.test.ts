@@ -1,21 +1,25 @@
 /**
  * Goal: no history that faults of all kinds together can cause breaks a guarantee, and neither does a key that is far
- * behind. Method: as in `simulate.sim.test.ts`; and one key with more records waiting than are held in memory for a key.
+ * behind, nor an event that a handler has no key for. Method: as in `simulate.sim.test.ts`; and one key with more records
+ * waiting than are held in memory for a key.
  */
 import { describe, expect, it } from 'vitest'
 import { app } from '../../src/app/app.ts'
 import { on } from '../../src/bus/definitions.ts'
 import { windowBounds } from '../../src/bus/subscription.ts'
 import { event } from '../../src/core/event.ts'
+import type { Schema } from '../../src/core/schema.ts'
 import { faultKinds } from '../../src/testing/faults.ts'
 import { olderProbeApp, probeApp, publishProbe, replayProbe } from '../../src/testing/probe-app.ts'
 import { simulate } from '../../src/testing/simulate.ts'
 import { simulateProbe } from './simulate-probe.ts'
 
-const Counted = event('counted', {
-  schema: { '~standard': { version: 1, vendor: 'test', validate: (value) => ({ value: value as number }) } },
-  key: () => 'the only one',
-})
+const numbers: Schema<number> = {
+  '~standard': { version: 1, vendor: 'test', validate: (value) => ({ value: value as number }) },
+}
+const Counted = event('counted', { schema: numbers, key: () => 'the only one' })
+
+const Numbered = event('numbered', { schema: numbers, key: (number) => `k${number % 4}` })
 
 const oneKey = app({
   name: 'one-key',
@@ -29,7 +33,41 @@ const oneKey = app({
   ],
 })
 
+const partlyKeyed = app({
+  name: 'partly-keyed',
+  handlers: [
+    on(
+      Numbered,
+      {
+        name: 'shelve',
+        from: 'start',
+        retry: { attempts: 3, baseMs: 20 },
+        key: (number) => {
+          if (number % 5 === 0) throw new Error('no shelf')
+          return `shelf-${number % 3}`
+        },
+      },
+      () => undefined,
+    ),
+  ],
+})
+
 describe('the guarantees hold', () => {
+  it('when some events have no key for a handler with one of its own', { timeout: 120_000 }, async () => {
+    let withoutKey = 0
+    for (let seed = 1; seed <= 20; seed += 1) {
+      const { history } = await simulate(partlyKeyed, {
+        seed,
+        faults: faultKinds,
+        publish: (random) => ({ type: Numbered, data: random.below(100) }),
+      })
+      withoutKey += history.log.filter(
+        ({ event }) => event.millraceto !== undefined && event.millracekey === undefined,
+      ).length
+    }
+    expect(withoutKey).toBeGreaterThan(20)
+  })
+
   it.each([1, 26, 51, 76])(
     'when everything fails, seeds from %i',
     { timeout: 120_000 },

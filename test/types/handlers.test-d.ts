@@ -147,6 +147,14 @@ export async function program(running: RunningApp): Promise<void> {
   await running.send(counted, Placed, { orderId: '1' }, { topic: 'other' })
   // @ts-expect-error: a schedule takes nothing.
   await running.send(nightly, Placed, { orderId: '1' })
+  using watch = running.watch([Placed, Cancelled], (seen, at) => {
+    expectTypeOf(at.offset).toEqualTypeOf<number>()
+    if (seen.type === 'order.cancelled') expectTypeOf(seen.data.reason).toEqualTypeOf<string>()
+  })
+  expectTypeOf(watch.counts.dropped).toEqualTypeOf<number>()
+  running.watch(Placed, ({ data }) => expectTypeOf(data.quantity).toEqualTypeOf<number>(), { maxWaiting: 10 })
+  // @ts-expect-error: an observer of another event type.
+  running.watch(Cancelled, ({ data }) => data.orderId)
   const state = await running.read(counted, 'sku')
   expectTypeOf(state).toEqualTypeOf<{ readonly left: number; readonly label: string | undefined }>()
 }
