@@ -31,7 +31,7 @@ export interface StartOptions {
   readonly partitions?: number
 }
 
-/** An application that is running in this process. */
+/** An application that is running in this process. Its methods can be taken out of it: `const { publish } = running`. */
 export interface RunningApp {
   readonly app: App
   /** The engine under it: for readers such as the platform's port. Closed by {@link RunningApp.stop} when it was opened here. */

@@ -35,6 +35,7 @@ import { partitionOf } from '../log/partition.ts'
 import type { LogEngine, Offset } from '../log/port.ts'
 import type { App } from './app.ts'
 import { isApp } from './app.ts'
+import { bindMethods } from './bind-methods.ts'
 import { nothingToForget } from './forget-handler.ts'
 import { openEngine } from './open-engine.ts'
 import { Questions } from './questions.ts'
@@ -60,7 +61,8 @@ export async function start(app: App, options: StartOptions = {}): Promise<Runni
   const running = new Running(app, engine, runtime, options)
   try {
     await running.begin()
-    return running
+    bindMethods(running.deadLetters)
+    return bindMethods(running)
   } catch (error) {
     await running.stop({ now: true })
     throw error

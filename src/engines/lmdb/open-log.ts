@@ -1,6 +1,6 @@
-import { closeSync, existsSync, mkdirSync, openSync, readSync, realpathSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, readSync, realpathSync, statSync } from 'node:fs'
 import { open } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import type { Runtime } from '../../core/runtime.ts'
 import type { HashKey } from '../../log/half-sip-hash.ts'
 import { defaultPartitions, type EngineOptions } from '../../log/port.ts'
@@ -69,11 +69,25 @@ export function holdFolder(path: string): () => void {
 
 function prepareFolder(folder: string): string {
   try {
-    mkdirSync(folder, { recursive: true })
+    makeFolder(resolve(folder))
     checkDatabaseFile(join(folder, 'data.mdb'))
     return realpathSync(folder)
   } catch (error) {
     throw storageFailed(folder, error)
+  }
+}
+
+/** Node.js never comes back from making folders recursively where the system has a folder and makes none in it, as in /proc. */
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path)
+  } catch (error) {
+    const { code } = error as { code?: unknown }
+    if (code === 'EEXIST' && statSync(path).isDirectory()) return
+    const parent = dirname(path)
+    if (code !== 'ENOENT' || existsSync(parent)) throw error
+    makeFolder(parent)
+    makeFolder(path)
   }
 }
 
