@@ -37,6 +37,7 @@ export class PageRun implements AsyncDisposable {
   readonly #root: string
   readonly #ports = new Map<string, string>()
   readonly #helps = new Map<string, Promise<string>>()
+  readonly #edited = new Map<string, string>()
   #background: Background | undefined
   #follower: Background | undefined
   /** How many commands were run. */
@@ -72,7 +73,9 @@ export class PageRun implements AsyncDisposable {
 
   /** What the compiler says of the files that the page has written, by the `tsconfig.json` among them. */
   async typeErrors(): Promise<string> {
-    return await this.#run('node ../node_modules/typescript/bin/tsc --customConditions millrace-source')
+    return await this.#run(
+      'node ../node_modules/typescript/bin/tsc --skipLibCheck --customConditions millrace-source',
+    )
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -82,6 +85,7 @@ export class PageRun implements AsyncDisposable {
   }
 
   async #do(block: Block, shown: string | undefined, where: string): Promise<void> {
+    if (block.language === 'sh' || block.name === 'application') this.#save()
     if (block.language === 'sh') {
       const commands = commandsOf(block)
       if (shown !== undefined && commands.every((each) => looking.test(each) && !isFollowing(each))) {
@@ -97,15 +101,24 @@ export class PageRun implements AsyncDisposable {
       const { before, text } = block
       if (this.#background === undefined) throw new Error(`${where}: no application runs${before}`)
       await this.#expectIn(this.#background, text, where)
-    } else if (block.name !== '') this.#write(block)
+    } else if (block.name !== '') this.#edit(block)
   }
 
-  #write({ name, text }: Block): void {
+  /** Edits a file; it is saved before something is done, so that what is edited together is saved together. */
+  #edit({ name, text }: Block): void {
     const path = join(this.#folder, name)
-    mkdirSync(dirname(path), { recursive: true })
     const isCode = name.endsWith('.ts')
-    const there = isCode && existsSync(path) ? readFileSync(path, 'utf8') : undefined
-    writeFileSync(path, isCode ? edited(there, text) : text)
+    const there =
+      this.#edited.get(path) ?? (isCode && existsSync(path) ? readFileSync(path, 'utf8') : undefined)
+    this.#edited.set(path, isCode ? edited(there, text) : text)
+  }
+
+  #save(): void {
+    for (const [path, text] of this.#edited) {
+      mkdirSync(dirname(path), { recursive: true })
+      writeFileSync(path, text)
+    }
+    this.#edited.clear()
   }
 
   async #expect(outputs: () => Promise<string>, shown: string, where: string): Promise<void> {
