@@ -69,6 +69,8 @@ export interface RequestTools {
   readonly logger: Logger
   readonly subscriptions: readonly Subscription[]
   readonly replies: ReplyTools
+  /** The smallest offset of a topic that can be read in this partition. */
+  startOf(topic: string): Promise<Offset>
 }
 
 /** The value of the reply to a request, which names the request's event where replies name a handler. */
@@ -105,14 +107,18 @@ class Request {
   #open: OpenDeadLetter | undefined
   #remembered: readonly string[] = []
   #wasPending = false
+  #isTrimmed = false
+  readonly #startOf: RequestTools['startOf']
 
-  constructor(record: InternalRecord, { state, runtime, logger, subscriptions, replies }: RequestTools) {
+  constructor(record: InternalRecord, tools: RequestTools) {
+    const { state, runtime, logger, subscriptions, replies } = tools
     const data = record.event.data as DiscardRequest
     this.#record = record
     this.#logger = logger
     this.#state = state
     this.#runtime = runtime
     this.#replies = replies
+    this.#startOf = (topic) => tools.startOf(topic)
     this.#data = isPlace(data) ? data : undefined
     this.#subscription = subscriptions.find(({ definition, trackers }) => {
       return definition.name === this.#data?.handler && trackers.has(this.#data.topic)
@@ -124,6 +130,7 @@ class Request {
     const { handler, topic, offset } = this.#data
     this.#wasPending = this.#isPending
     this.#remembered = await rememberedKeys(this.#state, this.#data)
+    this.#isTrimmed = this.#subscription !== undefined && offset < (await this.#startOf(topic))
     const text = await this.#state.get(stateLayout.deadLetter(handler, topic, offset))
     this.#open = text === undefined ? undefined : (JSON.parse(text) as OpenDeadLetter)
   }
@@ -156,6 +163,8 @@ class Request {
     if (data === undefined) return 'names no place'
     const openKey = stateLayout.deadLetter(data.handler, data.topic, data.offset)
     if (this.#open?.key !== data.key || discarded.has(openKey)) return 'names no open dead letter'
+    if (this.#record.event.type === redriveType && this.#isTrimmed)
+      return 'names a record that retention has trimmed since (OFFSET_TRIMMED); it can only be discarded'
     if (this.#record.event.type === redriveType)
       return this.#subscription?.redrive(data) ?? 'names a handler that is not there'
     const step = this.#subscription === undefined ? {} : this.#subscription.discard(data)

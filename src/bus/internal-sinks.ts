@@ -37,7 +37,15 @@ export async function internalSinks(tools: InternalSinkTools): Promise<readonly 
   const { group, state } = tools
   const { internal, logger, runtime, engine, repliesTopic, source } = group
   const replies = { repliesTopic, partitions: engine.partitions, source, runtime }
-  const requestTools = { state, runtime, logger, subscriptions: tools.subscriptions, replies }
+  const requestTools = {
+    state,
+    runtime,
+    logger,
+    subscriptions: tools.subscriptions,
+    replies,
+    startOf: async (topic: string) =>
+      (await engine.bounds({ topic, partition: tools.claim.partition })).start,
+  }
   const queryTools = { ...replies, logger }
   const make = async (
     name: string,
