@@ -1,4 +1,5 @@
 import { commandOf, type HandlerDefinition, type StateSchemas } from '../bus/definitions.ts'
+import { typesNamed } from '../bus/event-filter.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { AnyEventType } from '../core/event.ts'
 import { checkTopicName } from '../core/event.ts'
@@ -60,17 +61,27 @@ export function app(options: AppOptions): App {
   const handlers = (options.handlers ?? []) as readonly HandlerDefinition[]
   checkHandlers(options.name, handlers)
   for (const topic of Object.keys(options.topics ?? {})) checkTopicName(topic)
+  const events = collectEvents(options.name, handlers, options.events ?? [])
   const made: App = Object.freeze({
     name: options.name,
-    handlers: Object.freeze([...handlers]),
+    handlers: Object.freeze(handlers.map((handler) => withNamedTypes(handler, events))),
     routes: Object.freeze([...(options.routes ?? [])]),
-    events: collectEvents(options.name, handlers, options.events ?? []),
+    events,
     topics: options.topics ?? {},
     hopLimit: options.hopLimit,
     maxEventBytes: options.maxEventBytes,
   })
   apps.add(made)
   return made
+}
+
+/** A handler whose filter names types by a pattern, with the types that these are. */
+function withNamedTypes(
+  handler: HandlerDefinition,
+  events: ReadonlyMap<string, AnyEventType>,
+): HandlerDefinition {
+  if (handler.typePattern === undefined) return handler
+  return Object.freeze({ ...handler, events: typesNamed(handler.name, handler.typePattern, events) })
 }
 
 function checkParts({ name, routes = [], events = [], hopLimit, maxEventBytes }: AppOptions): void {

@@ -4,6 +4,7 @@ import type { EventOfAny, HandlerDefinition, StateSchemas, StateSnapshot } from 
 import type { BestEffortObserver, BestEffortWatch, WatchOptions } from '../bus/observers.ts'
 import type { IncomingEvent, Published, PublishOptions, SendOptions } from '../bus/publisher.ts'
 import type { RequestOptions, SubmitOptions, Submitted } from '../bus/requests.ts'
+import type { Rules } from '../bus/rules/rules.ts'
 import type { HandlerStatus } from '../bus/status.ts'
 import type { AnyCommandType, CommandOutcome, CommandState } from '../core/command.ts'
 import type { AnyEventType, DataInputOf } from '../core/event.ts'
@@ -109,6 +110,8 @@ export interface RunningApp {
   ): Promise<StateSnapshot<States>>
   /** The dead letters that are open: to look at, to hand back to their handlers, to give up. */
   readonly deadLetters: DeadLetters
+  /** The rules of the application: data that is created, changed, tried and switched off while it runs. */
+  readonly rules: Rules
   /** What every handler is doing here: lag, in flight, parked, attempts. */
   status(): Promise<readonly HandlerStatus[]>
   /** Whether it takes work: true from the moment `start` resolves until stopping begins. */

@@ -4,6 +4,7 @@ import type { EventOfAny, HandlerDefinition, StateSchemas, StateSnapshot } from 
 import { Door } from '../bus/door.ts'
 import { GroupProcessor } from '../bus/group-processor.ts'
 import type { GroupTools } from '../bus/group-tools.ts'
+import { HandlerFilters, needsCompiler } from '../bus/handler-filters.ts'
 import { internalTopics } from '../bus/internal-topics.ts'
 import {
   type BestEffortObserver,
@@ -22,6 +23,9 @@ import { RecordCache } from '../bus/record-cache.ts'
 import { isRekeyed } from '../bus/rekeying.ts'
 import type { RequestOptions, SubmitOptions, Submitted } from '../bus/requests.ts'
 import { keepRetention, type RetentionTools } from '../bus/retention.ts'
+import { ApplicationRules, loadCompiler } from '../bus/rules/application-rules.ts'
+import type { CompileExpression } from '../bus/rules/compiled-rules.ts'
+import type { Rules } from '../bus/rules/rules.ts'
 import type { HandlerStatus } from '../bus/status.ts'
 import { eventReader } from '../bus/upcast.ts'
 import { WaitingPublishers } from '../bus/waiting-publishers.ts'
@@ -75,6 +79,8 @@ class Running implements RunningApp {
   readonly runtime: Runtime
   readonly logger: Logger
   readonly deadLetters: DeadLetters
+  readonly rules: Rules
+  readonly #rules: ApplicationRules
   readonly #options: StartOptions
   readonly #memberId: string
   readonly #door: Door
@@ -131,6 +137,8 @@ class Running implements RunningApp {
         return waiting.begin(to === undefined ? this.#handlersOf(type, topic) : [to])
       },
     })
+    this.#rules = this.#applicationRules()
+    this.rules = this.#rules.face
     this.#questions = new Questions({
       app,
       engine,
@@ -157,8 +165,9 @@ class Running implements RunningApp {
 
   async begin(): Promise<void> {
     await this.#createTopics()
+    const compile = needsCompiler(this.app.handlers) ? await loadCompiler() : undefined
     for (const [group, handlers] of this.#handlersByGroup()) {
-      this.#groups.set(group, new GroupProcessor(this.#groupTools(group, handlers), this.#memberId))
+      this.#groups.set(group, new GroupProcessor(this.#groupTools(group, handlers, compile), this.#memberId))
     }
     for (const group of this.#groups.values()) await group.start()
     this.#checkForgotten()
@@ -251,9 +260,12 @@ class Running implements RunningApp {
     this.#observers.add(wake)
     signal?.addEventListener('abort', onAbort, { once: true })
     try {
-      while (!(await this.#isSettled())) {
+      for (;;) {
+        const settled = await this.#isSettled()
         signal?.throwIfAborted()
+        // What has been given up owns nothing any more, and looks settled.
         this.#stopping.signal.throwIfAborted()
+        if (settled) return
         await wake.wait()
       }
     } finally {
@@ -335,7 +347,11 @@ class Running implements RunningApp {
     return this.app.handlers.find(({ name }) => name === handler)?.options.group ?? this.app.name
   }
 
-  #groupTools(group: string, handlers: readonly HandlerDefinition[]): GroupTools {
+  #groupTools(
+    group: string,
+    handlers: readonly HandlerDefinition[],
+    compile: CompileExpression | undefined,
+  ): GroupTools {
     const { engine, runtime, logger } = this
     return {
       engine,
@@ -343,6 +359,9 @@ class Running implements RunningApp {
       logger,
       door: this.#door,
       addressOf: this.#addressOf,
+      filters: new HandlerFilters(handlers, logger, compile),
+      rules: this.#rules,
+      actsOnRules: group === this.app.name,
       cache: this.#cache,
       observers: this.#eventObservers,
       group,
@@ -376,15 +395,32 @@ class Running implements RunningApp {
   }
 
   async #createTopics(): Promise<void> {
-    const names = new Set([
-      this.app.name,
-      ...[...this.app.events.values()].map((type) => this.#door.topicOf(type)),
-    ])
-    for (const name of Object.keys(this.app.topics)) names.add(name)
+    const names = new Set([...this.#ownTopics(), this.#rules.topic])
     for (const group of this.#handlersByGroup().keys()) {
       for (const name of Object.values(internalTopics(group))) names.add(name)
     }
     for (const name of names) await this.#ensureTopic(name)
+  }
+
+  #applicationRules(): ApplicationRules {
+    const { engine, runtime, app } = this
+    return new ApplicationRules({
+      engine,
+      runtime,
+      source: app.name,
+      events: app.events,
+      handlers: new Set(app.handlers.filter(({ kind }) => kind === 'on').map(({ name }) => name)),
+      addressOf: this.#addressOf,
+      readEvent: this.#cache.readEvent,
+      signal: this.#stopping.signal,
+      topics: () => this.#ownTopics(),
+    })
+  }
+
+  /** The topics that are not internal. */
+  #ownTopics(): readonly string[] {
+    const ofEvents = [...this.app.events.values()].map((type) => this.#door.topicOf(type))
+    return [...new Set([this.app.name, ...ofEvents, ...Object.keys(this.app.topics)])]
   }
 
   async #ensureTopic(name: string): Promise<void> {

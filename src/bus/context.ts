@@ -128,6 +128,19 @@ export class AttemptContext implements HandlerContext {
     this.#dueMs.push(dueMs)
   }
 
+  /** For rules: appends an event as it is when this attempt succeeds, for one handler or in another topic. */
+  forward(event: Event, to: { readonly topic: string } | { readonly millraceto: string }): void {
+    this.#use('forward')
+    if (this.silent) return
+    const { millracereplyto: _, ...rest } = event
+    const isMoved = 'topic' in to
+    const extension = isMoved ? { millracemoved: true } : to
+    const forwarded: Event = { ...rest, ...extension, hops: (event.hops ?? 0) + 1 }
+    const topic = isMoved ? to.topic : this.#subject.topic
+    this.#emitted.push(this.#tools.door.admitEvent(forwarded, topic, false))
+    this.#dueMs.push(undefined)
+  }
+
   async once<Result>(
     name: string,
     run: (idempotencyKey: string, signal: AbortSignal) => Promise<Result> | Result,

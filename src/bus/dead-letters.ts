@@ -83,7 +83,6 @@ export class DeadLetters {
     selection: Pick<DeadLetterSelection, 'handler'> = {},
   ): Promise<DeadLetterScope & { readonly groups: readonly DeadLetterGroup[] }> {
     const { handler } = selection
-    this.#check(selection)
     const partitions = this.#partitions(handler)
     const query = { kind: 'dead-letter-groups' as const, handler }
     const answers = await Promise.all(
@@ -97,6 +96,7 @@ export class DeadLetters {
     const groups = new Map<string, DeadLetterGroup>()
     for (const group of answers.flatMap((answer) => answer ?? [])) addGroup(groups, group)
     const unanswered = partitions.filter((_, index) => answers[index] === undefined)
+    if (groups.size === 0 && unanswered.length === 0) this.#check(selection)
     return { groups: byCount(groups), unanswered }
   }
 
@@ -128,6 +128,7 @@ export class DeadLetters {
     selection: DeadLetterSelection,
     options: DeadLetterPage & DeadLetterWait & { readonly dryRun?: boolean } = {},
   ): Promise<DeadLettersAsked> {
+    this.#check(selection)
     const page = await this.#find(selection, options)
     const found = page.found.filter(({ letter }) => this.#tools.handlers.has(letter.handler))
     return this.#order({ ...page, found }, options, ({ letter: { handler, topic, key, offset } }) => {
@@ -165,7 +166,6 @@ export class DeadLetters {
 
   async #find(selection: DeadLetterSelection, { limit = defaultPage, from }: DeadLetterPage): Promise<Page> {
     checkPage(limit, from)
-    this.#check(selection)
     if (selection.id !== undefined) {
       const one = await this.#one(selection.id)
       const { handler = one.letter.handler, group = one.letter.fingerprint } = selection
@@ -187,6 +187,7 @@ export class DeadLetters {
       if (found.length === limit && last !== undefined) return { found, unanswered, next: cursorOf(last) }
       found.push(next)
     }
+    if (found.length === 0 && unanswered.length === 0) this.#check(selection)
     return { found, unanswered }
   }
 
@@ -218,6 +219,7 @@ export class DeadLetters {
     return partitions.sort(comparePartitions)
   }
 
+  /** `HANDLER_UNKNOWN`. One that is gone may have left some that are open, which is looked at first. */
   #check({ handler }: DeadLetterSelection): void {
     if (handler === undefined || this.#tools.handlers.has(handler)) return
     throw new MillraceError('HANDLER_UNKNOWN', `There is no handler '${handler}'.`, {

@@ -1,10 +1,17 @@
 import { Cron } from 'croner'
 import { type AnswerTo, type AnyCommandType, isCommand } from '../core/command.ts'
 import { MillraceError } from '../core/errors.ts'
-import type { AnyEventType, DataInputOf, Event, EventOf } from '../core/event.ts'
+import type { AnyEventType, DataInputOf, Event, EventOf, EventType } from '../core/event.ts'
 import type { Logger } from '../core/runtime.ts'
 import type { InputOf, OutputOf, Schema } from '../core/schema.ts'
 import type { SendTarget, SentTo } from './addressing.ts'
+import {
+  type CheckedFilter,
+  checkFilter,
+  type EventFilter,
+  type FilterCondition,
+  isDeclared,
+} from './event-filter.ts'
 
 /** Named values of a handler's state, each with its schema: kept for every key, missing until set or by a default. */
 export type StateSchemas = Readonly<Record<string, Schema>>
@@ -182,6 +189,10 @@ export interface HandlerDefinition<
   readonly kind: 'on' | 'every'
   /** What it reacts to; empty for a schedule. */
   readonly events: readonly T[]
+  /** Names like these are what it reacts to, until the application says which of its event types they are. */
+  readonly typePattern?: string
+  /** What an event must be like besides its type. */
+  readonly condition?: FilterCondition
   readonly schedule: Schedule | undefined
   readonly options: OnOptions<States>
   readonly run: HandlerFunction<Event, StateSchemas>
@@ -197,7 +208,9 @@ type MemberOf<T> = T extends readonly (infer Member extends AnyEventType)[]
   ? Member
   : T extends AnyEventType
     ? T
-    : never
+    : T extends { readonly type: infer Types extends AnyEventType | readonly AnyEventType[] }
+      ? MemberOf<Types>
+      : EventType
 /** The events of one type, or of any of several. */
 export type EventOfAny<T> = EventOf<MemberOf<T>>
 type ReturnedFor<T> = T extends AnyCommandType ? AnswerTo<T> : unknown
@@ -205,26 +218,33 @@ type ReturnedFor<T> = T extends AnyCommandType ? AnswerTo<T> : unknown
 /**
  * Declares a handler that reacts to events. Events of one key of a topic arrive one at a time and in order, through
  * retries and dead letters; what the handler emits and sets is committed together with the event's being done.
+ * Instead of event types it can be given a filter: a pattern of their names, of the subject and of the content, and a condition.
  * A command is handled alone, and what the handler returns, or gives to `failed`, is its result: committed with the rest.
  * Throws `TypeError` for options that cannot work.
  */
 export function on<
-  const T extends AnyEventType | readonly AnyEventType[],
+  const T extends AnyEventType | readonly AnyEventType[] | EventFilter,
   States extends StateSchemas = Record<never, never>,
 >(
   events: T,
   options: OnOptions<States, EventOfAny<T>['data']>,
   handler: Handler<EventOfAny<T>, States, ReturnedFor<T>>,
 ): HandlerDefinition<States, MemberOf<T>> {
-  const listed = (Array.isArray(events) ? events : [events]) as readonly MemberOf<T>[]
   const name = checkHandlerName(options?.name)
-  if (listed.length === 0 || listed.some((type) => typeof type?.type !== 'string')) {
-    throw new TypeError(`on '${name}': the first argument must be one or more event types made by event()`)
-  }
+  const filter = checkedEvents(name, events)
+  const listed = filter.events as readonly MemberOf<T>[]
   checkOptions(name, options)
   if (listed.some(isCommand)) checkCommandHandler(name, listed, options)
   const run = handlerFunction(name, handler as unknown as Handler<Event>)
-  return Object.freeze({ name, kind: 'on' as const, events: listed, schedule: undefined, options, run })
+  return Object.freeze({
+    ...filter,
+    name,
+    kind: 'on' as const,
+    events: listed,
+    schedule: undefined,
+    options,
+    run,
+  })
 }
 
 /**
@@ -273,6 +293,20 @@ export function nextFiring(schedule: Schedule, afterMs: number, name: string): n
       },
     )
   }
+}
+
+function checkedEvents(
+  name: string,
+  events: AnyEventType | readonly AnyEventType[] | EventFilter,
+): CheckedFilter {
+  const listed: readonly unknown[] = Array.isArray(events) ? events : [events]
+  if (listed.length > 0 && listed.every(isDeclared)) return { events: listed as readonly AnyEventType[] }
+  if (typeof events === 'object' && events !== null && !Array.isArray(events)) {
+    return checkFilter(name, events as EventFilter)
+  }
+  throw new TypeError(
+    `on '${name}': the first argument must be one or more event types made by event(), or a filter`,
+  )
 }
 
 /** The command that a handler answers; undefined for a handler of events. */

@@ -131,7 +131,7 @@ export class Door {
 }
 
 /** What only the bus itself writes into an event. */
-const ownAttributes = ['millraceto', 'millracekey', 'millracesilent'] as const
+const ownAttributes = ['millraceto', 'millracekey', 'millracesilent', 'millracemoved'] as const
 
 /** Refuses an event whose author claims what only the bus itself says: `EVENT_INVALID`. */
 export function refuseOwnAttributes(attributes: Readonly<Record<string, unknown>>): void {

@@ -21,7 +21,7 @@ const maxAhead = { records: 64, bytes: 64 * 1024 } as const
 export async function nextOf(
   parked: ParkedKey,
   read: ReadForDrain,
-  wants: (event: Event) => boolean,
+  wants: (record: LogRecord, event: Event) => boolean,
 ): Promise<LogRecord | undefined> {
   const { entry } = parked
   const from = frontOf(entry)
@@ -56,7 +56,7 @@ function eventOf(record: LogRecord): Event | undefined {
   }
 }
 
-function isOf(record: LogRecord, key: string, wants: (event: Event) => boolean): boolean {
+function isOf(record: LogRecord, key: string, wants: (record: LogRecord, event: Event) => boolean): boolean {
   const event = eventOf(record)
-  return event !== undefined && keyOf(event) === key && wants(event)
+  return event !== undefined && keyOf(event) === key && wants(record, event)
 }

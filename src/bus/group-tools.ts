@@ -3,9 +3,11 @@ import type { LogEngine } from '../log/port.ts'
 import type { AddressOf } from './addressing.ts'
 import type { HandlerDefinition } from './definitions.ts'
 import type { Door } from './door.ts'
+import type { HandlerFilters } from './handler-filters.ts'
 import type { InternalTopics } from './internal-topics.ts'
 import type { Observers } from './observers.ts'
 import type { RecordCache } from './record-cache.ts'
+import type { ApplicationRules } from './rules/application-rules.ts'
 import type { HandlerCounts } from './status.ts'
 
 /** What the processors of one group share. */
@@ -29,6 +31,10 @@ export interface GroupTools {
   /** Those of them that had left something behind. */
   readonly forgotten: Set<string>
   readonly addressOf: AddressOf
+  readonly filters: HandlerFilters
+  readonly rules: ApplicationRules
+  /** Whether this group does what rules say: the application's own does, every other only heeds them. */
+  readonly actsOnRules: boolean
   topicsOf(definition: HandlerDefinition): readonly string[]
   ensureTopic(name: string): Promise<void>
   /** Something was committed somewhere. */

@@ -7,6 +7,7 @@ import type { PartitionState } from './partition-state.ts'
 import type { QueriedPartition } from './queried-partition.ts'
 import { queryType } from './queries.ts'
 import { takeQueries } from './query-answers.ts'
+import { ruleMarkType } from './rules/rule-marks.ts'
 import type { Subscription } from './subscription.ts'
 import { InternalSink, type InternalSinkOptions } from './subscription-sink.ts'
 import { delayStep } from './timers.ts'
@@ -19,10 +20,13 @@ export interface InternalSinkTools {
   readonly group: GroupTools
   readonly claim: Claim
   readonly state: PartitionState
+  /** Grows when the handler of rules is set up while the partition is at work. */
   readonly subscriptions: readonly Subscription[]
   queried(): QueriedPartition
   /** A timer was set, or a parked key is due. */
   dueChanged(): void
+  /** The application has got its first rules. */
+  rulesBegin(): Promise<void>
   failed(error: unknown): void
 }
 
@@ -57,7 +61,14 @@ export async function internalSinks(tools: InternalSinkTools): Promise<readonly 
     const failed = (error: unknown) => tools.failed(error)
     return { name, sink: new InternalSink(types, tracker, state, { take, logger, failed }) }
   }
+  const rules = (): Promise<NamedSink> => {
+    return make('$rule-marks', group.rules.topic, [ruleMarkType], async (records) => {
+      await tools.rulesBegin()
+      for (const { stage } of records) stage({})
+    })
+  }
   return [
+    ...(group.actsOnRules ? [await rules()] : []),
     // Events published with a delay become timers.
     await make('$delayed', internal.delayed, [delayedType], (records) => {
       for (const { event, record, stage } of records) stage(delayStep(event, record))

@@ -11,6 +11,9 @@ import type { QueriedPartition } from './queried-partition.ts'
 import { type RekeyTools, trimRekeyed } from './rekeying.ts'
 import { RekeyingSink } from './rekeying-sink.ts'
 import { moveRenamed } from './rename.ts'
+import { PartitionRules } from './rules/partition-rules.ts'
+import { rulesHandler } from './rules/rule-handler.ts'
+import { rulesSubscription } from './rules/rule-setup.ts'
 import { loadSchedule } from './schedule.ts'
 import { stateLayout } from './state-layout.ts'
 import { StopRegistry } from './stop-registry.ts'
@@ -37,8 +40,9 @@ export class PartitionProcessor {
   readonly #stopReading = new AbortController()
   readonly #stopAttempts = new StopRegistry()
   readonly #owners = new Map<CursorTracker, string>()
-  #subscriptions: readonly Subscription[] = []
-  #readers: readonly TopicReader[] = []
+  readonly #rules: PartitionRules
+  readonly #subscriptions: Subscription[] = []
+  readonly #readers: TopicReader[] = []
   #timers: Timers | undefined
   /** Topics that no handler of the group reads any more. */
   #unreadTopics: readonly string[] = []
@@ -53,6 +57,12 @@ export class PartitionProcessor {
     this.claim = claim
     this.#tools = tools
     this.#onFailure = onFailure
+    this.#rules = new PartitionRules(claim.partition, {
+      engine: tools.engine,
+      history: tools.rules.history,
+      loadCompiler: tools.rules.loadCompiler,
+      signal: this.#stopReading.signal,
+    })
     this.state = new PartitionState(claim, {
       parts: (marked, all) => this.#parts(marked, all),
       committed: (change, appended) => this.#committed(change, appended),
@@ -84,17 +94,60 @@ export class PartitionProcessor {
     const subscriptions = await loadSubscriptions(this.#tools, this.claim, this.state, (definition) =>
       this.#subscriptionTools(definition),
     )
-    this.#subscriptions = subscriptions
-    for (const { definition, trackers, sources } of subscriptions) {
-      for (const tracker of [...trackers.values(), ...sources]) this.#owners.set(tracker, definition.name)
-    }
+    for (const subscription of subscriptions) this.#take(subscription)
+    await this.#rules.load(this.#ruleTopics(() => true))
+    if (this.#tools.actsOnRules && this.#rules.hasRules) this.#take(await this.#rulesSubscription())
     const internal = await this.#internalSinks()
     for (const { name, sink } of internal) this.#owners.set(sink.tracker, name)
-    this.#readers = await this.#createReaders(internal.map(({ sink }) => sink))
+    for (const [topic, sinks] of this.#sinksByTopic(internal.map(({ sink }) => sink))) {
+      this.#readers.push(await this.#createReader(topic, sinks))
+    }
     this.#timers = await this.#createTimers()
     this.#needsToldMs = Number.NEGATIVE_INFINITY
     this.state.stage({ moved: [...this.#owners.keys()] })
     await this.state.flush()
+  }
+
+  #take(subscription: Subscription): void {
+    this.#subscriptions.push(subscription)
+    const { definition, trackers, sources } = subscription
+    for (const tracker of [...trackers.values(), ...sources]) this.#owners.set(tracker, definition.name)
+  }
+
+  /** The topics that rules hold for, each with the lowest offset that is still read here. */
+  #ruleTopics(isAsked: (topic: string) => boolean): ReadonlyMap<string, Offset> {
+    const needs = this.#needs()
+    const topics = this.#tools.rules.topics.filter(isAsked)
+    return new Map(topics.map((topic) => [topic, needs[topic] ?? Number.MAX_SAFE_INTEGER]))
+  }
+
+  #rulesSubscription(): Promise<Subscription> {
+    return rulesSubscription({
+      application: this.#tools.rules,
+      rules: this.#rules,
+      claim: this.claim,
+      state: this.state,
+      toolsOf: (definition) => this.#subscriptionTools(definition),
+    })
+  }
+
+  /** Sets up the handler of rules while the partition is at work. */
+  async #beginRules(): Promise<void> {
+    if (this.#subscriptions.some(({ definition }) => definition.name === rulesHandler)) return
+    await this.#rules.load(this.#ruleTopics((topic) => !this.#rules.hasMarks(topic)))
+    const subscription = await this.#rulesSubscription()
+    this.#take(subscription)
+    const begun: TopicReader[] = []
+    for (const tracker of subscription.trackers.values()) {
+      const sink = new SubscriptionSink(subscription, tracker, this.state)
+      const reader = this.#readers.find(({ place }) => place.topic === tracker.topic)
+      if (reader === undefined) begun.push(await this.#createReader(tracker.topic, [sink]))
+      else reader.add(sink)
+    }
+    this.#readers.push(...begun)
+    this.state.stage({ moved: [...subscription.trackers.values()] })
+    this.#spawnReaders(begun)
+    subscription.pump()
   }
 
   /** Takes nothing new; what runs goes on, and what it does is still committed. */
@@ -171,6 +224,8 @@ export class PartitionProcessor {
       rekeyedTopic: internal.rekeyed,
       partitions: this.#tools.engine.partitions,
       stop: this.#stopAttempts,
+      filters: this.#tools.filters,
+      rules: this.#rules,
       counts: counts.get(definition.name) ?? { handled: 0, attempts: 0, failures: 0, deadLettered: 0 },
       ensureTopic: (name) => this.#tools.ensureTopic(name),
       readForDrain: (topic, from) => this.#readForDrain(topic, from),
@@ -196,7 +251,15 @@ export class PartitionProcessor {
   #readerTools(): ReaderTools {
     const { engine, cache, runtime, logger } = this.#tools
     const progressed = () => this.#tools.progressed()
-    return { engine, cache, runtime, logger, progressed, signal: this.#stopReading.signal }
+    return {
+      engine,
+      cache,
+      runtime,
+      logger,
+      progressed,
+      rules: this.#rules,
+      signal: this.#stopReading.signal,
+    }
   }
 
   #rekeyTools(): RekeyTools {
@@ -216,13 +279,14 @@ export class PartitionProcessor {
       subscriptions: this.#subscriptions,
       queried: () => this.queried,
       dueChanged: () => this.#timers?.notify(),
+      rulesBegin: () => this.#beginRules(),
       failed: (error) => {
         if (!this.#stopReading.signal.aborted) this.#fail(error)
       },
     })
   }
 
-  async #createReaders(internal: readonly InternalSink[]): Promise<readonly TopicReader[]> {
+  #sinksByTopic(internal: readonly InternalSink[]): ReadonlyMap<string, readonly RecordSink[]> {
     const sinks = new Map<string, RecordSink[]>()
     const add = (topic: string, sink: RecordSink) => sinks.set(topic, [...(sinks.get(topic) ?? []), sink])
     for (const subscription of this.#subscriptions) {
@@ -234,12 +298,13 @@ export class PartitionProcessor {
       }
     }
     for (const sink of internal) add(sink.tracker.topic, sink)
-    const readers: TopicReader[] = []
-    for (const [topic, ofTopic] of sinks) {
-      const { end } = await this.#tools.engine.bounds(this.#place(topic))
-      readers.push(new TopicReader(this.#place(topic), end, ofTopic, this.#readerTools()))
-    }
-    return readers
+    return sinks
+  }
+
+  async #createReader(topic: string, sinks: readonly RecordSink[]): Promise<TopicReader> {
+    const place = this.#place(topic)
+    const { end } = await this.#tools.engine.bounds(place)
+    return new TopicReader(place, end, sinks, this.#readerTools())
   }
 
   async #createTimers(): Promise<Timers> {
@@ -267,36 +332,36 @@ export class PartitionProcessor {
   }
 
   #spawnLoops(): void {
-    const loops: [string, () => Promise<void>][] = [
-      ...this.#readers.map((reader): [string, () => Promise<void>] => [
-        `reader of ${reader.place.topic}`,
-        () => reader.run(),
-      ]),
-      ['timers', () => this.#timers?.run() ?? Promise.resolve()],
-      ['news', () => this.#followNews()],
-    ]
-    for (const [name, loop] of loops) {
-      this.#tools.runtime.spawn(`${name} in partition ${this.claim.partition}`, async () => {
-        try {
-          await loop()
-        } catch (error) {
-          if (!this.#stopReading.signal.aborted) this.#fail(error)
-        }
-      })
-    }
+    this.#spawnReaders([...this.#readers])
+    this.#spawn('timers', () => this.#timers?.run() ?? Promise.resolve())
     for (const subscription of this.#subscriptions) subscription.pump()
   }
 
-  /** Tells the readers where their places end, as the engine tells of news. */
-  async #followNews(): Promise<void> {
+  #spawnReaders(readers: readonly TopicReader[]): void {
+    for (const reader of readers) this.#spawn(`reader of ${reader.place.topic}`, () => reader.run())
+    if (readers.length > 0) this.#spawn('news', () => this.#followNews(readers))
+  }
+
+  #spawn(name: string, loop: () => Promise<void>): void {
+    this.#tools.runtime.spawn(`${name} in partition ${this.claim.partition}`, async () => {
+      try {
+        await loop()
+      } catch (error) {
+        if (!this.#stopReading.signal.aborted) this.#fail(error)
+      }
+    })
+  }
+
+  /** Tells readers where their places end, as the engine tells of news. */
+  async #followNews(readers: readonly TopicReader[]): Promise<void> {
     const { signal } = this.#stopReading
-    const places = new Map<Place, TopicReader>(this.#readers.map((reader) => [reader.place, reader]))
+    const places = new Map<Place, TopicReader>(readers.map((reader) => [reader.place, reader]))
     while (!signal.aborted) {
       const known = new Map([...places].map(([place, reader]) => [place, reader.end]))
       const changed = await this.#tools.engine.changed(known, signal)
       for (const { topic } of changed) {
         const { end } = await this.#tools.engine.bounds(this.#place(topic))
-        this.#readers.find(({ place }) => place.topic === topic)?.grown(end)
+        readers.find(({ place }) => place.topic === topic)?.grown(end)
       }
     }
   }

@@ -96,7 +96,8 @@ async function trackerOf(
   return new CursorTracker(topic, { cursor, done: [], ...silent })
 }
 
-async function documentOf(
+/** Where a subscription stands in a topic; undefined for one that is new there. */
+export async function documentOf(
   state: PartitionState,
   handler: string,
   topic: string,

@@ -43,7 +43,7 @@ export class RekeyingSink implements RecordSink {
 
   offer(record: LogRecord, event: Event): void {
     const { offset } = record
-    if (!this.#subscription.wants(event) || this.#tracker.isRecovered(offset)) return
+    if (this.#tracker.isRecovered(offset) || !this.#subscription.accepts(record, event)) return
     this.#tracker.add(offset)
     const { definition } = this.#subscription
     const silent = offset < (this.#tracker.silentUntil ?? 0)

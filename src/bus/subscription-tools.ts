@@ -1,5 +1,7 @@
 import type { AttemptTools } from './context.ts'
 import type { ReadForDrain } from './drain.ts'
+import type { HandlerFilters } from './handler-filters.ts'
+import type { PartitionRules } from './rules/partition-rules.ts'
 import type { HandlerCounts } from './status.ts'
 import type { StopRegistry } from './stop-registry.ts'
 
@@ -17,6 +19,8 @@ export interface SubscriptionTools extends AttemptTools {
   /** Aborts running attempts: the claim is lost, or stopping has waited long enough. */
   readonly stop: StopRegistry
   readonly counts: HandlerCounts
+  readonly filters: HandlerFilters
+  readonly rules: PartitionRules
   readonly readForDrain: ReadForDrain
   /** Something has ended: there may be room to read, or a new time to wait for. */
   changed(): void

@@ -1,13 +1,13 @@
 import { isMillraceError } from '../core/errors.ts'
 import { type Event, keyOf } from '../core/event.ts'
 import type { Offset } from '../log/port.ts'
-import { isFor } from './addressing.ts'
 import { type Outcome, runAttempt } from './attempt.ts'
 import type { Effects } from './context.ts'
 import type { CursorTracker } from './cursor-tracker.ts'
-import type { HandlerDefinition, Tick } from './definitions.ts'
+import type { HandlerDefinition } from './definitions.ts'
 import { nextOf } from './drain.ts'
 import { FailureWatch } from './failure-watch.ts'
+import { Interest } from './interest.ts'
 import { type Lane, Lanes } from './lanes.ts'
 import { frontOf, type ParkedEntry } from './parked-entry.ts'
 import { laneName, maxParkedKeys, type ParkedKey, type ParkedKeys } from './parked-keys.ts'
@@ -18,7 +18,6 @@ import type { LogRecord } from './record-cache.ts'
 import { attemptKey, awaitsKey } from './rekeying.ts'
 import { replyEntries } from './replies.ts'
 import { isTerminal, mayRetry, type RetryPolicy, retryPolicy } from './retry.ts'
-import { tickType } from './schedule.ts'
 import { stateLayout } from './state-layout.ts'
 import type { SubscriptionTools } from './subscription-tools.ts'
 import { storedEventOf } from './upcast.ts'
@@ -44,11 +43,10 @@ export class Subscription {
   /** Where it stands in topics whose records are handed on to it by its own key. */
   readonly sources: readonly CursorTracker[]
   readonly parked: ParkedKeys
-  /** The types of the events that {@link offer} is to be called with. */
-  readonly types: ReadonlySet<string>
   /** Of the attempts that were not aborted. */
   readonly durations = new RecentDurations()
   readonly #tools: SubscriptionTools
+  readonly #interest: Interest
   readonly #retry: RetryPolicy
   readonly #watch: FailureWatch
   readonly #lanes = new Lanes()
@@ -72,13 +70,18 @@ export class Subscription {
     this.trackers = trackers
     this.sources = sources
     this.parked = parked
-    this.types = new Set(definition.kind === 'every' ? [tickType] : definition.events.map(({ type }) => type))
+    this.#interest = new Interest(definition, tools)
     this.#tools = tools
     this.#retry = retryPolicy(definition.options.retry)
     this.#watch = new FailureWatch(tools.runtime)
     this.#parking = new Parking(definition, parked, this.#retry, tools)
     this.#timeoutMs = definition.options.timeoutMs ?? defaultTimeoutMs
     this.#concurrency = definition.options.concurrency ?? defaultConcurrency
+  }
+
+  /** The types of the events that {@link offer} is to be called with. */
+  get types(): ReadonlySet<string> {
+    return this.#interest.types
   }
 
   get inFlight(): number {
@@ -113,7 +116,7 @@ export class Subscription {
   /** Takes a record that was read; records of a topic come in order. One that it does not want counts as read. */
   offer(record: LogRecord, event: Event): void {
     const tracker = this.trackers.get(record.topic)
-    if (tracker === undefined || !this.wants(event) || tracker.isRecovered(record.offset)) return
+    if (tracker === undefined || tracker.isRecovered(record.offset) || !this.accepts(record, event)) return
     tracker.add(record.offset)
     const key = keyOf(event)
     const parked = this.parked.get(laneName(record.topic, key))
@@ -191,11 +194,17 @@ export class Subscription {
     return this.#inFlight > 0 || this.#lanes.hasReady || this.parked.nextDueMs() !== undefined
   }
 
-  /** Whether an event is one of its types, and not for another handler alone. */
-  wants(event: Event): boolean {
-    if (this.definition.kind === 'every') return (event.data as Tick).name === this.definition.name
-    const { name, options } = this.definition
-    return this.types.has(event.type) && isFor(event, [name, options.renamedFrom])
+  /**
+   * Whether it takes a record that was read. One that is passed over by a filter or a rule is told to whoever waits for it: nothing
+   * more will happen to it here.
+   */
+  accepts(record: LogRecord, event: Event): boolean {
+    if (!this.#interest.isMeant(event)) return false
+    if (this.#interest.isLetThrough(record, event)) return true
+    const reply = { handler: this.definition.name, outcome: 'handled' } as const
+    const appends = replyEntries(event, reply, this.#tools)
+    if (appends.length > 0) this.#tools.state.stage({ appends })
+    return false
   }
 
   #takeParked(): boolean {
@@ -227,7 +236,7 @@ export class Subscription {
     this.#tools.runtime.spawn(`handler ${this.definition.name}`, async () => {
       const { entry } = parked
       try {
-        const record = await nextOf(parked, this.#tools.readForDrain, (event) => this.wants(event))
+        const record = await nextOf(parked, this.#tools.readForDrain, this.#interest.wants)
         if (this.#closed || frontOf(parked.entry) !== frontOf(entry)) return this.#lookAgain(parked)
         if (record === undefined) return this.#nothingLeft(parked, entry)
         const subject = { topic: parked.topic, key: parked.key, offset: record.offset }

@@ -3,6 +3,8 @@ import type { Event } from '../core/event.ts'
 import type { Logger, Runtime } from '../core/runtime.ts'
 import type { LogEngine, Offset, Place } from '../log/port.ts'
 import { LogRecord, type RecordCache } from './record-cache.ts'
+import type { PartitionRules } from './rules/partition-rules.ts'
+import { ruleMarkOf } from './rules/rule-marks.ts'
 import { storedEventOf } from './upcast.ts'
 import { Wake } from './wake.ts'
 
@@ -28,6 +30,7 @@ export interface ReaderTools {
   readonly cache: RecordCache
   readonly runtime: Runtime
   readonly logger: Logger
+  readonly rules: PartitionRules
   readonly signal: AbortSignal
   /** Something was read: what is observed may be settled now, though nothing is to be committed for it. */
   progressed(): void
@@ -45,7 +48,7 @@ const readsPerTurn = 16
  */
 export class TopicReader {
   readonly place: Place
-  readonly #sinks: readonly RecordSink[]
+  readonly #sinks: RecordSink[] = []
   readonly #tools: ReaderTools
   readonly #byType = new Map<string, RecordSink[]>()
   readonly #wake = new Wake()
@@ -55,11 +58,15 @@ export class TopicReader {
   constructor(place: Place, end: Offset, sinks: readonly RecordSink[], tools: ReaderTools) {
     this.place = place
     this.#end = end
-    this.#sinks = sinks
     this.#tools = tools
-    for (const sink of sinks) {
-      for (const type of sink.types) this.#byType.set(type, [...(this.#byType.get(type) ?? []), sink])
-    }
+    for (const sink of sinks) this.add(sink)
+  }
+
+  /** Serves one more sink, from where it stands. */
+  add(sink: RecordSink): void {
+    this.#sinks.push(sink)
+    for (const type of sink.types) this.#byType.set(type, [...(this.#byType.get(type) ?? []), sink])
+    this.#wake.notify()
   }
 
   /** The end of the place as far as this reader knows. */
@@ -103,11 +110,20 @@ export class TopicReader {
   async #serve(from: Offset): Promise<void> {
     try {
       const { records, next } = await readRecords(this.#tools, this.place, from, readLimits)
+      await this.#takeMarks(records)
       if (!this.#tools.signal.aborted) this.#deliver(records, from, next)
     } catch (error) {
       if (isMillraceError(error, 'RECORD_CORRUPT')) return this.#skipCorrupt(from, error)
       if (isMillraceError(error, 'OFFSET_TRIMMED')) return await this.#skipTrimmed(from)
       throw error
+    }
+  }
+
+  /** Changes to the rules hold for what is behind their marks, so they are known before that is delivered. */
+  async #takeMarks(records: readonly LogRecord[]): Promise<void> {
+    for (const record of records) {
+      const change = ruleMarkOf(record)
+      if (change !== undefined) await this.#tools.rules.take(this.place.topic, record.offset, change)
     }
   }
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { App } from '../app/app.ts'
 import { start } from '../app/start.ts'
+import { loadCompiler } from '../bus/rules/application-rules.ts'
 import { messageOf } from '../core/errors.ts'
 import { type Faults, faultKinds, faultRates } from './faults.ts'
 import type { History } from './history.ts'
@@ -86,6 +87,8 @@ export class SimulationFailed extends Error {
  * Rejects with {@link SimulationFailed}.
  */
 export async function simulate(app: App, options: SimulateOptions): Promise<SimulationReport> {
+  // Loading a library takes real time, which virtual time does not wait for.
+  await loadCompiler()
   const subject: SimulationSubject = {
     app,
     start: options.start ?? start,

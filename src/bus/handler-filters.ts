@@ -1,0 +1,70 @@
+import type { Event } from '../core/event.ts'
+import type { Logger } from '../core/runtime.ts'
+import { compileFilter, Matcher } from '../routing/index.ts'
+import type { HandlerDefinition } from './definitions.ts'
+import type { FilterCondition } from './event-filter.ts'
+import type { CompileExpression } from './rules/compiled-rules.ts'
+
+/** A filter that asks for nothing but a condition in CEL. */
+const everyEvent = { specversion: ['1.0'] }
+
+/** The filters of a group's handlers, in one index: an event is matched once, however many handlers ask. */
+export class HandlerFilters {
+  readonly #matcher = new Matcher<string>()
+  readonly #filtered = new Set<string>()
+  readonly #matched = new WeakMap<Event, ReadonlySet<string>>()
+
+  /** `compile` is needed where a filter has a condition in CEL; `RULE_INVALID` for one that cannot be compiled. */
+  constructor(
+    handlers: readonly HandlerDefinition[],
+    logger: Logger,
+    compile: CompileExpression | undefined,
+  ) {
+    for (const { name, condition } of handlers) {
+      if (condition === undefined) continue
+      this.#filtered.add(name)
+      const when = conditionOf(name, condition, logger, compile)
+      this.#matcher.add(
+        compileFilter(condition.pattern ?? everyEvent),
+        name,
+        when === undefined ? {} : { when },
+      )
+    }
+  }
+
+  /** Whether a handler without a filter, or with one that matches, wants the event. */
+  lets(handler: string, event: Event): boolean {
+    if (!this.#filtered.has(handler)) return true
+    let matched = this.#matched.get(event)
+    if (matched === undefined) {
+      matched = new Set(this.#matcher.match(event))
+      this.#matched.set(event, matched)
+    }
+    return matched.has(handler)
+  }
+}
+
+/** Whether any of the handlers has a condition in CEL. */
+export function needsCompiler(handlers: readonly HandlerDefinition[]): boolean {
+  return handlers.some(({ condition }) => condition?.when !== undefined)
+}
+
+function conditionOf(
+  handler: string,
+  { when }: FilterCondition,
+  logger: Logger,
+  compile: CompileExpression | undefined,
+): ((event: object) => boolean) | undefined {
+  if (when === undefined) return undefined
+  if (compile === undefined) throw new TypeError('a condition in CEL needs its compiler')
+  const expression = compile(when, { variables: ['event'], where: `handler '${handler}', when` })
+  let told = false
+  return (event) => {
+    const outcome = expression.evaluate({ event })
+    if (outcome.ok) return outcome.value === true
+    if (!told)
+      logger.warn({ handler, problem: outcome.problem }, 'the condition of a handler could not be evaluated')
+    told = true
+    return false
+  }
+}

@@ -1,0 +1,82 @@
+import type { AnyEventType } from '../../core/event.ts'
+import type { Runtime } from '../../core/runtime.ts'
+import type { LogEngine } from '../../log/port.ts'
+import type { compileExpression, Expression } from '../../rules/expression.ts'
+import type { AddressOf } from '../addressing.ts'
+import type { EventReader } from '../upcast.ts'
+import type { CompileExpression } from './compiled-rules.ts'
+import { RuleHistory } from './rule-history.ts'
+import { Rules } from './rules.ts'
+
+/** What the rules of an application are made with. */
+export interface ApplicationRulesOptions {
+  readonly engine: LogEngine
+  readonly runtime: Runtime
+  readonly source: string
+  readonly events: ReadonlyMap<string, AnyEventType>
+  readonly handlers: ReadonlySet<string>
+  readonly addressOf: AddressOf
+  readonly readEvent: EventReader
+  readonly signal: AbortSignal
+  /** The topics that rules hold for. */
+  topics(): readonly string[]
+}
+
+/** The rules of an application, as all its groups share them in one process. */
+export class ApplicationRules {
+  readonly history: RuleHistory
+  /** What users see of them. */
+  readonly face: Rules
+  readonly topic: string
+  readonly events: ReadonlyMap<string, AnyEventType>
+  readonly addressOf: AddressOf
+  readonly #options: ApplicationRulesOptions
+
+  constructor(options: ApplicationRulesOptions) {
+    this.#options = options
+    this.topic = rulesTopic(options.source)
+    this.events = options.events
+    this.addressOf = options.addressOf
+    this.history = new RuleHistory(options.engine, this.topic)
+    this.face = new Rules({ ...options, rulesTopic: this.topic, history: this.history, loadCompiler })
+  }
+
+  /** The topics that rules hold for. */
+  get topics(): readonly string[] {
+    return this.#options.topics()
+  }
+
+  readonly loadCompiler = loadCompiler
+}
+
+/** The topic in which an application keeps the changes to its rules. */
+export function rulesTopic(app: string): string {
+  return `millrace.${app}.rules`
+}
+
+/** How many expressions are kept compiled; beyond it all are compiled anew as they are met. */
+const maxKept = 50_000
+
+let compiler: CompileExpression | undefined
+
+/** Loads the library of CEL where it is first needed. Expressions are compiled once, however often they are asked for. */
+export async function loadCompiler(): Promise<CompileExpression> {
+  if (compiler !== undefined) return compiler
+  const { compileExpression } = await import('../../rules/expression.ts')
+  compiler ??= remembering(compileExpression)
+  return compiler
+}
+
+function remembering(compile: typeof compileExpression): CompileExpression {
+  const known = new Map<string, Expression>()
+  return (text, options) => {
+    const name = `${options?.where ?? ''} ${text}`
+    let expression = known.get(name)
+    if (expression === undefined) {
+      expression = compile(text, options)
+      if (known.size >= maxKept) known.clear()
+      known.set(name, expression)
+    }
+    return expression
+  }
+}
