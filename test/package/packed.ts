@@ -33,6 +33,8 @@ export class Packed implements Disposable {
   /** The paths in the tarball. */
   files: readonly string[] = []
   tarball = ''
+  /** What npm said besides its result while it installed. */
+  installedWith = ''
 
   /** Builds and packs a copy of the whole project, so that everything is there which must not get into the tarball. */
   static async make(): Promise<Packed> {
@@ -60,9 +62,12 @@ export class Packed implements Disposable {
 
   /** Runs a command in a folder of the temporary one; gives what it wrote, or rejects with all it wrote. */
   async run(folder: string, command: string, ...args: readonly string[]): Promise<string> {
+    return (await this.#run(folder, command, args)).stdout
+  }
+
+  async #run(folder: string, command: string, args: readonly string[]) {
     try {
-      const { stdout } = await execute(command, [...args], { cwd: this.path(folder), env: environment })
-      return stdout
+      return await execute(command, [...args], { cwd: this.path(folder), env: environment })
     } catch (cause) {
       const { stdout = '', stderr = '' } = cause as { readonly stdout?: string; readonly stderr?: string }
       throw new Error(`${command} ${args.join(' ')}:\n${stdout}${stderr}`, { cause })
@@ -75,7 +80,8 @@ export class Packed implements Disposable {
       mkdirSync(this.path(folder))
       writeFileSync(this.path(folder, 'package.json'), '{ "private": true, "type": "module" }')
     }
-    await this.run(folder, 'npm', 'install', '--prefer-offline', '--no-audit', '--no-fund', ...packages)
+    const args = ['install', '--prefer-offline', '--no-audit', '--no-fund', ...packages]
+    this.installedWith += (await this.#run(folder, 'npm', args)).stderr
   }
 
   [Symbol.dispose](): void {

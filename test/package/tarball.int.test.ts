@@ -32,7 +32,7 @@ const importing = `
 
 const unwanted = [
   /\/millrace\/dist\/(engines|gateway|cli|testing)\//,
-  /\/node_modules\/(@?lmdb|fastify|pino|commander)\//,
+  /\/node_modules\/(@?lmdb|fastify|pino|commander|saxes|csv-parse|eventsource-parser)\//,
   /^node:(https?|net|fs|worker_threads|child_process)/,
 ]
 
@@ -106,6 +106,7 @@ describe.skipIf(!registryAnswers)('the tarball, installed into an empty folder',
       ]
       expect(await packed.run('app', process.execPath, tsc, ...options, 'app.ts')).toBe('')
     },
+    120_000,
   )
 
   test("the README's first example runs on the default log, which outlives the process", async () => {
@@ -132,6 +133,22 @@ describe.skipIf(!registryAnswers)('the tarball, installed into an empty folder',
     console.info(`importing millrace: ${modules.length} modules, ${Math.round(importMs)} ms`)
   })
 
+  test('reads XML with what it brings, by a path of its own', async () => {
+    const program =
+      "import { parseXml } from 'millrace/xml'; console.log(JSON.stringify(parseXml('<a><b>1</b></a>')))"
+    const { execPath } = process
+    expect(await packed.run('app', execPath, '--input-type=module', '-e', program)).toBe('{"a":{"b":"1"}}\n')
+  })
+
+  test('is installed without a script of its own, which npm would warn of', () => {
+    const manifest = JSON.parse(readFileSync(installed('package.json'), 'utf8')) as {
+      readonly scripts: object
+    }
+    const run = ['preinstall', 'install', 'postinstall', 'preprepare', 'prepare', 'postprepare']
+    expect(run.filter((script) => script in manifest.scripts)).toEqual([])
+    expect(packed.installedWith).not.toContain('millrace@')
+  })
+
   test('brings none of the tools that it is made with', () => {
     const modules = packed.path('app/node_modules')
     const beside = ['zod', 'typescript', '@typescript', 'typescript-previous', '@types', '.bin']
@@ -140,8 +157,10 @@ describe.skipIf(!registryAnswers)('the tarball, installed into an empty folder',
     )
     expect(tools).toContain('vitest')
     expect(tools.filter((name) => existsSync(join(modules, name)))).toEqual([])
-    const [itself, all] = [sizeOf(installed()), sizeOf(modules, beside)].map(megabytes)
-    console.info(`installed: ${itself} of its own, ${all} with what it depends on`)
+    const [itself, all] = [sizeOf(installed()), sizeOf(modules, beside)]
+    console.info(`installed: ${megabytes(itself)} of its own, ${megabytes(all)} with what it depends on`)
+    expect(itself).toBeLessThan(4e6)
+    expect(all).toBeLessThan(60e6)
   })
 
   describe('and an application that its command has written', () => {
