@@ -61,6 +61,25 @@ export interface Attempt {
   outcome?: 'returned' | 'threw'
   readonly emits: EmitObservation[]
   readonly once: OnceObservation[]
+  /** What the handler of a command returned. */
+  decision?: CommandDecision
+}
+
+/** How a command was decided, as its handler returned it or its result says. */
+export type CommandDecision =
+  | { readonly ok: true; readonly result: unknown }
+  | { readonly ok: false; readonly failure: unknown }
+
+/** What somebody was told of a command. */
+export interface ToldResult {
+  readonly source: string
+  readonly id: string
+  /** The decision; or that its handler gave up, that it is still to be handled, or that there is nothing to tell. */
+  readonly told: CommandDecision | 'given up' | 'pending' | 'unknown'
+  /** How many records the log had by then. */
+  readonly at: number
+  /** Whether everything had settled by then. */
+  readonly isFinal: boolean
 }
 
 /** A record that a handler gave up on. */
@@ -134,6 +153,8 @@ export interface History {
   readonly parked: readonly ParkedKey[]
   readonly ledgers: readonly KeyLedger[]
   readonly cursors: readonly CursorSample[]
+  /** What requesters were told, and what everybody is told at the end, of every command that was acknowledged. */
+  readonly results?: readonly ToldResult[]
   /** The last time of the simulation by the slowest clock, in milliseconds since 1970 UTC. */
   readonly endedMs: number
 }

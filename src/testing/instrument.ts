@@ -7,13 +7,15 @@ import type {
   StateCell,
   StateSchemas,
 } from '../bus/definitions.ts'
+import { commandOf } from '../bus/definitions.ts'
 import { dueTime } from '../bus/publisher.ts'
+import { Failed } from '../core/command.ts'
 import { MillraceError, messageOf, TerminalError } from '../core/errors.ts'
 import type { AnyEventType, Event } from '../core/event.ts'
 import { keyOf } from '../core/event.ts'
 import type { Runtime } from '../core/runtime.ts'
 import type { HandlerFault, HandlerFaults } from './handler-faults.ts'
-import type { Attempt } from './history.ts'
+import type { Attempt, CommandDecision } from './history.ts'
 import type { Recorder } from './recorder.ts'
 import { type Ledger, ledgerName, ledgerSchema, WitnessEvent } from './witness.ts'
 
@@ -65,6 +67,7 @@ function instrumentHandler(definition: HandlerDefinition, instruments: Instrumen
       instruments.recorder.end(attempt, 'threw', messageOf(error))
       throw error
     }
+    if (commandOf(definition) !== undefined) instruments.recorder.decided(attempt, decisionOf(returned))
     instruments.recorder.end(attempt, 'returned')
     return returned
   }
@@ -77,6 +80,12 @@ function instrumentHandler(definition: HandlerDefinition, instruments: Instrumen
     },
     run,
   })
+}
+
+function decisionOf(returned: unknown): CommandDecision {
+  return returned instanceof Failed
+    ? { ok: false, failure: returned.failure }
+    : { ok: true, result: returned }
 }
 
 interface Watched {

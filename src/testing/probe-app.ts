@@ -1,5 +1,6 @@
 import { type App, app } from '../app/app.ts'
 import { every, on } from '../bus/definitions.ts'
+import { command, failed } from '../core/command.ts'
 import { event } from '../core/event.ts'
 import type { Schema } from '../core/schema.ts'
 import { writeFaultRates } from './faults.ts'
@@ -30,6 +31,14 @@ const keyOfOrder = (order: Order) => order.key
 
 /** What is published in {@link probeApp}. */
 export const Placed = event('probe.placed', { schema: trusted<Order>(), key: keyOfOrder })
+const reservation = trusted<{ readonly reserved: number; readonly attempt: number; readonly atMs: number }>()
+const Reserve = command('probe.reserve', {
+  schema: trusted<Order>(),
+  key: keyOfOrder,
+  result: reservation,
+  failure: reservation,
+  resultTtlMs: 365 * 24 * 60 * 60 * 1000,
+})
 const Confirmed = event('probe.confirmed', { schema: trusted<Order>(), key: keyOfOrder })
 const Shipped = event('probe.shipped', { schema: trusted<Order>(), key: keyOfOrder, topic: 'probe-shipping' })
 const Reminded = event('probe.reminded', { schema: trusted<Order>(), key: keyOfOrder })
@@ -128,6 +137,26 @@ const survey = on(
   },
 )
 
+const reserve = on(
+  Reserve,
+  {
+    name: 'reserve',
+    group: 'probe-archive',
+    from: 'start',
+    retry,
+    timeoutMs: 5_000,
+    state: { reserved: startingAt(0) },
+  },
+  async ({ data }, ctx) => {
+    const reserved = (await ctx.state.reserved.get()) + 1
+    ctx.state.reserved.set(reserved)
+    ctx.emit(Confirmed, { ...data, number: reserved })
+    // Another attempt decides otherwise.
+    const seen = { reserved, attempt: ctx.attempt, atMs: ctx.now() }
+    return data.number % 4 === 0 ? failed(seen) : seen
+  },
+)
+
 const sweep = every(
   '*/30 * * * * *',
   { name: 'sweep', retry, state: { sweeps: startingAt(0) } },
@@ -138,12 +167,12 @@ const sweep = every(
 
 /**
  * An application that uses what the processor has: chains of handlers, state, delays, `once`, two topics, a second
- * group, a schedule, retention, silent catching up, keys other than those of the topic, events sent to one handler, and both
+ * group, a schedule, a command, retention, silent catching up, keys other than those of the topic, events sent to one handler, and both
  * answers to exhausted attempts.
  */
 export const probeApp: App = app({
   name: 'probe',
-  handlers: [confirm, ship, bill, archive, audit, mirror, dispatch, survey, sweep],
+  handlers: [confirm, ship, bill, archive, audit, mirror, dispatch, survey, reserve, sweep],
   topics: { probe: { retention }, 'probe-shipping': { retention } },
 })
 
@@ -159,10 +188,11 @@ export const olderProbeApp: App = app({
 
 const keys = ['a', 'b', 'c', 'd', 'e']
 
-/** Publishes {@link Placed} for few keys, sometimes with a delay, sometimes waiting until it is handled. */
+/** Publishes {@link Placed} for few keys, sometimes with a delay, sometimes waiting until it is handled; and commands. */
 export function publishProbe(random: SeededRandom): Publication {
   const data: Order = { key: random.pick(keys), number: random.below(100) }
   if (random.chance(0.1)) return { type: Placed, data, options: { delay: random.between(1, 5_000) } }
+  if (random.chance(0.25)) return { type: Reserve, data, command: random.pick(['request', 'submit']) }
   return random.chance(0.2) ? { type: Placed, data, options: { wait: 'handled' } } : { type: Placed, data }
 }
 

@@ -1,8 +1,12 @@
+import type { RunningApp } from '../app/running.ts'
 import { isInternalTopic } from '../bus/internal-topics.ts'
-import type { PublishOptions } from '../bus/publisher.ts'
+import type { Published, PublishOptions } from '../bus/publisher.ts'
+import { resultIdOf } from '../bus/results.ts'
+import { isCommand } from '../core/command.ts'
 import { isMillraceError, messageOf } from '../core/errors.ts'
 import type { AnyEventType } from '../core/event.ts'
 import type { Offset, Place } from '../log/port.ts'
+import type { CommandDecision, ToldResult } from './history.ts'
 import { SeededRandom } from './random.ts'
 import type { SimulatedProcess, World } from './simulated-process.ts'
 
@@ -12,6 +16,8 @@ export interface Publication {
   readonly data: unknown
   /** Options of `publish`; the simulation gives the id, and repeats it until it is acknowledged. */
   readonly options?: Omit<PublishOptions, 'id' | 'source' | 'signal' | 'at'>
+  /** For a command: `request` waits for its result, `submit` fetches it later, from any process. */
+  readonly command?: 'request' | 'submit'
 }
 
 /** Makes the next event to be published. Everything random in it must come from `random`. */
@@ -65,43 +71,109 @@ export class Publishers {
     for (;;) {
       const running = this.#processes.filter((process) => process.running !== undefined)
       if (running.length > 0 && (await this.#tryOnce(id, publication, this.#choice.pick(running)))) return
-      await new Promise<void>((resolve) => {
-        this.#world.time.after(this.#choice.between(1, retryMs), 'publisher', resolve)
-      })
+      await this.#pause()
     }
   }
 
-  /** Whether it was acknowledged. */
+  /** Whether it was acknowledged, and its result is known where that is fetched. */
   async #tryOnce(id: string, publication: Publication, process: SimulatedProcess): Promise<boolean> {
     const { recorder, app } = this.#world
     const running = process.running
     if (running === undefined) return false
-    const { type, data, options } = publication
+    const { type, options } = publication
     recorder.line(`publish '${id}' of ${type.type} at ${process.name}`)
     const answer = await Promise.race([
-      running.publish(type as never, data as never, { ...options, id, source: app.name }).then(
-        (published) => ({ published, error: undefined }),
-        (error: unknown) => ({ published: this.#durable(id, error), error: messageOf(error) }),
+      publishAt(running, publication, { id, source: app.name }).then(
+        (answered) => ({ ...answered, error: undefined }),
+        (error: unknown) => ({ error }),
       ),
-      process.ended.then(() => ({ published: undefined, error: 'the process has ended' })),
+      process.ended.then(() => ({ error: new Error('the process has ended') })),
     ])
-    const { published, error } = answer
-    if (error !== undefined) recorder.line(`publish '${id}' failed: ${error}`)
-    if (published === undefined) return false
-    const { topic, partition, offset } = published
+    const { error } = answer
+    if (error !== undefined) recorder.line(`publish '${id}' failed: ${messageOf(error)}`)
+    const decision = 'decision' in answer ? answer.decision : undefined
+    const told = isMillraceError(error, 'HANDLER_FAILED') ? 'given up' : decision
+    const published = 'published' in answer ? answer.published : undefined
+    const at = published ?? this.#durable(id, error, decision !== undefined)
+    if (at === undefined) return false
+    const { topic, partition, offset } = at
     recorder.line(`acknowledged '${id}' at ${topic}/${partition} ${offset}`)
-    const waited = options?.wait !== undefined && error === undefined
+    const waited = decision !== undefined || (options?.wait !== undefined && error === undefined)
     const handled = waited ? { handledAt: recorder.log.length } : {}
     recorder.acknowledged.push({ topic, partition, offset, id, source: app.name, ...handled })
+    if (told !== undefined && isCommand(type)) recorder.told({ id, source: app.name }, told, false)
+    else if (publication.command === 'submit') await this.#fetch(id, resultIdOf(at))
     return true
   }
 
-  /** Where an event is whose publisher waited in vain for its handlers; undefined for any other error. */
-  #durable(id: string, error: unknown): (Place & { readonly offset: Offset }) | undefined {
+  /** Asks one process after another for a result, until one of them tells it. */
+  async #fetch(id: string, resultId: string): Promise<void> {
+    const { recorder, app } = this.#world
+    for (;;) {
+      await this.#pause()
+      const running = this.#processes.filter((process) => process.running !== undefined)
+      if (running.length === 0) continue
+      const process = this.#choice.pick(running)
+      recorder.line(`fetch '${resultId}' at ${process.name}`)
+      const told = await Promise.race([
+        toldOf(process.running as RunningApp, resultId).catch((error: unknown) => {
+          recorder.line(`fetch '${resultId}' failed: ${messageOf(error)}`)
+          return 'pending' as const
+        }),
+        process.ended.then(() => 'pending' as const),
+      ])
+      if (told === 'pending') continue
+      recorder.told({ id, source: app.name }, told, false)
+      return
+    }
+  }
+
+  #pause(): Promise<void> {
+    return new Promise<void>((resolve) => {
+      this.#world.time.after(this.#choice.between(1, retryMs), 'publisher', resolve)
+    })
+  }
+
+  /** Where an event is whose publisher waited in vain for its handlers, or was told no place; undefined for other errors. */
+  #durable(
+    id: string,
+    error: unknown,
+    isDecided: boolean,
+  ): (Place & { readonly offset: Offset }) | undefined {
     if (isMillraceError(error, 'WAIT_TIMEOUT') || isMillraceError(error, 'ALREADY_PUBLISHED')) {
       return error.facts as unknown as Place & { readonly offset: Offset }
     }
-    if (!isMillraceError(error, 'HANDLER_FAILED')) return undefined
+    if (!isMillraceError(error, 'HANDLER_FAILED') && !isDecided) return undefined
     return this.#world.recorder.log.find(({ topic, event }) => event.id === id && !isInternalTopic(topic))
+  }
+}
+
+interface Answered {
+  readonly published?: Published
+  readonly decision?: CommandDecision
+}
+
+async function publishAt(
+  running: RunningApp,
+  { type, data, options, command }: Publication,
+  name: { readonly id: string; readonly source: string },
+): Promise<Answered> {
+  const given = { ...options, ...name }
+  if (command === 'request')
+    return { decision: (await running.request(type as never, data as never, given)) as CommandDecision }
+  if (command === 'submit') return { published: await running.submit(type as never, data as never, given) }
+  return { published: await running.publish(type as never, data as never, given) }
+}
+
+/** What a process tells of a result. */
+export async function toldOf(running: RunningApp, resultId: string): Promise<ToldResult['told']> {
+  try {
+    const state = await running.result(resultId)
+    if (state.pending) return 'pending'
+    return state.ok ? { ok: true, result: state.result } : { ok: false, failure: state.failure }
+  } catch (error) {
+    if (isMillraceError(error, 'HANDLER_FAILED')) return 'given up'
+    if (isMillraceError(error, 'RESULT_UNKNOWN')) return 'unknown'
+    throw error
   }
 }

@@ -5,10 +5,12 @@ import type { Offset, Place } from '../log/port.ts'
 import type {
   AcknowledgedEvent,
   Attempt,
+  CommandDecision,
   CursorSample,
   EmitObservation,
   LoggedRecord,
   OnceObservation,
+  ToldResult,
 } from './history.ts'
 
 /** What an attempt is, when it begins. */
@@ -23,6 +25,7 @@ export class Recorder {
   readonly acknowledged: Omit<AcknowledgedEvent, 'dueMs'>[] = []
   readonly log: LoggedRecord[] = []
   readonly cursors: CursorSample[] = []
+  readonly results: ToldResult[] = []
   /** What must not happen whatever the faults are, such as a background task that rejects. */
   readonly problems: string[] = []
   readonly #noncePrefix: string
@@ -73,6 +76,18 @@ export class Recorder {
   /** An attempt was given a result by `once`. */
   givenOnce(attempt: Attempt, observation: OnceObservation): void {
     attempt.once.push(observation)
+  }
+
+  /** The handler of a command has returned its answer. */
+  decided(attempt: Attempt, decision: CommandDecision): void {
+    attempt.decision = decision
+  }
+
+  /** Somebody is told of a command. */
+  told(command: Pick<ToldResult, 'source' | 'id'>, told: ToldResult['told'], isFinal: boolean): void {
+    const { source, id } = command
+    this.results.push({ source, id, told, at: this.log.length, isFinal })
+    this.line(`told of '${id}': ${JSON.stringify(told)}`)
   }
 
   /** An attempt ends. */

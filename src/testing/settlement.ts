@@ -1,5 +1,7 @@
 import type { App } from '../app/app.ts'
+import { commandOf } from '../bus/definitions.ts'
 import { delayedType } from '../bus/internal-sinks.ts'
+import { resultIdOf } from '../bus/results.ts'
 import type { HandlerStatus } from '../bus/status.ts'
 import { isMillraceError } from '../core/errors.ts'
 import { partitionOf } from '../log/partition.ts'
@@ -13,7 +15,7 @@ import type {
   Subscription,
 } from './history.ts'
 import { eventName, witnessesOf } from './history.ts'
-import type { Publishers } from './publishers.ts'
+import { type Publishers, toldOf } from './publishers.ts'
 import type { SimulatedProcess, World } from './simulated-process.ts'
 import { type Ledger, ledgerName } from './witness.ts'
 
@@ -131,7 +133,25 @@ export async function readHistory(world: World, processes: readonly SimulatedPro
       ...processes.map((process) => process.clock?.now() ?? epochMs),
     ),
   }
-  return { ...history, ledgers: await readLedgers(world, history, processes) }
+  await fetchResults(world, history, processes)
+  return { ...history, results: recorder.results, ledgers: await readLedgers(world, history, processes) }
+}
+
+/** Asks for the result of every command that was acknowledged, of one process after another. */
+async function fetchResults(
+  { recorder, app }: World,
+  { acknowledged, log }: History,
+  processes: readonly SimulatedProcess[],
+): Promise<void> {
+  const running = processes.flatMap((process) => process.running ?? [])
+  const commands = new Set(app.handlers.flatMap((definition) => commandOf(definition)?.type ?? []))
+  const types = new Map(log.map(({ event }) => [eventName(event), event.type]))
+  const wanted = acknowledged.filter((event) => commands.has(types.get(eventName(event)) ?? ''))
+  for (const [index, event] of wanted.entries()) {
+    const asked = running[index % running.length]
+    if (asked === undefined) return
+    recorder.told(event, await toldOf(asked, resultIdOf(event)), true)
+  }
 }
 
 async function readParked(processes: readonly SimulatedProcess[]): Promise<readonly ParkedKey[]> {

@@ -1,5 +1,6 @@
 import type { Invariant } from '../history.ts'
 import { acknowledgedEventsKept } from './acknowledged-events-kept.ts'
+import { commandsDecidedOnce } from './commands-decided-once.ts'
 import { cursorsBehindEffects } from './cursors-behind-effects.ts'
 import { effectsOnce } from './effects-once.ts'
 import { everyRecordDone } from './every-record-done.ts'
@@ -27,5 +28,6 @@ export const invariants: Readonly<Record<string, Invariant>> = {
   'cursors stay behind effects': cursorsBehindEffects,
   'once is stable': onceStable,
   'parked keys are drained': parkedKeysDrained,
+  'commands are decided once': commandsDecidedOnce,
   'waiting ends when handled': waitingEndsWhenHandled,
 }
