@@ -51,16 +51,22 @@ function reportFiles(): void {
   })
 }
 
-/** Some syntax errors do not tell their place: then Node.js is asked for it, file by file. */
-function withPlace(failure: Failure, error: unknown): Failure {
+const patienceMs = 5000
+
+/**
+ * Some syntax errors keep their place for whom they end: so they are let end a process. Nothing of the file runs in it, for
+ * modules are parsed before any of them runs.
+ */
+function withPlace(failure: Failure, error: unknown, file: string): Failure {
   const cause = error instanceof Error ? error.cause : undefined
   if (failure.place !== undefined || !(cause instanceof SyntaxError)) return failure
-  for (const file of asked) {
-    const { stderr } = spawnSync(process.execPath, ['--check', file], { encoding: 'utf8' })
-    const place = stderr.includes(cause.message) ? placeInStack(stderr) : undefined
-    if (place !== undefined) return { ...failure, place }
-  }
-  return failure
+  const { stderr } = spawnSync(process.execPath, [...process.execArgv, file], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    encoding: 'utf8',
+    timeout: patienceMs,
+  })
+  const place = stderr.includes(cause.message) ? placeInStack(stderr) : undefined
+  return place === undefined ? failure : { ...failure, place }
 }
 
 /** One start of the application: from opening the log until that is closed again. */
@@ -191,7 +197,7 @@ async function load(file: string): Promise<void> {
       app: { name, handlers: handlers.map((handler) => handler.name), hasRoutes: routes.length > 0 },
     })
   } catch (error) {
-    say({ said: 'load-failed', failure: withPlace(failureOf(error), error) })
+    say({ said: 'load-failed', failure: withPlace(failureOf(error), error, file) })
   }
 }
 

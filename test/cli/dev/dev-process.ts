@@ -79,11 +79,13 @@ export class DevProcess {
   readonly #place: Workplace
   #more = Promise.withResolvers<void>()
   #taken = 0
+  #isEnded = false
 
   private constructor(place: Workplace, child: ChildProcess) {
     this.#place = place
     this.child = child
     this.ended = once(child, 'close').then(([code]) => {
+      this.#isEnded = true
       this.#more.resolve()
       return code as number | null
     })
@@ -120,7 +122,7 @@ export class DevProcess {
     for (;;) {
       const line = this.lines[this.#taken]
       if (line === undefined) {
-        if (this.child.exitCode !== null) throw new Error(`dev has ended: ${this.stderr}`)
+        if (this.#isEnded) throw new Error(`dev has ended: ${this.stderr}`)
         await this.#more.promise
         continue
       }
