@@ -19,7 +19,7 @@ export interface TransactionHooks {
   before(writes: Writes): void
   /** Called when the last step was staged. */
   staged(writes: Writes): void
-  /** Called when the transaction is durable, before its steps are answered. */
+  /** Called when the transaction is durable and its steps are answered. */
   after(writes: Writes): void
 }
 
@@ -29,6 +29,12 @@ interface Waiting {
   readonly reject: (error: unknown) => void
   /** What the step gave when it was staged. */
   answer: unknown
+}
+
+/** A transaction that is durable, and those of its steps that are not answered yet. */
+interface Durable {
+  readonly steps: Waiting[]
+  readonly writes: Writes
 }
 
 /** A transaction takes no further step when it has reached this size. */
@@ -73,20 +79,31 @@ export class GroupCommit {
   }
 
   async #run(): Promise<void> {
-    let unanswered: Waiting[] = []
+    let durable: Durable | undefined
     for (;;) {
       for (let turn = 0; turn < turnsToGather; turn += 1) await undefined
-      if (this.#waiting.length === 0 && unanswered.length === 0) break
+      if (this.#waiting.length === 0 && durable === undefined) break
       const written = this.#waiting.length === 0 ? undefined : this.#commit(this.#take())
-      for (const { resolve, answer } of unanswered) resolve(answer)
-      unanswered = (await written) ?? []
+      if (durable !== undefined) this.#answer(durable, durable.steps.length)
+      durable = await written
+      if (durable === undefined) continue
       // Of many, half are answered at once and come back with their next steps, which are written while the others are
       // answered and come back in turn: otherwise all would wait for the disk together, and the disk for all of them.
-      const first = unanswered.length < manySteps ? unanswered.length : unanswered.length >> 1
-      for (const { resolve, answer } of unanswered.splice(0, first)) resolve(answer)
+      const { length } = durable.steps
+      this.#answer(durable, length < manySteps ? length : length >> 1)
+      if (durable.steps.length === 0) durable = undefined
     }
     this.#running = false
     for (const resolve of this.#whenIdle.splice(0)) resolve()
+  }
+
+  /**
+   * Answers some steps of a transaction, and after the last of them tells that it is durable: whoever appended keeps what
+   * those that are told come for.
+   */
+  #answer({ steps, writes }: Durable, count: number): void {
+    for (const { resolve, answer } of steps.splice(0, count)) resolve(answer)
+    if (steps.length === 0) this.#hooks.after(writes)
   }
 
   #take(): Waiting[] {
@@ -105,8 +122,8 @@ export class GroupCommit {
     return this.#waiting.splice(0, count)
   }
 
-  /** Writes steps as one transaction; gives those that are durable now and wait for their answer. */
-  async #commit(steps: readonly Waiting[]): Promise<Waiting[]> {
+  /** Writes steps as one transaction; gives those that are durable now and wait for their answer, undefined when it failed. */
+  async #commit(steps: readonly Waiting[]): Promise<Durable | undefined> {
     const writes = new Writes()
     const staged: Waiting[] = []
     try {
@@ -125,10 +142,9 @@ export class GroupCommit {
     } catch (error) {
       writes.rollBack()
       for (const step of steps) step.reject(error)
-      return []
+      return undefined
     }
     writes.commit()
-    this.#hooks.after(writes)
-    return staged
+    return { steps: staged, writes }
   }
 }
