@@ -20,8 +20,7 @@ it('the dead letters of a handler that is gone are listed and discarded by its n
   await expect(b.drive(deadLetters.redrive({ handler }))).rejects.toMatchObject({ code: 'HANDLER_UNKNOWN' })
   const { outcome } = await b.drive(deadLetters.discard({ handler }, { reason: 'gone', wait: true }))
   expect(outcome?.closed).toHaveLength(2)
-  for (const ask of [() => deadLetters.list({ handler }), () => deadLetters.groups({ handler })]) {
-    await expect(b.drive(ask())).rejects.toMatchObject({ code: 'HANDLER_UNKNOWN' })
-  }
+  await expect(b.drive(deadLetters.list({ handler }))).rejects.toMatchObject({ code: 'HANDLER_UNKNOWN' })
+  await expect(b.drive(deadLetters.groups({ handler }))).rejects.toMatchObject({ code: 'HANDLER_UNKNOWN' })
   expect((await b.drive(deadLetters.list())).letters).toEqual([])
 })
