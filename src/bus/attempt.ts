@@ -1,4 +1,5 @@
 import { MillraceError } from '../core/errors.ts'
+import type { AttemptDeadlines } from './attempt-deadlines.ts'
 import { AttemptContext, type AttemptSubject, type AttemptTools, type Effects } from './context.ts'
 import { commandOf } from './definitions.ts'
 import { maxCommitBytes, sizeOf } from './partition-state.ts'
@@ -23,24 +24,22 @@ export type Outcome =
   | { readonly kind: 'aborted' }
 
 /**
- * Runs a handler once. Its effects are returned, not applied. After `timeoutMs` its context is revoked and its signal
+ * Runs a handler once. Its effects are returned, not applied. At its deadline its context is revoked and its signal
  * aborted, and the attempt counts as failed; the handler itself cannot be stopped, so `settled` tells when it has ended.
  */
 export function runAttempt(
   subject: AttemptSubject,
   tools: AttemptTools,
-  options: { readonly timeoutMs: number; readonly stop: StopRegistry },
+  options: { readonly deadlines: AttemptDeadlines; readonly stop: StopRegistry },
 ): Promise<Outcome> {
-  const { timeoutMs, stop } = options
+  const { deadlines, stop } = options
   if (stop.stopped) return Promise.resolve({ kind: 'aborted' })
   return new Promise((resolve) => {
     const context = new AttemptContext(subject, tools)
-    const timer = new AbortController()
     const end = (outcome: Outcome) => {
       context.revoke()
       stop.delete(abort)
-      // With a reason, as making the one that is made otherwise takes longer than most handlers.
-      timer.abort('ended')
+      inTime()
       resolve(outcome)
     }
     const abort = (reason: unknown) => {
@@ -48,15 +47,12 @@ export function runAttempt(
       end({ kind: 'aborted' })
     }
     stop.add(abort)
+    const inTime = deadlines.begin(() => {
+      const error = timeoutError(subject, deadlines.timeoutMs)
+      context.abort(error)
+      end({ kind: 'failed', error, settled })
+    })
     const settled = run(subject, context).then(end)
-    tools.runtime.sleep(timeoutMs, timer.signal).then(
-      () => {
-        const error = timeoutError(subject, timeoutMs)
-        context.abort(error)
-        end({ kind: 'failed', error, settled })
-      },
-      () => {},
-    )
   })
 }
 

@@ -31,7 +31,7 @@ export class LogRecord {
   }
 }
 
-const defaultCacheBytes = 16 * 1024 * 1024
+const defaultCacheBytes = 4 * 1024 * 1024
 
 /**
  * The tail cache: what was just appended by this process, so that its own handlers need not read it back. Bounded by

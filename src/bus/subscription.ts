@@ -2,6 +2,7 @@ import { isMillraceError } from '../core/errors.ts'
 import { type Event, keyOf } from '../core/event.ts'
 import type { Offset } from '../log/port.ts'
 import { type Outcome, runAttempt } from './attempt.ts'
+import { AttemptDeadlines } from './attempt-deadlines.ts'
 import type { Effects } from './context.ts'
 import type { CursorTracker } from './cursor-tracker.ts'
 import type { HandlerDefinition } from './definitions.ts'
@@ -54,7 +55,7 @@ export class Subscription {
   /** Keys in work and what waits for them: a handler has one state for a key, whatever the topic. */
   readonly #busyKeys = new Map<string, (() => void)[]>()
   readonly #stuck = new Set<string>()
-  readonly #timeoutMs: number
+  readonly #deadlines: AttemptDeadlines
   readonly #concurrency: number
   #inFlight = 0
   #parkedFirst = false
@@ -75,7 +76,8 @@ export class Subscription {
     this.#retry = retryPolicy(definition.options.retry)
     this.#watch = new FailureWatch(tools.runtime)
     this.#parking = new Parking(definition, parked, this.#retry, tools)
-    this.#timeoutMs = definition.options.timeoutMs ?? defaultTimeoutMs
+    const timeoutMs = definition.options.timeoutMs ?? defaultTimeoutMs
+    this.#deadlines = new AttemptDeadlines(tools.runtime, timeoutMs)
     this.#concurrency = definition.options.concurrency ?? defaultConcurrency
   }
 
@@ -274,7 +276,7 @@ export class Subscription {
     const outcome = await runAttempt(
       { ...subject, definition: this.definition, event, partition, attempt, silent, redriven: isRedriven },
       this.#tools,
-      { timeoutMs: this.#timeoutMs, stop },
+      { deadlines: this.#deadlines, stop },
     )
     if (outcome.kind !== 'aborted') this.durations.add(runtime.now() - startedMs)
     return outcome
@@ -412,7 +414,7 @@ export class Subscription {
     const { key } = subject
     const ended = new AbortController()
     runtime.spawn(`grace of ${this.definition.name}`, async () => {
-      const expired = await runtime.sleep(this.#timeoutMs, ended.signal).then(
+      const expired = await runtime.sleep(this.#deadlines.timeoutMs, ended.signal).then(
         () => true,
         () => false,
       )

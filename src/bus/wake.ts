@@ -10,6 +10,7 @@ export class Wake {
 
   /** Wakes the waiting loop, or lets the next wait pass at once. */
   notify(): void {
+    if (this.#notified) return
     this.#notified = true
     this.#resolve?.()
   }

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { addressBook } from '../../src/bus/addressing.ts'
 import { runAttempt } from '../../src/bus/attempt.ts'
+import { AttemptDeadlines } from '../../src/bus/attempt-deadlines.ts'
 import type { AttemptSubject, AttemptTools } from '../../src/bus/context.ts'
 import { Door } from '../../src/bus/door.ts'
 import { PartitionState } from '../../src/bus/partition-state.ts'
@@ -42,7 +43,7 @@ test('an attempt that has ended is left alone when its partition stops later', a
       signals.push(signal)
       return handle()
     })
-    return runAttempt(subject, tools(), { timeoutMs: 1_000, stop })
+    return runAttempt(subject, tools(), { deadlines: new AttemptDeadlines(runtime, 1_000), stop })
   }
   const succeeded = await run(() => Promise.resolve())
   const failed = await run(() => Promise.reject(new Error('not now')))
@@ -63,7 +64,10 @@ test('an attempt ends when its partition stops, and its own signal aborts with t
       })
       stop.stop(reason)
     })
-  const outcome = await runAttempt(subjectOf(handle), tools(), { timeoutMs: 1_000, stop })
+  const outcome = await runAttempt(subjectOf(handle), tools(), {
+    deadlines: new AttemptDeadlines(runtime, 1_000),
+    stop,
+  })
   expect(outcome).toEqual({ kind: 'aborted' })
   expect(seen).toEqual([reason])
 })

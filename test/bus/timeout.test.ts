@@ -93,7 +93,7 @@ describe('an attempt that takes too long', () => {
     await publish(process, 'a', 1)
     await b.pass(19_000)
     expect((await statusOf(process)).stuck).toEqual([])
-    await b.pass(2_000)
+    await b.pass(3_000)
     expect(await statusOf(process)).toMatchObject({ stuck: ['a'], inFlight: 1 })
     expect(warned).toContainEqual({ code: 'HANDLER_STUCK', handler: 'handler', key: 'a' })
     slow.open()
