@@ -103,12 +103,7 @@ export class DevProcess {
   }
 
   static async start(place: Workplace, text: string, args: readonly string[] = []): Promise<DevProcess> {
-    await symlink(
-      fileURLToPath(new URL('../../../node_modules', import.meta.url)),
-      place.path('node_modules'),
-    )
-    await writeFile(place.path('package.json'), '{"type":"module"}')
-    await writeFile(place.path('app.ts'), text)
+    await prepare(place, text)
     const ports = ['--port', '0', '--platform-port', '0', '--json']
     return new DevProcess(place, place.spawn(['dev', 'app.ts', ...ports, ...args], {}))
   }
@@ -130,4 +125,11 @@ export class DevProcess {
       if (member in line) return line
     }
   }
+}
+
+/** Puts the file of an application into a workplace, with what it imports. */
+export async function prepare(place: Workplace, text: string): Promise<void> {
+  await symlink(fileURLToPath(new URL('../../../node_modules', import.meta.url)), place.path('node_modules'))
+  await writeFile(place.path('package.json'), '{"type":"module"}')
+  await writeFile(place.path('app.ts'), text)
 }
