@@ -130,7 +130,17 @@ describe('watch', () => {
     await publish(running, 'a', 2)
     await b.quiet()
     expect(seen).toHaveLength(3)
+    const { opened, open } = gate()
+    running.watch(Counted, ({ data }) => {
+      seen.push(`slow ${data.n}`)
+      return opened
+    })
+    await publish(running, 'a', 3, 4)
+    await b.quiet()
     await b.stop(running)
+    open()
+    await b.quiet()
+    expect(seen.slice(3)).toEqual(['slow 3'])
     expect(() => running.watch(Counted, () => undefined)).toThrow(/stops/)
   })
 

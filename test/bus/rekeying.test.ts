@@ -3,6 +3,8 @@ import { z } from 'zod'
 import type { RunningApp } from '../../src/app/running.ts'
 import { type HandlerContext, type OnOptions, on } from '../../src/bus/definitions.ts'
 import { type Event, event } from '../../src/core/event.ts'
+import type { MemoryEngine } from '../../src/engines/memory/index.ts'
+import type { Claim, LogEngine } from '../../src/log/port.ts'
 import { bench, Echoed, gate, shop, statusOf, upTo } from './support.ts'
 
 const order = z.object({ orderId: z.string(), customer: z.string(), n: z.number() })
@@ -156,6 +158,8 @@ describe('a handler with a key of its own', () => {
     await Promise.all(upTo(10).map((n) => place(process, n, 'c')))
     await b.settle(process)
     expect(await process.read(byCustomer, 'c')).toEqual({ sum: 55 })
+    expect(await process.read(byCustomer, 'p0')).toEqual({ sum: 0 })
+    expect(await process.read(byParity, 'c')).toEqual({ sum: 0 })
     expect([await process.read(byParity, 'p0'), await process.read(byParity, 'p1')]).toEqual([
       { sum: 30 },
       { sum: 25 },
@@ -226,15 +230,47 @@ describe('a handler with a key of its own', () => {
     expect(await b.events(rekeyed)).toHaveLength(20)
   })
 
-  it('counts what is not handed on yet as lag, and what is held as parked', async () => {
+  it('lags by what is handed on and not done, and by what is not handed on yet', async () => {
     const b = bench()
-    const { opened, open } = gate()
-    const handler = perCustomer(() => opened, { concurrency: 1 })
-    const process = await b.start({ handlers: [handler], events: [Placed], partitions })
-    await Promise.all(upTo(10).map((n) => place(process, n, `c${n}`)))
+    const handling = gate()
+    const committing = gate()
+    let commits = Promise.resolve()
+    const around = (engine: MemoryEngine) =>
+      new Proxy<LogEngine>(engine, {
+        get: (target, name) => {
+          const member: unknown = Reflect.get(target, name)
+          if (name !== 'join') return typeof member === 'function' ? member.bind(target) : member
+          const join: LogEngine['join'] = (group, who, listener) =>
+            target.join(group, who, (claim) => {
+              const commit: Claim['commit'] = (change) => commits.then(() => claim.commit(change))
+              listener(
+                new Proxy(claim, {
+                  get: (inner, part) => {
+                    const own: unknown = Reflect.get(inner, part)
+                    if (part === 'commit') return commit
+                    return typeof own === 'function' ? own.bind(inner) : own
+                  },
+                }),
+              )
+            })
+          return join
+        },
+      })
+    const process = await b.start({
+      handlers: [perCustomer(() => handling.opened)],
+      events: [Placed],
+      around,
+    })
+    for (const n of upTo(3)) await b.drive(place(process, n, 'c'))
     await b.pass(200)
-    expect((await statusOf(process)).lag).toBeGreaterThan(0)
-    open()
+    expect((await statusOf(process)).lag).toBe(3)
+    commits = committing.opened
+    for (const n of upTo(7, 4)) await b.drive(place(process, n, 'c'))
+    await b.pass(200)
+    expect(await b.events(rekeyed)).toHaveLength(3)
+    expect((await statusOf(process)).lag).toBeGreaterThan(3)
+    committing.open()
+    handling.open()
     await b.settle(process)
     expect((await statusOf(process)).lag).toBe(0)
   })
@@ -277,6 +313,27 @@ describe('an event for which a handler has no key', () => {
     })
   }
 
+  it('is not said to be handled when a key is found late, before it is', async () => {
+    const b = bench()
+    const { opened, open } = gate()
+    let asked = 0
+    const key = () => {
+      asked += 1
+      if (asked === 1) throw new Error('not yet')
+      return 'c'
+    }
+    const told: string[] = []
+    const handler = perCustomer(() => opened.then(() => told.push('handled')), { key })
+    const process = await b.start({ handlers: [handler], events: [Placed], partitions })
+    const data = { orderId: 'o', customer: 'c', n: 1 }
+    const published = process.publish(Placed, data, { wait: 'handled' }).then(() => told.push('told'))
+    await b.pass(1_000)
+    expect({ asked, told }).toEqual({ asked: 2, told: [] })
+    open()
+    await b.drive(published)
+    expect(told).toEqual(['handled', 'told'])
+  })
+
   it('is handled by its key when it is handed back to a handler that finds one', async () => {
     const b = bench()
     const broken = perCustomer(adding, {
@@ -294,6 +351,71 @@ describe('an event for which a handler has no key', () => {
     await b.settle(second)
     expect(await second.read(handler, 'c')).toEqual({ sum: 4 })
     expect((await second.deadLetters.list()).letters).toEqual([])
+  })
+})
+
+describe('an event of another version, for a handler with a key of its own', () => {
+  const renamed = z.object({ orderId: z.string(), buyer: z.string(), n: z.number() })
+  const Renamed = event('test.placed', {
+    schema: renamed,
+    key: ({ orderId }) => orderId,
+    version: 2,
+    upcast: (data) => {
+      const { customer, ...rest } = data as Order
+      return { ...rest, buyer: customer }
+    },
+  })
+  const perBuyer = () =>
+    on(
+      Renamed,
+      {
+        name: 'handler',
+        from: 'start',
+        key: ({ buyer }) => buyer,
+        state,
+        retry: { attempts: 2, baseMs: 10 },
+      },
+      async ({ data }, ctx) => ctx.state.sum.set((await ctx.state.sum.get()) + data.n),
+    )
+
+  it('is upcast before its key is asked for', async () => {
+    const b = bench()
+    const first = await b.start({ handlers: [], events: [Placed], partitions })
+    await b.drive(place(first, 1, 'c'))
+    await b.stop(first)
+    const handler = perBuyer()
+    const second = await b.start({ handlers: [handler], partitions })
+    await b.drive(second.publish(Renamed, { orderId: 'o', buyer: 'c', n: 2 }))
+    await b.settle(second)
+    expect(await second.read(handler, 'c')).toEqual({ sum: 3 })
+  })
+
+  it('is a dead letter where it cannot be read, and handled by its key when it is handed back where it can', async () => {
+    const b = bench()
+    const newer = await b.start({ handlers: [], events: [Renamed], partitions })
+    await b.drive(newer.publish(Renamed, { orderId: 'o', buyer: 'c', n: 5 }))
+    await b.stop(newer)
+    const older = await b.start({ handlers: [perCustomer(adding)], events: [Placed], partitions })
+    await b.settle(older)
+    expect(await b.deadLetters()).toMatchObject([{ key: 'o', error: { code: 'EVENT_UNREADABLE' } }])
+    await b.stop(older)
+    const handler = perBuyer()
+    const again = await b.start({ handlers: [handler], partitions })
+    await b.drive(again.deadLetters.redrive({}))
+    await b.settle(again)
+    expect(await again.read(handler, 'c')).toEqual({ sum: 5 })
+    expect((await again.deadLetters.list()).letters).toEqual([])
+  })
+
+  it('goes to the dead letters where it is damaged, and what follows is handed on', async () => {
+    const b = bench()
+    const handler = perCustomer(adding)
+    const process = await b.start({ handlers: [handler], events: [Placed] })
+    await b.append(shop, new TextEncoder().encode('{ no event'))
+    await b.drive(place(process, 1, 'c'))
+    await b.settle(process)
+    expect(await b.deadLetters()).toMatchObject([{ handler: 'handler', topic: shop, event: null }])
+    expect(await process.read(handler, 'c')).toEqual({ sum: 1 })
   })
 })
 
