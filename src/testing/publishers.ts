@@ -109,8 +109,7 @@ export class Publishers {
   /** Asks one process after another for a result, until one of them tells it. */
   async #fetch(id: string, resultId: string): Promise<void> {
     const { recorder, app } = this.#world
-    for (;;) {
-      await this.#pause()
+    for (; ; await this.#pause()) {
       const running = this.#processes.filter((process) => process.running !== undefined)
       if (running.length === 0) continue
       const process = this.#choice.pick(running)

@@ -12,11 +12,21 @@ export interface Sums {
   deadLetters: number
   parked: number
   crashes: number
+  /** Commands whose decision somebody was told. */
+  decided: number
 }
 
 /** Simulates the probe application for some seeds, and says what happened in all of them. */
 export async function simulateProbe(firstSeed: number, seeds: number, faults: Faults): Promise<Sums> {
-  const sums: Sums = { acknowledged: 0, attempts: 0, thrown: 0, deadLetters: 0, parked: 0, crashes: 0 }
+  const sums: Sums = {
+    acknowledged: 0,
+    attempts: 0,
+    thrown: 0,
+    deadLetters: 0,
+    parked: 0,
+    crashes: 0,
+    decided: 0,
+  }
   for (let seed = firstSeed; seed < firstSeed + seeds; seed += 1) {
     const { history, trace } = await simulate(probeApp, {
       seed,
@@ -31,10 +41,11 @@ export async function simulateProbe(firstSeed: number, seeds: number, faults: Fa
   return sums
 }
 
-function add(sums: Sums, { acknowledged, attempts, deadLetters, parked }: History): void {
+function add(sums: Sums, { acknowledged, attempts, deadLetters, parked, results = [] }: History): void {
   sums.acknowledged += acknowledged.length
   sums.attempts += attempts.length
   sums.thrown += attempts.filter(({ outcome }) => outcome === 'threw').length
   sums.deadLetters += deadLetters.length
   sums.parked += parked.length
+  sums.decided += results.filter(({ told }) => typeof told === 'object').length
 }
