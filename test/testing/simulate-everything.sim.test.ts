@@ -72,9 +72,10 @@ describe('the guarantees hold', () => {
     'when everything fails, seeds from %i',
     { timeout: 120_000 },
     async (firstSeed) => {
-      const { crashes, thrown } = await simulateProbe(firstSeed, 25, faultKinds)
+      const { crashes, thrown, decided } = await simulateProbe(firstSeed, 25, faultKinds)
       expect(crashes).toBeGreaterThan(25)
       expect(thrown).toBeGreaterThan(200)
+      expect(decided).toBeGreaterThan(200)
     },
   )
 
