@@ -65,7 +65,12 @@ function manifestOf(name: string, own: Manifest, millrace: string): string {
     private: true,
     type: 'module',
     engines: { node: own.engines.node },
-    scripts: { start: 'millrace start app.ts', test: 'node --test', check: 'tsc' },
+    scripts: {
+      dev: 'millrace dev app.ts',
+      start: 'millrace start app.ts',
+      test: 'node --test',
+      check: 'tsc',
+    },
     dependencies: { millrace, ...pinned(['zod']) },
     devDependencies: pinned(['@types/node', 'typescript']),
     allowScripts: own.allowScripts,

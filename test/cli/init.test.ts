@@ -36,7 +36,7 @@ test('init makes the folder, writes the application and says what to do next', a
   const path = join(folder, 'a/poll')
   const { code, stdout, stderr } = await init(path)
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-  expect(stdout).toContain(`\n  cd ${path}\n  npm install\n  npm test\n  npm start\n`)
+  expect(stdout).toContain(`\n  cd ${path}\n  npm install\n  npm test\n  npm run dev\n`)
   expect((await readdir(path)).sort()).toEqual(files)
 })
 
@@ -47,7 +47,7 @@ test('a new application pins the version that wrote it, and asks for the same No
     type: 'module',
     engines: own.engines,
     dependencies: { millrace: own.version },
-    scripts: { start: 'millrace start app.ts', test: 'node --test' },
+    scripts: { dev: 'millrace dev app.ts', start: 'millrace start app.ts', test: 'node --test' },
   })
 })
 
@@ -62,7 +62,7 @@ test('with --json the result is one object', async () => {
     created: (await manifestIn(folder)).name,
     folder,
     files: expect.arrayContaining(files),
-    next: [`cd ${folder}`, 'npm install', 'npm test', 'npm start'],
+    next: [`cd ${folder}`, 'npm install', 'npm test', 'npm run dev'],
   })
 })
 

@@ -24,7 +24,7 @@ export function addInit(program: Command, context: () => CommandContext): void {
 
 async function init(folder: string, options: InitOptions, { output }: CommandContext): Promise<void> {
   const created = await writeNewApp(folder, options.millrace)
-  const next = [...enter(created.folder), 'npm install', 'npm test', 'npm start']
+  const next = [...enter(created.folder), 'npm install', 'npm test', 'npm run dev']
   if (output.json) {
     return output.printJson({ created: created.name, folder: created.folder, files: created.files, next })
   }

@@ -55,9 +55,4 @@ test('a hundred saves under load lose nothing, double nothing and refuse nothing
   expect(dev.lines.filter((line) => !('reloaded' in line || 'started' in line))).toEqual([])
   dev.child.kill('SIGINT')
   expect(await dev.ended).toBe(0)
-  if (process.env.SHOW_HANDOVERS)
-    console.log(
-      reloads.map(({ tookMs, waitedMs }) => [tookMs, waitedMs]),
-      publishers.total,
-    )
 }, 240_000)
