@@ -44,6 +44,8 @@ export type {
   Tick,
 } from './bus/definitions.ts'
 export { every, on } from './bus/definitions.ts'
+export type { EventFilter } from './bus/event-filter.ts'
+export type { Route, RouteCondition, RoutedEvent, RouteMatch } from './bus/explain.ts'
 export type {
   BestEffortObserver,
   BestEffortWatch,
@@ -53,6 +55,11 @@ export type {
 } from './bus/observers.ts'
 export type { Published, PublishOptions, SendOptions } from './bus/publisher.ts'
 export type { RequestOptions, SubmitOptions, Submitted } from './bus/requests.ts'
+export type { Rule, RuleAction, RulePattern, RulePolicy } from './bus/rules/rule.ts'
+export type { RuleChange } from './bus/rules/rule-book.ts'
+export type { RecordedChange } from './bus/rules/rule-history.ts'
+export type { RuleTrial, RuleTrialHit, RuleTrialOptions } from './bus/rules/rule-trial.ts'
+export type { RuleChangeNote, RuleCounts, RuleList, RuleStatus, Rules } from './bus/rules/rules.ts'
 export type { HandlerStatus } from './bus/status.ts'
 export type {
   AnyCommandType,

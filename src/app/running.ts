@@ -1,6 +1,7 @@
 import type { SendTarget, SentTo } from '../bus/addressing.ts'
 import type { DeadLetters } from '../bus/dead-letters.ts'
 import type { EventOfAny, HandlerDefinition, StateSchemas, StateSnapshot } from '../bus/definitions.ts'
+import type { Route, RoutedEvent } from '../bus/explain.ts'
 import type { BestEffortObserver, BestEffortWatch, WatchOptions } from '../bus/observers.ts'
 import type { IncomingEvent, Published, PublishOptions, SendOptions } from '../bus/publisher.ts'
 import type { RequestOptions, SubmitOptions, Submitted } from '../bus/requests.ts'
@@ -108,6 +109,11 @@ export interface RunningApp {
     handler: HandlerDefinition<States>,
     key: string,
   ): Promise<StateSnapshot<States>>
+  /**
+   * Where an event would go and why: which handlers and rules take it, which nearly do, and which condition it is that fails. Nothing
+   * is published. What is not given of the event is filled in as for one that is published now.
+   */
+  route(event: RoutedEvent): Promise<Route>
   /** The dead letters that are open: to look at, to hand back to their handlers, to give up. */
   readonly deadLetters: DeadLetters
   /** The rules of the application: data that is created, changed, tried and switched off while it runs. */

@@ -2,6 +2,7 @@ import { type AddressOf, addressBook, type SendTarget, type SentTo } from '../bu
 import { DeadLetters } from '../bus/dead-letters.ts'
 import type { EventOfAny, HandlerDefinition, StateSchemas, StateSnapshot } from '../bus/definitions.ts'
 import { Door } from '../bus/door.ts'
+import { explainRoute, type Route, type RoutedEvent } from '../bus/explain.ts'
 import { GroupProcessor } from '../bus/group-processor.ts'
 import type { GroupTools } from '../bus/group-tools.ts'
 import { HandlerFilters, needsCompiler } from '../bus/handler-filters.ts'
@@ -32,7 +33,7 @@ import { WaitingPublishers } from '../bus/waiting-publishers.ts'
 import { Wake } from '../bus/wake.ts'
 import type { AnyCommandType, CommandOutcome, CommandState } from '../core/command.ts'
 import { MillraceError } from '../core/errors.ts'
-import type { AnyEventType, DataInputOf } from '../core/event.ts'
+import type { AnyEventType, DataInputOf, Event } from '../core/event.ts'
 import { realRuntime } from '../core/real-runtime.ts'
 import { type Logger, type Runtime, silentLogger } from '../core/runtime.ts'
 import { partitionOf } from '../log/partition.ts'
@@ -252,6 +253,25 @@ class Running implements RunningApp {
         return group.status(definition)
       }),
     )
+  }
+
+  async route(event: RoutedEvent): Promise<Route> {
+    const type = this.app.events.get(event.type)
+    const completed = {
+      specversion: '1.0',
+      id: this.runtime.id(),
+      source: this.app.name,
+      time: new Date(this.runtime.now()).toISOString(),
+      ...event,
+    } as Event
+    await this.#rules.history.refresh(this.#stopping.signal)
+    return explainRoute(completed, {
+      topic: type === undefined ? this.app.name : this.#door.topicOf(type),
+      handlers: this.app.handlers,
+      book: this.#rules.history.book,
+      compile: await loadCompiler(),
+      topicsOf: (definition) => definition.events.map((each) => this.#door.topicOf(each)),
+    })
   }
 
   async settled(signal?: AbortSignal): Promise<void> {
