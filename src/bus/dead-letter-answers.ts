@@ -64,10 +64,10 @@ async function redrivenState(
     const { definition, trackers } = subscription
     return definition.name === letter.handler && trackers.has(letter.topic) && subscription.isPending(letter)
   })
-  const [text] = await state.getCommitted([
-    stateLayout.deadLetter(letter.handler, letter.topic, letter.offset),
-  ])
+  const key = stateLayout.deadLetter(letter.handler, letter.topic, letter.offset)
+  const [text] = await state.getCommitted([key])
   if (text === undefined) return 'closed'
   if ((JSON.parse(text) as OpenDeadLetter).id !== eventId) return 'failed'
-  return isPending ? 'trying' : 'open'
+  // What it came to may be staged and not durable yet: then it is not told yet.
+  return isPending || (await state.get(key)) !== text ? 'trying' : 'open'
 }
