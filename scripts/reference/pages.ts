@@ -143,7 +143,7 @@ function sectionOf(declaration: Declaration, draft: Draft, book: Book): readonly
 
 /**
  * The address of a name, or of a member behind a dot: of what it means in the file that mentions it, else of whatever has
- * that name in the reference. A member of the declaration itself is found there.
+ * that name in the reference. A member of the declaration itself is found there. Empty for what has no place in it.
  */
 function addressOf(name: string, by: Declaration, draft: Draft, book: Book): string | undefined {
   const [owner = ''] = name.split('.')
@@ -155,7 +155,8 @@ function addressOf(name: string, by: Declaration, draft: Draft, book: Book): str
       if (isMeant(declaration)) return each === draft ? `#${anchor}` : `${each.file}#${anchor}`
     }
   }
-  return memberNames(by).includes(name) ? `#${draft.anchors.get(by)}` : undefined
+  if (memberNames(by).includes(name)) return `#${draft.anchors.get(by)}`
+  return meant === undefined ? undefined : ''
 }
 
 function indexOf(drafts: readonly Draft[]): Page {

@@ -1,4 +1,4 @@
-/** Gives the address of a name, as a page links it; undefined for one that has no place in the reference. */
+/** Gives the address of a name, as a page links it; empty for one that has no place in the reference, undefined for none. */
 export type Resolve = (name: string) => string | undefined
 
 /** The first sentence of a docstring. */
@@ -41,5 +41,6 @@ function link(text: string, resolve: Resolve, codes: ReadonlySet<string>): strin
 }
 
 function linked(name: string, address: string | undefined): string {
-  return address === undefined ? `{@link ${name}}` : `[\`${name}\`](${address})`
+  if (address === undefined) return `{@link ${name}}`
+  return address === '' ? `\`${name}\`` : `[\`${name}\`](${address})`
 }

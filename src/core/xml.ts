@@ -1,3 +1,4 @@
+/** Events whose data is XML: kept as text, parsed where it is asked for, with entities refused. */
 import { SaxesParser, type SaxesTagPlain } from 'saxes'
 import { MillraceError, messageOf } from './errors.ts'
 import { type OutputOf, type Schema, validate } from './schema.ts'
