@@ -13,6 +13,8 @@ import { addIngest } from './commands/ingest.ts'
 import { addInit } from './commands/init.ts'
 import { addInspect } from './commands/inspect.ts'
 import { addPublish } from './commands/publish.ts'
+import { addRoute } from './commands/route.ts'
+import { addRules } from './commands/rules.ts'
 import { addStart } from './commands/start.ts'
 import { addTail } from './commands/tail.ts'
 import { Output, type OutputStream } from './output.ts'
@@ -78,6 +80,8 @@ function program(context: CommandContext): Command {
     addDoctor,
     addDeadLetters,
     addForget,
+    addRules,
+    addRoute,
     addCompletion,
   ])
     add(root, () => context)

@@ -2,14 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { RunningApp } from '../app/running.ts'
 import type { DeadLetterPage, DeadLetterSelection } from '../bus/dead-letter-list.ts'
 import { maxDeadLetterPage } from '../bus/dead-letters.ts'
-import { MillraceError } from '../core/errors.ts'
-import {
-  checkContentEncoding,
-  isJson,
-  parseJsonBody,
-  parseMediaType,
-  unsupportedContentType,
-} from './body.ts'
+import { bodyInvalid, flagMember, jsonBody, textMember } from './json-body.ts'
 import { integer, parameters, required } from './parameters.ts'
 
 /** `GET /dead-letters?handler&group&limit&from`: a page of those that are open. */
@@ -57,61 +50,31 @@ const members = [...selectors, 'all', 'from', 'limit', 'dryRun', 'wait'] as cons
 
 /** Reads the JSON of an order: what is meant must be said, if only as `"all": true`. */
 function parseOrder(request: FastifyRequest, withReason: boolean): Order {
-  const body = objectOf(request)
-  const known: readonly string[] = withReason ? [...members, 'reason'] : members
-  for (const name of Object.keys(body)) {
-    if (!known.includes(name)) throw invalid(`There is no member '${name}' here.`, name, known.join(', '))
-  }
+  const body = jsonBody(request, withReason ? [...members, 'reason'] : members)
   const selection: Record<string, string> = {}
   for (const name of selectors) {
-    const value = text(body, name)
+    const value = textMember(body, name)
     if (value !== undefined) selection[name] = value
   }
-  const isAll = flag(body, 'all')
+  const isAll = flagMember(body, 'all')
   if (isAll === Object.keys(selection).length > 0)
-    throw invalid('Which dead letters are meant must be said.', 'body', 'id, handler, group, or "all": true')
+    throw bodyInvalid(
+      'Which dead letters are meant must be said.',
+      'body',
+      'id, handler, group, or "all": true',
+    )
   const { limit = maxDeadLetterPage } = body
   if (!Number.isInteger(limit) || (limit as number) < 1 || (limit as number) > maxDeadLetterPage)
-    throw invalid('The limit is out of bounds.', 'limit', `an integer from 1 to ${maxDeadLetterPage}`)
-  const from = text(body, 'from')
+    throw bodyInvalid('The limit is out of bounds.', 'limit', `an integer from 1 to ${maxDeadLetterPage}`)
+  const from = textMember(body, 'from')
   const page = {
     limit: limit as number,
-    dryRun: flag(body, 'dryRun'),
-    wait: flag(body, 'wait'),
+    dryRun: flagMember(body, 'dryRun'),
+    wait: flagMember(body, 'wait'),
     ...(from === undefined ? {} : { from }),
   }
-  const reason = text(body, 'reason')?.trim() ?? ''
+  const reason = textMember(body, 'reason')?.trim() ?? ''
   if (withReason && (reason === '' || reason.length > maxReasonCharacters))
-    throw invalid('A reason must be given.', 'reason', `1 to ${maxReasonCharacters} characters`)
+    throw bodyInvalid('A reason must be given.', 'reason', `1 to ${maxReasonCharacters} characters`)
   return { selection, page, reason }
-}
-
-function objectOf(request: FastifyRequest): Readonly<Record<string, unknown>> {
-  checkContentEncoding(request.headers['content-encoding'])
-  const type = parseMediaType(request.headers['content-type'])
-  if (type === undefined || !isJson(type))
-    throw unsupportedContentType('What is to be done is said in JSON.', 'Send application/json.')
-  const body = parseJsonBody(Buffer.isBuffer(request.body) ? request.body : new Uint8Array(), type)
-  if (typeof body === 'object' && body !== null && !Array.isArray(body))
-    return body as Readonly<Record<string, unknown>>
-  throw invalid('The body must be a JSON object.', 'body', '{ "all": true }, for example')
-}
-
-function text(body: Readonly<Record<string, unknown>>, name: string): string | undefined {
-  const value = body[name]
-  if (value === undefined || (typeof value === 'string' && value !== '')) return value
-  throw invalid(`'${name}' must be text.`, name, 'a string that is not empty')
-}
-
-function flag(body: Readonly<Record<string, unknown>>, name: string): boolean {
-  const value = body[name] ?? false
-  if (typeof value === 'boolean') return value
-  throw invalid(`'${name}' must be true or false.`, name, 'true or false')
-}
-
-function invalid(message: string, name: string, use: string): MillraceError {
-  return new MillraceError('REQUEST_INVALID', message, {
-    where: name === 'body' ? 'body' : `body ${name}`,
-    fix: `Send ${use}.`,
-  })
 }

@@ -18,6 +18,16 @@ import { checkListenHost, checkRequestHost } from './loopback.ts'
 import { parameters } from './parameters.ts'
 import { retryAfterSeconds } from './problem.ts'
 import { giveResult, resultsPath } from './results.ts'
+import {
+  changeRule,
+  explainEvent,
+  listRuleChanges,
+  listRules,
+  putRules,
+  setRulePolicy,
+  showRule,
+  tryRules,
+} from './rules.ts'
 import { createServer, withHead } from './server.ts'
 
 /** Options of {@link servePlatform}. */
@@ -49,6 +59,16 @@ const routes: readonly { readonly method: 'GET' | 'POST'; readonly path: string;
     { method: 'POST', path: '/dead-letters/redrive', answer: redriveDeadLetters },
     { method: 'POST', path: '/dead-letters/discard', answer: discardDeadLetters },
     { method: 'GET', path: `${resultsPath}:id`, answer: giveResult },
+    { method: 'GET', path: '/rules', answer: listRules },
+    { method: 'POST', path: '/rules', answer: putRules },
+    { method: 'GET', path: '/rules/show', answer: showRule },
+    { method: 'GET', path: '/rules/changes', answer: listRuleChanges },
+    { method: 'POST', path: '/rules/remove', answer: changeRule('remove') },
+    { method: 'POST', path: '/rules/enable', answer: changeRule('enable') },
+    { method: 'POST', path: '/rules/disable', answer: changeRule('disable') },
+    { method: 'POST', path: '/rules/policy', answer: setRulePolicy },
+    { method: 'POST', path: '/rules/try', answer: tryRules },
+    { method: 'POST', path: '/route', answer: explainEvent },
     { method: 'GET', path: '/health/live', answer: () => ({ status: 'live' }) },
     { method: 'GET', path: '/health/ready', answer: readiness },
   ]

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { parseCloudEvent } from '../../core/cloud-event.ts'
 import { MillraceError } from '../../core/errors.ts'
@@ -13,8 +12,7 @@ import {
   withAccessOptions,
   withCommonOptions,
 } from '../command.ts'
-import { unreadable } from '../ingest/bytes.ts'
-import { parseJson } from '../ingest/mapping.ts'
+import { parseJsonInput, readInput } from '../json-input.ts'
 import { loadApp } from '../load-app.ts'
 
 interface PublishCommandOptions extends AccessOptions {
@@ -73,34 +71,14 @@ type Parse = (bytes: Uint8Array, source: string) => unknown
 
 /** XML is passed on as bytes: the door decodes it, by the encoding that it names. */
 function parserFor({ contentType }: PublishCommandOptions): Parse {
-  return isXml(contentType) ? (bytes) => new Uint8Array(bytes) : parseData
+  return isXml(contentType) ? (bytes) => new Uint8Array(bytes) : parseJsonInput
 }
 
 async function readData(data: string, parse: Parse, context: CommandContext): Promise<unknown> {
-  if (data === '-') return parse(await readAll(context.standardInput), 'standard input')
+  if (data === '-') return parse(await readInput('-', context, ''), 'standard input')
   if (!data.startsWith('@')) return parse(Buffer.from(data), '--data')
   const file = data.slice(1)
-  const bytes = await readFile(file).catch((cause: unknown) => {
-    throw unreadable(file, cause, 'Give the path of a file of JSON after @.')
-  })
-  return parse(bytes, file)
-}
-
-async function readAll(input: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = []
-  for await (const chunk of input) chunks.push(chunk)
-  return Buffer.concat(chunks)
-}
-
-function parseData(bytes: Uint8Array, source: string): unknown {
-  try {
-    return parseJson(bytes)
-  } catch (error) {
-    if (!(error instanceof MillraceError)) throw error
-    const where = error.where === undefined ? source : `${source}, ${error.where}`
-    const fix = `Give JSON; a text is JSON in double quotes, as in --data '"text"'.`
-    throw new MillraceError(error.code, error.message, { where, fix, cause: error })
-  }
+  return parse(await readInput(file, context, 'Give the path of a file of JSON after @.'), file)
 }
 
 function eventFrom(

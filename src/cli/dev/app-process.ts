@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { registerHooks } from 'node:module'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { app } from '../../app/app.ts'
 import type { RunningApp } from '../../app/running.ts'
 import { realRuntime } from '../../core/real-runtime.ts'
 import type { Listening } from '../../gateway/index.ts'
@@ -150,6 +151,15 @@ async function machinery() {
   return { start, gateway }
 }
 
+/** Starts something that has nothing to do once: what runs for the first time is slow, and later requests wait for it. */
+async function warmUp(): Promise<void> {
+  const { start, gateway } = await machinery()
+  const running = await start(app({ name: 'warm-up' }), { log: 'memory:', runtime, partitions: 1 })
+  const port = await gateway.servePlatform(running, { port: 0 })
+  await port.close()
+  await running.stop()
+}
+
 let loaded: LoadedApp | undefined
 let run: Run | undefined
 
@@ -188,9 +198,8 @@ async function load(file: string): Promise<void> {
   // A file that cannot be loaded is still one that is watched.
   noteFile(resolve(file))
   try {
-    const ready = machinery()
     loaded = await loadApp(file)
-    await ready
+    await machinery()
     const { name, handlers, routes } = loaded.app
     say({
       said: 'loaded',
