@@ -192,7 +192,7 @@ export class DeadLetters {
   }
 
   async #one(id: string): Promise<FoundDeadLetter> {
-    const place = /^([^/]+)\/([^/]+)\/(\d{1,6})\/(\d{1,16})$/.exec(id)
+    const place = /^([^/]{1,200})\/([^/]{1,200})\/(\d{1,6})\/(\d{1,16})$/.exec(id)
     const [, handler = '', topic = '', digits, offset] = place ?? []
     const partition = Number(digits)
     if (place === null || partition >= this.#tools.engine.partitions) throw unknown(id)

@@ -73,7 +73,13 @@ describe('the list of dead letters', () => {
       error: { message: 'order 2 is broken', stack: expect.stringContaining('dead-letters.test.ts') },
       failures: [{ attempt: 1, atMs: expect.any(Number) }],
     })
-    for (const id of ['handler/shop/0/9', 'nobody/shop/0/0', 'handler/shop/7/0', 'nonsense']) {
+    for (const id of [
+      'handler/shop/0/9',
+      'nobody/shop/0/0',
+      'handler/shop/7/0',
+      `${'x'.repeat(2_000)}/shop/0/0`,
+      'nonsense',
+    ]) {
       await expect(b.drive(process.deadLetters.show(id))).rejects.toMatchObject({
         code: 'DEAD_LETTER_UNKNOWN',
       })
