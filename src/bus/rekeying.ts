@@ -18,7 +18,7 @@ export interface RekeyTools {
 
 /** Whether a handler orders events, and keeps state, by a key of its own. */
 export function isRekeyed(definition: HandlerDefinition): boolean {
-  return definition.options.key !== undefined
+  return definition.kind === 'on' && definition.options.key !== undefined
 }
 
 /** Whether an event waits, in the topic of re-keyed records, for the key that it could not be given on the way there. */
