@@ -1,6 +1,7 @@
-// Simulates seeds and kills processes on all cores: npm run torture [-- --seeds 100000 --rounds 400 --minutes 60 --first 1 --round 7]
+// Simulates seeds and kills processes on all cores: npm run torture [-- --seeds 100000 --rounds 400 --minutes 60 --first 1] [-- --round 7 --disk]
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
+import { canFail } from './torture/faulty-disk.ts'
 import { doAll } from './torture/pool.ts'
 import { Progress } from './torture/progress.ts'
 import { subjects } from './torture/subjects.ts'
@@ -14,6 +15,7 @@ const { values } = parseArgs({
     first: { type: 'string', default: '1' },
     processes: { type: 'string', default: String(availableParallelism()) },
     round: { type: 'string' },
+    disk: { type: 'boolean', default: false },
   },
 })
 
@@ -34,11 +36,13 @@ function planned(): {
   readonly tasks: Iterator<Task, void>
 } {
   if (values.round !== undefined) {
-    const tasks: Task[] = [{ kind: 'round', seed: number('round', 0) }]
+    const tasks: Task[] = [{ kind: 'round', seed: number('round', 0), disk: values.disk }]
     return { seeds: 0, rounds: 1, tasks: tasks.values() as Iterator<Task, void> }
   }
   const total = { seeds: number('seeds', 0), rounds: number('rounds', 0) }
-  return { ...total, tasks: tasksOf(Object.keys(subjects), { ...total, first: number('first', 0) }) }
+  const disk = total.rounds > 0 && canFail()
+  if (total.rounds > 0 && !disk) console.error("LEFT OUT: faults of the disk, which take Debian's fiu-utils.")
+  return { ...total, tasks: tasksOf(Object.keys(subjects), { ...total, first: number('first', 0), disk }) }
 }
 
 const limitMs = Number(values.minutes) * 60_000

@@ -80,9 +80,14 @@ async function publish(application: RunningApp, { id, data, delayMs, waits }: To
 }
 
 async function redrive(application: RunningApp, number: number): Promise<void> {
-  const { letters } = await application.deadLetters.list()
-  if (letters.length === 0) return
-  await application.deadLetters.redrive({ id: new SeededRandom(number, 'redrive').pick(letters).id })
+  try {
+    const { letters } = await application.deadLetters.list()
+    if (letters.length === 0) return
+    await application.deadLetters.redrive({ id: new SeededRandom(number, 'redrive').pick(letters).id })
+  } catch (error) {
+    // The disk may fail, the application may stop, and the letter may have been handed back before.
+    if (!isMillraceError(error)) throw error
+  }
 }
 
 /** Waits until nothing is left to do; gives where the firings of the schedule stood before that was known. */

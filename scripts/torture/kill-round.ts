@@ -9,6 +9,7 @@ import type { Offset } from '../../src/log/port.ts'
 import { invariants } from '../../src/testing/invariants/index.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
 import { nextEvent, type TortureEvent } from './app.ts'
+import { DiskTrouble } from './disk-trouble.ts'
 import type { RecordPlace } from './journal.ts'
 import { readKilledHistory } from './kill-history.ts'
 import { KilledProcess } from './killed-process.ts'
@@ -17,15 +18,25 @@ import type { Answer } from './messages.ts'
 /** What became of one round. */
 export interface KillRound {
   readonly seed: number
+  /** Whether the disk failed now and then. */
+  readonly disk: boolean
   /** What was broken, a sentence for each. */
   readonly breaches: readonly string[]
   readonly kills: number
   readonly acknowledged: number
   readonly attempts: number
+  /** How many events were refused because of the disk and not published again. */
+  readonly refused: number
   readonly records: number
   readonly deadLetters: number
   /** Where the log and the journals of a failed round are. */
   readonly folder: string
+}
+
+/** Options of {@link killRound}. */
+export interface KillOptions {
+  /** Lets the disk of the processes fail now and then: fdatasync with EIO, writes with ENOSPC and EIO. */
+  readonly disk?: boolean
 }
 
 const inFlight = 12
@@ -38,9 +49,8 @@ const settleLimitMs = 60_000
  * last one come to an end, and judges what the processes saw, what its parent was acknowledged, and what is on the disk.
  * The seed fixes the workload, the failures of handlers and the moments; how far a process is by then is the machine's.
  */
-export async function killRound(seed: number): Promise<KillRound> {
-  const round = new Round(seed)
-  return await round.run()
+export async function killRound(seed: number, options: KillOptions = {}): Promise<KillRound> {
+  return await new Round(seed, options).run()
 }
 
 class Round {
@@ -51,6 +61,9 @@ class Round {
   readonly #open = new Map<string, TortureEvent>()
   readonly #acknowledged: (Partial<RecordPlace> & { readonly id: string })[] = []
   readonly #problems: string[] = []
+  readonly #trouble: DiskTrouble | undefined
+  /** Events that were refused because of the disk, and that nobody published again. */
+  readonly #givenUp = new Set<string>()
   #process: KilledProcess | undefined
   #published = 0
   #incarnation = 0
@@ -58,13 +71,16 @@ class Round {
   #settled: Readonly<Record<string, Offset>> | undefined
   #hasStopped = false
   #heard: () => void = () => {}
+  #ready: Promise<void> = Promise.resolve()
+  #nowReady: () => void = () => {}
 
-  constructor(seed: number) {
+  constructor(seed: number, { disk = false }: KillOptions) {
     this.#seed = seed
     this.#random = new SeededRandom(seed, 'kills')
     this.#data = new SeededRandom(seed, 'torture')
     this.#folder = mkdtempSync(join(tmpdir(), 'millrace-torture-'))
     mkdirSync(join(this.#folder, 'log'))
+    if (disk) this.#trouble = new DiskTrouble(join(this.#folder, 'fiu'), new SeededRandom(seed, 'disk'))
   }
 
   async run(): Promise<KillRound> {
@@ -82,15 +98,20 @@ class Round {
     for (const [rule, invariant] of Object.entries(invariants)) {
       breaches.push(...invariant(history).map((what) => `${rule}: ${what}`))
     }
+    const readable = new Set(history.log.map(({ event }) => event.id))
+    for (const id of this.#givenUp)
+      if (readable.has(id)) breaches.push(`'${id}' was refused, and is in the log`)
     for await (const { kind, where, problem } of this.#verify())
       breaches.push(`${kind} at ${where}: ${problem}`)
     if (breaches.length === 0) rmSync(this.#folder, { recursive: true, force: true })
     return {
       seed: this.#seed,
+      disk: this.#trouble !== undefined,
       breaches,
       kills,
       acknowledged: history.acknowledged.length,
       attempts: history.attempts.length,
+      refused: this.#givenUp.size,
       records: history.log.length,
       deadLetters: history.deadLetters.length,
       folder: this.#folder,
@@ -113,6 +134,7 @@ class Round {
     const laterMs = this.#random.chance(0.5) ? 0 : this.#random.between(1, 60)
     const stops = this.#random.chance(0.12)
     const process = this.#start()
+    if (!atStart) this.#trouble?.begin(process.pid, this.#ready)
     if (atStart) await sleep(this.#random.between(0, startMs))
     else await this.#until(() => this.#acknowledged.length - before >= acknowledgements || this.#isDone)
     if (stops) process.ask({ stop: true })
@@ -122,9 +144,12 @@ class Round {
 
   /** Lets the last process handle all there is, and stops it, or kills it at rest. */
   async #liveToTheEnd(): Promise<void> {
-    const process = this.#start()
+    const troubled = this.#start()
+    this.#trouble?.begin(troubled.pid, this.#ready)
     await this.#until(() => this.#open.size === 0 && this.#published > 0)
+    await this.#trouble?.end()
     this.#publishing = false
+    const process = troubled.hasEnded ? this.#start() : troubled
     await this.#until(() => this.#open.size === 0)
     process.ask({ settle: true })
     await this.#until(() => this.#settled !== undefined)
@@ -148,7 +173,10 @@ class Round {
       seed: this.#seed,
       incarnation: this.#incarnation,
     }
-    const process = new KilledProcess(given, (answer) => this.#hear(answer))
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#ready = promise
+    this.#nowReady = resolve
+    const process = new KilledProcess(given, (answer) => this.#hear(answer), this.#trouble?.environment)
     this.#process = process
     process.closed.then(
       () => this.#heard(),
@@ -158,13 +186,18 @@ class Round {
   }
 
   async #end(process: KilledProcess): Promise<void> {
+    await this.#trouble?.end()
+    if (process.wasAborted && this.#trouble === undefined) this.#problems.push('a process was aborted')
     if (process.hasFailed) this.#problems.push(`process ${this.#incarnation} ended: ${process.errors}`)
     await process.kill()
     this.#process = undefined
   }
 
   #hear(answer: Answer): void {
-    if ('ready' in answer) for (const event of this.#open.values()) this.#process?.ask({ publish: event })
+    if ('ready' in answer) {
+      this.#nowReady()
+      for (const event of this.#open.values()) this.#process?.ask({ publish: event })
+    }
     if ('acknowledged' in answer) {
       this.#acknowledged.push(answer.acknowledged)
       this.#open.delete(answer.acknowledged.id)
@@ -183,11 +216,25 @@ class Round {
     if (['HANDLER_FAILED', 'WAIT_TIMEOUT', 'ALREADY_PUBLISHED'].includes(code)) {
       this.#acknowledged.push({ id })
       this.#open.delete(id)
+    } else if (this.#trouble !== undefined && ['STORAGE_FAILED', 'LOG_FULL'].includes(code)) {
+      this.#refusedByDisk(event, id)
     } else if (code !== 'LOG_CLOSED') {
       this.#problems.push(`publishing '${id}' was refused: ${code}`)
     } else if (event === undefined) {
       this.#problems.push(`'${id}' was refused after it was acknowledged`)
     }
+  }
+
+  /** Half of the publishers give up, and their events must never be there; the others try again a moment later. */
+  #refusedByDisk(event: TortureEvent | undefined, id: string): void {
+    // Who waits for handlers may be refused when the event is durable already.
+    if (event?.waits === false && Number(id.slice(1)) % 2 === 0) {
+      this.#givenUp.add(id)
+      this.#open.delete(id)
+      return
+    }
+    const process = this.#process
+    setTimeout(() => event !== undefined && process?.ask({ publish: event }), 20)
   }
 
   /** Keeps so many events on their way; a process that is stopping takes none, and the next one gets them. */

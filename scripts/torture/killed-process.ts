@@ -12,8 +12,13 @@ export class KilledProcess {
   readonly #closed: Promise<unknown>
   #errors = ''
 
-  constructor(given: ProcessArguments, onAnswer: (answer: Answer) => void) {
+  constructor(
+    given: ProcessArguments,
+    onAnswer: (answer: Answer) => void,
+    environment: Readonly<Record<string, string>> = {},
+  ) {
     this.#child = fork(program, [JSON.stringify(given)], {
+      env: { ...process.env, ...environment },
       execArgv: [],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
@@ -24,6 +29,10 @@ export class KilledProcess {
     this.#child.on('error', () => {})
     this.#child.on('message', (answer: Answer) => onAnswer(answer))
     this.#closed = once(this.#child, 'close')
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? -1
   }
 
   /** Resolves when it has ended and everything that it said was heard. */
@@ -43,7 +52,12 @@ export class KilledProcess {
 
   /** Whether it ended by itself, and badly. */
   get hasFailed(): boolean {
-    return this.hasEnded && this.#child.exitCode !== 0
+    return this.hasEnded && this.#child.exitCode !== 0 && !this.wasAborted
+  }
+
+  /** Whether LMDB ended it, whose message about a failed write may be longer than the memory that it has for it. */
+  get wasAborted(): boolean {
+    return this.#child.signalCode === 'SIGABRT' || this.#child.signalCode === 'SIGSEGV'
   }
 
   ask(request: Request): void {

@@ -16,7 +16,7 @@ process.on('message', (task: Task) => {
 process.on('disconnect', () => process.exit(0))
 
 async function perform(task: Task): Promise<TaskResult> {
-  if (task.kind === 'round') return resultOfRound(await killRound(task.seed))
+  if (task.kind === 'round') return resultOfRound(await killRound(task.seed, task))
   const subject = subjects[task.subject]
   if (subject === undefined) throw new TypeError(`there is no '${task.subject}' to simulate`)
   const failures: Failure[] = []

@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { canFail } from '../../scripts/torture/faulty-disk.ts'
 import { readKilledHistory } from '../../scripts/torture/kill-history.ts'
 import { killRound } from '../../scripts/torture/kill-round.ts'
 import { tasksOf } from '../../scripts/torture/tasks.ts'
@@ -44,6 +45,13 @@ describe('an application whose processes are killed', () => {
     expect(round.deadLetters).toBeGreaterThan(10)
   })
 
+  it.runIf(canFail())('keeps every rule when its disk fails too', { timeout: timeoutMs }, async () => {
+    const round = await killRound(103, { disk: true })
+    expect(round.breaches).toEqual([])
+    expect(round.refused).toBeGreaterThan(0)
+    expect(round.acknowledged).toBeGreaterThan(20)
+  })
+
   it('is judged by what the disk has: an acknowledged event that is not there is a breach', async () => {
     const engine = await openLmdb(folder, { runtime: realRuntime() })
     await engine.createTopic('torture', {})
@@ -60,9 +68,9 @@ describe('npm run torture', () => {
   it('simulates seeds of every application and kills, and says what it did', {
     timeout: timeoutMs,
   }, async () => {
-    const { code, stdout, stderr } = await torture('--seeds', '30', '--rounds', '1', '--processes', '2')
+    const { code, stdout, stderr } = await torture('--seeds', '15', '--rounds', '1', '--processes', '2')
     expect(stderr.replaceAll(/^.* seeds\/s .*$/gm, '').trim()).toBe('')
-    expect(stdout).toMatch(/^30 seeds simulated, 1 rounds with \d kills, in \d+\.\d min$/m)
+    expect(stdout).toMatch(/^15 seeds simulated, 1 rounds with \d kills, in \d+\.\d min$/m)
     expect(stdout).toMatch(/^every rule held$/m)
     expect(code).toBe(0)
   })
@@ -79,15 +87,15 @@ describe('npm run torture', () => {
   })
 
   it('shares the seeds out among the applications, and spreads the rounds among them', () => {
-    const tasks = [...tasksOf(['one', 'two'], { first: 5, seeds: 45, rounds: 2 })]
+    const tasks = [...tasksOf(['one', 'two'], { first: 5, seeds: 23, rounds: 2, disk: true })]
     expect(tasks).toEqual([
-      { kind: 'seeds', subject: 'one', first: 5, count: 10 },
-      { kind: 'round', seed: 5 },
-      { kind: 'seeds', subject: 'two', first: 5, count: 10 },
-      { kind: 'seeds', subject: 'one', first: 15, count: 10 },
-      { kind: 'round', seed: 6 },
-      { kind: 'seeds', subject: 'two', first: 15, count: 10 },
-      { kind: 'seeds', subject: 'one', first: 25, count: 5 },
+      { kind: 'seeds', subject: 'one', first: 5, count: 5 },
+      { kind: 'round', seed: 5, disk: false },
+      { kind: 'seeds', subject: 'two', first: 5, count: 5 },
+      { kind: 'seeds', subject: 'one', first: 10, count: 5 },
+      { kind: 'round', seed: 6, disk: false },
+      { kind: 'seeds', subject: 'two', first: 10, count: 5 },
+      { kind: 'seeds', subject: 'one', first: 15, count: 3 },
     ])
   })
 })

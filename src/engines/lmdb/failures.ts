@@ -6,23 +6,25 @@ import type { Place } from '../../log/port.ts'
 const fullCodes: readonly unknown[] = ['ENOSPC', 'EDQUOT', 'EFBIG', 28, 122, 27, -30792]
 const leastFreeBytes = 1024 * 1024
 
+/** The bytes that are free on a folder's disk; without a bound where the system does not say. */
+export function freeBytesOf(folder: string): number {
+  try {
+    const { bavail, bsize, blocks } = statfsSync(folder)
+    return blocks > 0 ? bavail * bsize : Number.POSITIVE_INFINITY
+  } catch {
+    return Number.POSITIVE_INFINITY
+  }
+}
+
 /** What a failed write means to a user. A disk that fills up in the middle of a page reports EIO, hence the look at it. */
 export function writeFailure(error: unknown, folder: string): MillraceError {
   const code = (error as { code?: unknown }).code
   const full = fullCodes.includes(code) || /MDB_MAP_FULL|No space left/.test(messageOf(error))
-  return full || isDiskFull(folder) ? diskFull(folder, error) : storageFailed(folder, error)
+  return full || freeBytesOf(folder) < leastFreeBytes ? diskFull(folder, error) : storageFailed(folder, error)
 }
 
-function isDiskFull(folder: string): boolean {
-  try {
-    const { bavail, bsize } = statfsSync(folder)
-    return bavail * bsize < leastFreeBytes
-  } catch {
-    return false
-  }
-}
-
-function diskFull(folder: string, cause: unknown): MillraceError {
+/** There is no room on the disk. */
+export function diskFull(folder: string, cause?: unknown): MillraceError {
   return new MillraceError('LOG_FULL', 'There is no room for the log on its disk.', {
     where: folder,
     fix: 'Make room on the disk, or bound what is kept with a retention.',

@@ -18,7 +18,7 @@ import type {
 } from '../../log/port.ts'
 import { checkSize, sizeOf, stageAppends } from './appending.ts'
 import type { Catalog } from './catalog.ts'
-import { boundReached, logClosed, topicUnknown } from './failures.ts'
+import { boundReached, diskFull, freeBytesOf, logClosed, topicUnknown } from './failures.ts'
 import { Group, type GroupContext, type Share } from './group.ts'
 import { GroupCommit } from './group-commit.ts'
 import type { Identities } from './identities.ts'
@@ -43,6 +43,11 @@ export async function openLmdb(folder: string, options: LmdbOptions): Promise<Lo
 
 const removedAtOnce = 5000
 const retryMs = 1000
+/**
+ * What is left of the disk for publishers, and for handlers, which may have to emit before they can let anything go: LMDB may
+ * end the process when a write of its own finds the disk full.
+ */
+const reservedBytes = { publishers: 16 * 1024 * 1024, handlers: 4 * 1024 * 1024 } as const
 
 /** The log in one folder, for one process. */
 class LmdbEngine implements LogEngine {
@@ -61,6 +66,7 @@ class LmdbEngine implements LogEngine {
   #whenNoneBegun: (() => void) | undefined
   readonly #ending = new AbortController()
   #usedBytes = 0
+  #freeBytes = Number.POSITIVE_INFINITY
   #closing: Promise<void> | undefined
 
   constructor(opened: OpenedLog, options: LmdbOptions) {
@@ -87,6 +93,7 @@ class LmdbEngine implements LogEngine {
   #beforeTransaction(writes: Writes): void {
     this.#identities.expire(this.#runtime.now(), writes)
     if (Number.isFinite(this.#maxBytes)) this.#usedBytes = this.#store.usedBytes()
+    this.#freeBytes = freeBytesOf(this.#store.folder)
   }
 
   createTopic(name: string, options: TopicOptions): Promise<void> {
@@ -146,15 +153,22 @@ class LmdbEngine implements LogEngine {
     const sizeBytes = checkSize(sizeOf(entries))
     const stage = (writes: Writes) => {
       signal?.throwIfAborted()
-      return this.#stageAppends(entries, this.#maxBytes, writes)
+      return this.#stageAppends(entries, 'publishers', writes)
     }
     return this.#commits.submit<readonly Appended[]>({ sizeBytes, stage })
   }
 
-  #stageAppends(entries: readonly Entry[], maxBytes: number, writes: Writes): readonly Appended[] {
+  #stageAppends(
+    entries: readonly Entry[],
+    whose: keyof typeof reservedBytes,
+    writes: Writes,
+  ): readonly Appended[] {
+    // Handlers that drain a full log must be able to commit, so theirs is a quarter more.
+    const maxBytes = whose === 'handlers' ? this.#maxBytes * 1.25 : this.#maxBytes
     const checkRoom = (bytes: number) => {
-      if (this.#usedBytes + writes.recordBytes + bytes <= maxBytes) return
-      throw boundReached(this.#store.folder, this.#maxBytes)
+      const added = writes.recordBytes + bytes
+      if (this.#usedBytes + added > maxBytes) throw boundReached(this.#store.folder, this.#maxBytes)
+      if (this.#freeBytes - 2 * added < reservedBytes[whose]) throw diskFull(this.#store.folder)
     }
     const context = { catalog: this.#catalog, identities: this.#identities, nowMs: this.#runtime.now() }
     return stageAppends(entries, { ...context, checkRoom }, writes)
@@ -260,8 +274,7 @@ class LmdbEngine implements LogEngine {
       onFailed,
       begin: (call) => this.#begin(call),
       submit: (sizeBytes, stage) => this.#commits.submit({ sizeBytes, stage }),
-      // Handlers that drain a full log must be able to commit, so theirs is a quarter more.
-      stageAppends: ({ appends }, writes) => this.#stageAppends(appends, this.#maxBytes * 1.25, writes),
+      stageAppends: ({ appends }, writes) => this.#stageAppends(appends, 'handlers', writes),
       stageNeeds: (needs, partition, writes) => this.#stageNeeds(needs, { groupId, partition }, writes),
     }
   }

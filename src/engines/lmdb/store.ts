@@ -2,6 +2,7 @@ import { IF_EXISTS } from 'lmdb'
 import { MillraceError, messageOf } from '../../core/errors.ts'
 import type { Runtime } from '../../core/runtime.ts'
 import { openDatabase, type RawDatabase } from './database.ts'
+import { probeDisk } from './disk-probe.ts'
 import { storageFailed, writeFailure } from './failures.ts'
 import { openingKey, recordKey, setOffset } from './keys.ts'
 import { type Owner, releasedOpening, takeOpening } from './opening.ts'
@@ -39,6 +40,8 @@ export class Store {
   readonly #incarnation: number
   #database: RawDatabase
   #broken = false
+  /** Whether the last write failed: the next one asks the disk first. */
+  #suspect = false
   #recovering: Promise<void> | undefined
 
   private constructor(folder: string, unsafeNoSync: boolean, database: RawDatabase, incarnation: number) {
@@ -116,9 +119,12 @@ export class Store {
 
   /**
    * Applies writes as one durable transaction. Rejects with `LOG_FULL`, `STORAGE_FAILED` or `LOG_IN_USE`, and then none
-   * of them holds; the database is opened afresh, because LMDB does not go on after some failures.
+   * of them holds; the database is opened afresh, because LMDB does not go on after some failures. From then on writes are
+   * refused without it until the disk takes some again.
    */
   async write(writes: Writes): Promise<void> {
+    if (this.#suspect) await probeDisk(this.folder)
+    this.#suspect = false
     const sealed = sealRecords(writes)
     const database = this.#reading()
     let applied: boolean
@@ -129,6 +135,7 @@ export class Store {
     } catch (error) {
       const cause = await commitError(error)
       this.#broken = true
+      this.#suspect = true
       await this.recovery()?.catch(() => undefined)
       throw writeFailure(cause, this.folder)
     }
@@ -162,6 +169,7 @@ export class Store {
   /** Gives the folder up and closes the database. An opening that cannot be released ends with this process. */
   async close(): Promise<void> {
     try {
+      if (this.#suspect) await probeDisk(this.folder)
       const database = this.#reading()
       const key = openingKey(this.#incarnation)
       await database.ifVersion(key, IF_EXISTS, () => database.put(key, releasedOpening))
