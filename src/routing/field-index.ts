@@ -2,7 +2,7 @@ import type { Leaf, Test } from './field-test.ts'
 import { IntervalIndex } from './interval-index.ts'
 import { sortableAddress } from './ip-address.ts'
 import { foldCase } from './letter-case.ts'
-import { NumberText } from './number-text.ts'
+import { LongNumber } from './long-number.ts'
 import { PieceIndex } from './piece-index.ts'
 import { TextTrie } from './text-trie.ts'
 import { WordTrie } from './word-trie.ts'
@@ -18,7 +18,7 @@ interface Shelf<T> {
  * text or a number leads to its set directly, the others are in one set that every value finds.
  */
 export class FieldIndex<T> {
-  readonly #equal = new Map<Leaf, Set<T>>()
+  readonly #equal = new Map<string | number | boolean | null, Set<T>>()
   readonly #numberTexts = new Map<string, Set<T>>()
   readonly #folded = new Map<string, Set<T>>()
   readonly #starts = new TextTrie<Set<T>>('forwards')
@@ -67,11 +67,14 @@ export class FieldIndex<T> {
   /** Visits the sets of all tests that the value may pass. */
   visit(value: Leaf, visitor: (items: Set<T>) => void): void {
     if (this.#any.size > 0) visitor(this.#any)
-    if (value instanceof NumberText) {
-      const same = this.#numberTexts.get(value.text)
+    if (value instanceof LongNumber) {
+      const same = this.#numberTexts.size > 0 ? this.#numberTexts.get(value.text) : undefined
       if (same !== undefined) visitor(same)
-      return
-    }
+      this.#visitPlain(value.value, visitor)
+    } else this.#visitPlain(value, visitor)
+  }
+
+  #visitPlain(value: string | number | boolean | null, visitor: (items: Set<T>) => void): void {
     const equal = this.#equal.get(value)
     if (equal !== undefined) visitor(equal)
     if (typeof value === 'string') this.#visitText(value, visitor)

@@ -1,11 +1,11 @@
 import { sortableAddress } from './ip-address.ts'
 import { type LooseText, matchesLoosely } from './letter-case.ts'
-import { NumberText } from './number-text.ts'
+import { LongNumber } from './long-number.ts'
 import { matchesRoutingKey } from './routing-key.ts'
 import { matchesWildcard } from './wildcard.ts'
 
 /** A value of an event that a field can have: what JSON has besides arrays and objects. */
-export type Leaf = string | number | boolean | null | NumberText
+export type Leaf = string | number | boolean | null | LongNumber
 
 /** One thing that a pattern accepts for a field. */
 export type Test =
@@ -35,22 +35,27 @@ export interface Range {
 export function passes(test: Test, value: Leaf): boolean {
   switch (test.kind) {
     case 'equals':
-      return value === test.value
+      return value === test.value || (value instanceof LongNumber && equals(value, test.value))
     case 'exists':
       return true
     case 'absent':
       return false
     case 'none-of':
-      return !test.values.has(value as string)
+      return !test.values.has((value instanceof LongNumber && value.isExact ? value.value : value) as string)
     case 'no-match':
       return !test.tests.some((test) => passes(test, value))
     case 'range':
+      if (value instanceof LongNumber) return within(test, value.value)
       return typeof value === 'number' && within(test, value)
     case 'number-text':
-      return value instanceof NumberText && value.text === test.text
+      return value instanceof LongNumber && value.text === test.text
     default:
       return typeof value === 'string' && passesText(test, value)
   }
+}
+
+function equals(long: LongNumber, value: unknown): boolean {
+  return long.value === value && long.isExact
 }
 
 function within({ low, lowOpen, high, highOpen }: Range, value: number): boolean {

@@ -4,8 +4,7 @@ import type { Leaf, Test } from './field-test.ts'
 import { parsePattern } from './parse-pattern.ts'
 import { type Alternative, ParsedPattern } from './parsed-pattern.ts'
 import { Field, type PathNode, pathTree } from './path-tree.ts'
-import { type EventInput, eventObject, readEvent } from './read-event.ts'
-import { Reading } from './reading.ts'
+import { type EventInput, EventReader, eventObject } from './read-event.ts'
 
 /** An event pattern: JSON text, what `JSON.parse` makes of it, or what `compilePattern` or `compileFilter` made of either. */
 export type PatternInput = string | object
@@ -23,6 +22,8 @@ interface Entry<V> {
   readonly value: V
   readonly order: number
   readonly rules: Rule<V>[]
+  /** The last event that it was found for. */
+  event: number
 }
 
 interface Rule<V> {
@@ -57,9 +58,11 @@ export class Matcher<V> {
   readonly #uses = new Map<Field, number>()
   readonly #conditions = new Map<string, Condition>()
   readonly #always = new Set<Branch<V>>()
-  readonly #reading = new Reading()
+  readonly #reader = new EventReader()
   #tree: PathNode | undefined
-  #found: Rule<V>[] = []
+  #found: Entry<V>[] = []
+  /** The rules that match as far as their patterns go, and have a further condition. */
+  #asking: Rule<V>[] = []
   #order = 0
 
   /** How many values there are. */
@@ -75,7 +78,7 @@ export class Matcher<V> {
     const { alternatives } = parsedOf(pattern)
     let entry = this.#entries.get(value)
     if (entry === undefined) {
-      entry = { value, order: this.#order, rules: [] }
+      entry = { value, order: this.#order, rules: [], event: 0 }
       this.#order += 1
       this.#entries.set(value, entry)
     }
@@ -100,44 +103,54 @@ export class Matcher<V> {
    * is seen not to be JSON, and `EVENT_INVALID` for what is no JSON object.
    */
   match(event: EventInput): V[] {
-    const rules = this.#find(event)
-    if (rules.length === 0) return []
-    const entries = new Set<Entry<V>>()
-    let object: object | undefined
-    for (const { entry, when } of rules) {
-      if (when !== undefined && !entries.has(entry)) {
-        object ??= eventObject(event)
-        if (!when(object)) continue
-      }
-      entries.add(entry)
+    this.#find(event)
+    const [found, asking] = [this.#found, this.#asking]
+    if (asking.length > 0) this.#ask(asking, eventObject(event))
+    let isSorted = true
+    for (let index = 1; index < found.length; index += 1) {
+      if ((found[index - 1] as Entry<V>).order > (found[index] as Entry<V>).order) isSorted = false
     }
-    if (entries.size === 1) return Array.from(entries, ({ value }) => value)
-    return [...entries].sort((a, b) => a.order - b.order).map(({ value }) => value)
+    if (!isSorted) found.sort((a, b) => a.order - b.order)
+    return found.map(valueIn)
   }
 
-  /** The rules whose patterns match; one that has several alternatives may be there more than once. */
-  #find(event: EventInput): readonly Rule<V>[] {
+  /** Finds the entries of the patterns that match, and the rules that have a further condition. */
+  #find(event: EventInput): void {
     this.#tree ??= pathTree(this.#fields.values())
-    readEvent(event, this.#tree, this.#reading)
     this.#found = []
-    const { fields, count } = this.#reading
+    if (this.#asking.length > 0) this.#asking = []
+    this.#reader.read(event, this.#tree)
+    const { fields, count } = this.#reader.reading
     for (let index = 0; index < count; index += 1) {
-      const field = fields[index]
-      if (field === undefined) continue
+      const field = fields[index] as Field
       const waiting = this.#indexes[field.number]
       if (waiting === undefined) continue
       for (let at = 0; at < field.count; at += 1) waiting.visit(field.values[at] as Leaf, this.#visit)
     }
     if (this.#always.size > 0) this.#visit(this.#always)
-    return this.#found
   }
 
   readonly #visit = (branches: Set<Branch<V>>): void => {
-    const { event } = this.#reading
+    const { event } = this.#reader.reading
     for (const branch of branches) {
       if (branch.event === event) continue
       branch.event = event
-      if (allHold(branch.conditions, event)) this.#found.push(branch.rule)
+      if (!allHold(branch.conditions, event)) continue
+      if (branch.rule.when === undefined) this.#take(branch.rule.entry, event)
+      else this.#asking.push(branch.rule)
+    }
+  }
+
+  #take(entry: Entry<V>, event: number): void {
+    if (entry.event === event) return
+    entry.event = event
+    this.#found.push(entry)
+  }
+
+  #ask(rules: readonly Rule<V>[], object: object): void {
+    const { event } = this.#reader.reading
+    for (const { entry, when } of rules) {
+      if (entry.event !== event && when?.(object) === true) this.#take(entry, event)
     }
   }
 
@@ -210,6 +223,8 @@ export class Matcher<V> {
     return field
   }
 }
+
+const valueIn = <V>({ value }: Entry<V>): V => value
 
 /** The parsed form of a pattern, whichever form it has. */
 export function parsedOf(pattern: PatternInput): ParsedPattern {

@@ -1,5 +1,5 @@
 import type { Test } from './field-test.ts'
-import { NumberText } from './number-text.ts'
+import { LongNumber } from './long-number.ts'
 import { described, patternInvalid } from './pattern-invalid.ts'
 
 const fix = 'Write ["=", 5], ["<", 5], or a lower bound and then an upper one: [">", 0, "<=", 5].'
@@ -41,6 +41,6 @@ function between(lower: unknown, low: number, terms: readonly unknown[], path: s
 
 function number(value: unknown, path: string): number {
   if (typeof value === 'number' && Number.isFinite(value)) return value
-  const what = value instanceof NumberText ? `${value.text}, which no double is equal to` : described(value)
+  const what = value instanceof LongNumber ? `${value.text}, which no double is equal to` : described(value)
   throw patternInvalid(`Needs a number, not ${what}.`, path, fix)
 }

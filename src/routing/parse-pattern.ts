@@ -1,6 +1,6 @@
 import { messageOf } from '../core/errors.ts'
 import type { Test } from './field-test.ts'
-import { NumberText, readNumber } from './number-text.ts'
+import { exactNumber, LongNumber } from './long-number.ts'
 import { parseRoutingKey, parseValues } from './parse-values.ts'
 import { ParsedPattern } from './parsed-pattern.ts'
 import { described, patternInvalid } from './pattern-invalid.ts'
@@ -39,7 +39,7 @@ function topObject(pattern: unknown): Record<string, unknown> {
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text, function (this: unknown, _name, value, context?: { readonly source?: string }) {
-      return typeof value === 'number' ? (readNumber(context?.source ?? '') ?? value) : value
+      return typeof value === 'number' ? (exactNumber(context?.source ?? '') ?? value) : value
     } as (this: unknown, key: string, value: unknown) => unknown)
   } catch (error) {
     throw patternInvalid(`An event pattern is JSON; this text is not: ${messageOf(error)}`, '')
@@ -48,7 +48,7 @@ function parseJson(text: string): unknown {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return (
-    typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof NumberText)
+    typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof LongNumber)
   )
 }
 

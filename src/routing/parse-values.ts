@@ -2,7 +2,7 @@ import { typePatternFault } from '../core/type-pattern.ts'
 import type { Test } from './field-test.ts'
 import { blockOf, sortableAddress } from './ip-address.ts'
 import { looseText } from './letter-case.ts'
-import { NumberText } from './number-text.ts'
+import { LongNumber } from './long-number.ts'
 import { parseNumeric } from './parse-numeric.ts'
 import { described, patternInvalid } from './pattern-invalid.ts'
 import { wildcardComplexity, wildcardPieces } from './wildcard.ts'
@@ -30,7 +30,7 @@ export function parseValues(values: readonly unknown[], path: string): readonly 
 
 function parseValue(value: unknown, path: string): Test {
   if (typeof value === 'string') return parseText(value)
-  if (value instanceof NumberText) return { kind: 'number-text', text: value.text }
+  if (value instanceof LongNumber) return { kind: 'number-text', text: value.text }
   if (value === null || typeof value === 'boolean' || typeof value === 'number') {
     return { kind: 'equals', value }
   }
@@ -121,7 +121,7 @@ function wildcard(text: string, path: string): Test {
 
 function anythingBut(operand: unknown, path: string): Test {
   if (typeof operand === 'object' && operand !== null && !Array.isArray(operand)) {
-    if (!(operand instanceof NumberText)) return noMatch(operand, path)
+    if (!(operand instanceof LongNumber)) return noMatch(operand, path)
   }
   const values = new Set(listOf(operand, path).map(([value, at]) => plainValue(value, at)))
   if (new Set([...values].map((value) => typeof value)).size > 1) {
@@ -132,7 +132,7 @@ function anythingBut(operand: unknown, path: string): Test {
 
 function plainValue(value: unknown, path: string): string | number {
   if (typeof value === 'string' || typeof value === 'number') return value
-  const what = value instanceof NumberText ? `${value.text}, which no double is equal to` : described(value)
+  const what = value instanceof LongNumber ? `${value.text}, which no double is equal to` : described(value)
   throw patternInvalid(`Needs texts or numbers, not ${what}.`, path)
 }
 

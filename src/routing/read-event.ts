@@ -1,37 +1,43 @@
+import { isUtf8 } from 'node:buffer'
 import { MillraceError, messageOf } from '../core/errors.ts'
-import { readNumber } from './number-text.ts'
+import { JsonScanner } from './json-scanner.ts'
+import { readNumber } from './long-number.ts'
 import type { PathNode } from './path-tree.ts'
 import { readParsed } from './read-parsed.ts'
-import type { Reading } from './reading.ts'
-import { TextScanner } from './text-scanner.ts'
+import { Reading } from './reading.ts'
 
 /** An event: JSON text, its UTF-8 bytes, or what `JSON.parse` makes of it. */
 export type EventInput = string | Uint8Array | object
 
-const scanner = new TextScanner()
-const decoder = new TextDecoder('utf-8', { fatal: true })
+/** Reads one event after the other, whichever form it has. */
+export class EventReader {
+  readonly reading = new Reading()
+  readonly #scanner = new JsonScanner(this.reading)
 
-/**
- * Reads the fields that patterns ask for. Throws `JSON_INVALID` for a text that is seen not to be JSON, and `EVENT_INVALID`
- * for what is no object.
- */
-export function readEvent(event: EventInput, root: PathNode, reading: Reading): void {
-  reading.begin()
-  if (typeof event === 'string') readText(event, root, reading)
-  else if (event instanceof Uint8Array) readText(decode(event), root, reading)
-  else readParsed(checkObject(event), root, reading)
-}
+  /**
+   * Reads the fields that patterns ask for. Throws `JSON_INVALID` for a text that is seen not to be JSON, and `EVENT_INVALID`
+   * for what is no object.
+   */
+  read(event: EventInput, root: PathNode): void {
+    this.reading.begin()
+    if (typeof event === 'string') {
+      if (!this.#scanner.readText(event, root)) this.#readAnew(event, root)
+    } else if (event instanceof Uint8Array) {
+      checkUtf8(event)
+      if (!this.#scanner.readBytes(event, root)) this.#readAnew(textOf(event), root)
+    } else readParsed(checkObject(event), root, this.reading)
+  }
 
-function readText(text: string, root: PathNode, reading: Reading): void {
-  if (scanner.read(text, root, reading)) return
-  reading.begin()
-  readParsed(checkObject(parseJson(text, exactNumbers)), root, reading)
+  #readAnew(text: string, root: PathNode): void {
+    this.reading.begin()
+    readParsed(checkObject(parseJson(text, exactNumbers)), root, this.reading)
+  }
 }
 
 /** The object that an event is, read from its text where it is one. */
 export function eventObject(event: EventInput): object {
   if (typeof event === 'string') return checkObject(parseJson(event))
-  return checkObject(event instanceof Uint8Array ? parseJson(decode(event)) : event)
+  return checkObject(event instanceof Uint8Array ? parseJson(textOf(event)) : event)
 }
 
 function checkObject(event: unknown): object {
@@ -54,10 +60,10 @@ export function parseJson(text: string, reviver?: Reviver): unknown {
   }
 }
 
-function decode(bytes: Uint8Array): string {
-  try {
-    return decoder.decode(bytes)
-  } catch (error) {
-    throw new MillraceError('JSON_INVALID', 'The bytes are not UTF-8.', { cause: error })
-  }
+function checkUtf8(bytes: Uint8Array): void {
+  if (!isUtf8(bytes)) throw new MillraceError('JSON_INVALID', 'The bytes are not UTF-8.')
+}
+
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8')
 }

@@ -1,5 +1,6 @@
 import { MillraceError } from '../core/errors.ts'
 import type { Place } from './array-elements.ts'
+import { LongNumber } from './long-number.ts'
 import type { PathNode } from './path-tree.ts'
 import { nowhere, type Reading } from './reading.ts'
 
@@ -37,7 +38,9 @@ function readObject(
 function readValue(node: PathNode, value: unknown, place: Place, reading: Reading): void {
   if (typeof value === 'object' && value !== null) {
     if (Array.isArray(value)) readArray(node, value, place, reading)
-    else if (node.edges.length > 0 && !ArrayBuffer.isView(value)) {
+    else if (value instanceof LongNumber) {
+      if (node.field !== undefined) reading.add(node.field, value, place)
+    } else if (node.edges.length > 0 && !ArrayBuffer.isView(value)) {
       readObject(node, value as Readonly<Record<string, unknown>>, place, reading)
     }
     return
