@@ -3,7 +3,7 @@ import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type App, type AppOptions, app, event, on, type RunningApp, start } from 'millrace'
 import { z } from 'zod'
-import { closedLoop, sample } from './load.ts'
+import { closedLoop, inFlight, sample } from './load.ts'
 import type { Contestant, Round, Settings } from './row.ts'
 
 /** The event that all rows publish: validated, keyed, with an id of the caller's. */
@@ -32,20 +32,23 @@ export function publisher(running: RunningApp): (n: number) => Promise<unknown> 
   return (n) => running.publish(Measured, sample(n), { id: `${prefix}${n}` })
 }
 
-/** Puts so many events into a log. `told` is called with how many there are. */
+/** Puts so many events into a log, 1,000 in flight. `told` is called now and then with how many there are. */
 export async function fill(
   running: RunningApp,
   events: number,
   told: (events: number) => void = () => {},
 ): Promise<void> {
-  const prefix = randomUUID().slice(0, 8)
-  for (let n = 0; n < events; n += 10_000) {
-    const count = Math.min(10_000, events - n)
-    const publish = (index: number) =>
-      running.publish(Measured, sample(n + index), { id: `${prefix}${n + index}` })
-    await Promise.all(Array.from({ length: count }, (_, index) => publish(index)))
-    told(n + count)
+  const publish = publisher(running)
+  let next = 0
+  const worker = async () => {
+    while (next < events) {
+      const n = next++
+      await publish(n)
+      if ((n + 1) % 10_000 === 0) told(n + 1)
+    }
   }
+  await Promise.all(Array.from({ length: inFlight }, worker))
+  told(events)
 }
 
 /** A log of its own for one side, filled as the run's first log was. */
