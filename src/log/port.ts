@@ -189,8 +189,6 @@ export interface Claim {
 export interface Member {
   /** Unique among the group's members. */
   readonly id: string
-  /** Where other members reach it, for queries to an owner. */
-  readonly address?: string
 }
 
 /** Told of every claim that this member is given. A loss is told by the claim's own signal. */

@@ -17,9 +17,7 @@ export function claimRules(suite: Suite): void {
 function givingRules(suite: Suite): void {
   suite.rule('a sole member is given every partition before it has joined', async (world) => {
     const given: Claim[] = []
-    await world.engine.join('readers', { id: 'one', address: 'http://127.0.0.1:1' }, (claim) =>
-      given.push(claim),
-    )
+    await world.engine.join('readers', { id: 'one' }, (claim) => given.push(claim))
     assert.deepEqual(given.map(({ partition }) => partition).sort(), partitions)
     for (const claim of given) {
       assert.equal(claim.group, 'readers')
