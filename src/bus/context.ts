@@ -5,6 +5,7 @@ import type { Logger, Runtime } from '../core/runtime.ts'
 import { type Schema, validate } from '../core/schema.ts'
 import type { Entry, Offset } from '../log/port.ts'
 import type { AddressOf, SendTarget, SentTo } from './addressing.ts'
+import { chainAttributes } from './chain.ts'
 import type {
   EmitOptions,
   HandlerContext,
@@ -40,6 +41,7 @@ export interface AttemptTools {
   readonly logger: Logger
   readonly door: Door
   readonly addressOf: AddressOf
+  readonly hopLimit: number
   /** Makes sure that a topic exists before something is appended to it. */
   ensureTopic(name: string): Promise<void>
 }
@@ -135,7 +137,9 @@ export class AttemptContext implements HandlerContext {
     const { millracereplyto: _, ...rest } = event
     const isMoved = 'topic' in to
     const extension = isMoved ? { millracemoved: true } : to
-    const forwarded: Event = { ...rest, ...extension, hops: (event.hops ?? 0) + 1 }
+    const { hops, millracepath } = chainAttributes(event, this.#subject.definition.name, this.#tools.hopLimit)
+    const path = millracepath === undefined ? {} : { millracepath }
+    const forwarded: Event = { ...rest, ...extension, hops, ...path }
     const topic = isMoved ? to.topic : this.#subject.topic
     this.#emitted.push(this.#tools.door.admitEvent(forwarded, topic, false))
     this.#dueMs.push(undefined)
@@ -217,14 +221,11 @@ export class AttemptContext implements HandlerContext {
   }
 
   #attributes(options: EmitOptions): EventAttributes {
-    const { event } = this.#subject
+    const { event, definition } = this.#subject
     return {
       subject: options.subject,
       datacontenttype: options.datacontenttype,
-      correlationid: event.correlationid ?? event.id,
-      causationid: event.id,
-      traceparent: event.traceparent,
-      hops: (event.hops ?? 0) + 1,
+      ...chainAttributes(event, definition.name, this.#tools.hopLimit),
     }
   }
 

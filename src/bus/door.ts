@@ -23,6 +23,7 @@ export interface EventAttributes {
   readonly dataversion?: number | undefined
   readonly millracereplyto?: string | undefined
   readonly millraceto?: string | undefined
+  readonly millracepath?: string | undefined
 }
 
 /** What a door needs to know. */
@@ -131,7 +132,7 @@ export class Door {
 }
 
 /** What only the bus itself writes into an event. */
-const ownAttributes = ['millraceto', 'millracekey', 'millracesilent', 'millracemoved'] as const
+const ownAttributes = ['millraceto', 'millracekey', 'millracesilent', 'millracemoved', 'millracepath'] as const
 
 /** Refuses an event whose author claims what only the bus itself says: `EVENT_INVALID`. */
 export function refuseOwnAttributes(attributes: Readonly<Record<string, unknown>>): void {

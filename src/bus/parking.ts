@@ -1,4 +1,3 @@
-import { MillraceError } from '../core/errors.ts'
 import type { Event } from '../core/event.ts'
 import type { Offset } from '../log/port.ts'
 import type { CursorTracker } from './cursor-tracker.ts'
@@ -204,16 +203,4 @@ export class Parking {
     this.#keys.set(parked)
     return [stateLayout.parked(this.#definition.name, parked.topic, parked.key), entry]
   }
-}
-
-/** The failure of an event whose chain has passed through too many handlers. */
-export function loopError(event: Event, hopLimit: number): MillraceError {
-  return new MillraceError(
-    'LOOP_SUSPECTED',
-    `A chain of events passed through more than ${hopLimit} handlers.`,
-    {
-      where: `event '${event.type}', correlation ${event.correlationid ?? event.id}`,
-      fix: 'Break the cycle of handlers that emit to one another, or raise hopLimit.',
-    },
-  )
 }

@@ -15,7 +15,6 @@ export interface SubscriptionTools extends AttemptTools {
   readonly rekeyedTopic: string
   readonly partitions: number
   readonly source: string
-  readonly hopLimit: number
   /** Aborts running attempts: the claim is lost, or stopping has waited long enough. */
   readonly stop: StopRegistry
   readonly counts: HandlerCounts

@@ -37,6 +37,8 @@ export interface Event<Data = unknown, Type extends string = string> {
   readonly millracekey?: string
   /** On the way to a handler with a key of its own: true for what it catches up with silently. */
   readonly millracesilent?: boolean
+  /** The last handlers of a chain that has become long, each behind the type of the event that it handled. */
+  readonly millracepath?: string
   /** True when a rule has moved the event to this topic: rules have had their say. */
   readonly millracemoved?: boolean
   /** A string, a number, a boolean, null, JSON or bytes, as it went in. Frozen: handlers share one copy. */

@@ -50,4 +50,26 @@ describe('a chain of events', () => {
       { error: { code: 'LOOP_SUSPECTED' }, attempts: 1, event: { hops: 6 } },
     ])
   })
+
+  it('that is LOOP_SUSPECTED says which way it went, the last of it where it was long', async () => {
+    const b = bench()
+    const ping = on(Counted, { name: 'ping' }, ({ data }, ctx) => ctx.emit(Echoed, data))
+    const pong = on(Echoed, { name: 'pong' }, ({ data }, ctx) => ctx.emit(Counted, data))
+    const process = await b.start({ handlers: [ping, pong], hopLimit: 3 })
+    await publish(process, 'a', 0)
+    await b.settle(process)
+    const path =
+      'test.counted > ping > test.echoed > pong > test.counted > ping > test.echoed > pong > test.counted'
+    const [letter] = await b.deadLetters()
+    expect(letter?.error.message).toBe(`A chain of events passed through more than 3 handlers: ${path}.`)
+    await b.stop(process)
+    const again = await b.start({ handlers: [ping, pong], hopLimit: 40 })
+    await publish(again, 'b', 0)
+    await b.settle(again)
+    const letters = await b.deadLetters()
+    expect(letters).toHaveLength(2)
+    for (const { event } of letters) {
+      expect((event as Event).millracepath?.split(' > ').length).toBeLessThanOrEqual(34)
+    }
+  })
 })
