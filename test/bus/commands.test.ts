@@ -192,6 +192,17 @@ describe('a result', () => {
     expect([b.state('result/').size, b.state('timer/').size]).toEqual([0, 0])
   })
 
+  it('is told no longer than its time, though results that expire soon after one another are removed together', async () => {
+    const b = bench()
+    const process = await b.start({ handlers: [reserve] })
+    await b.drive(process.request(Reserve, { key: 'a', n: 3 }))
+    const [result] = b.state('result/').values()
+    const { expiresMs } = result as { readonly expiresMs: number }
+    await b.pass(expiresMs - b.runtime.now() + 1)
+    await expect(b.drive(process.result('shop.0.0'))).rejects.toMatchObject({ code: 'RESULT_UNKNOWN' })
+    expect(b.state('result/').size).toBe(1)
+  })
+
   it('is removed after a restart too, when its time was over meanwhile', async () => {
     const b = bench()
     const process = await b.start({ handlers: [reserve] })
@@ -296,8 +307,9 @@ describe('the handler of a command', () => {
     )
   })
 
-  it('handles nothing else, and not silently', () => {
+  it('handles nothing else, not silently, and by no other key', () => {
     expect(() => on([Reserve, Counted], { name: 'both' }, () => {})).toThrow(TypeError)
+    expect(() => on(Reserve, { name: 'key', key: () => 'k' }, () => ({ left: 0 }))).toThrow(TypeError)
     const options = { name: 'silent', catchUp: 'silent' } as const
     expect(() => on(Reserve, options, () => ({ left: 0 }))).toThrow(TypeError)
   })

@@ -113,8 +113,24 @@ describe('POST /dead-letters', () => {
     expect(await problem(again)).toMatchObject({ status: 404, code: 'DEAD_LETTER_UNKNOWN' })
   })
 
+  test('with wait are answered once they are done, with what came of each', async () => {
+    const { at, fault, handled } = await broken()
+    const { letters } = await get(at, '')
+    const [first, ...others] = letters.map(({ id }) => id)
+    const outcome = { failed: [], passedOver: [], unsettled: [] }
+    const discarded = await post(at, '/discard', { id: first, reason: 'a test order', wait: true })
+    expect(discarded.status).toBe(200)
+    expect(await discarded.json()).toMatchObject({ outcome: { ...outcome, closed: [first] } })
+    fault.on = false
+    const redriven = await post(at, '/redrive', { all: true, wait: true })
+    expect(redriven.status).toBe(200)
+    expect(await redriven.json()).toMatchObject({ asked: 2, outcome: { ...outcome, closed: others } })
+    expect(handled).toEqual([2, 3])
+  })
+
   test.each([
     ['/redrive', {}, 'REQUEST_INVALID'],
+    ['/redrive', { all: true, wait: 1 }, 'REQUEST_INVALID'],
     ['/redrive', { all: true, handler: 'take-order' }, 'REQUEST_INVALID'],
     ['/redrive', { all: 'yes' }, 'REQUEST_INVALID'],
     ['/redrive', { handler: 7 }, 'REQUEST_INVALID'],
