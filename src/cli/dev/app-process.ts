@@ -199,7 +199,7 @@ async function load(file: string): Promise<void> {
   noteFile(resolve(file))
   try {
     loaded = await loadApp(file)
-    await machinery()
+    await warmUp()
     const { name, handlers, routes } = loaded.app
     say({
       said: 'loaded',

@@ -59,6 +59,7 @@ export function passOn(
   response.on('close', () => {
     if (!response.writableFinished) upstream.destroy()
   })
+  response.on('error', () => upstream.destroy())
   request.pipe(upstream)
 }
 

@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
+import { mkdir, rename, writeFile } from 'node:fs/promises'
+import { type AddressInfo, connect, createServer } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Workplace } from '../process.ts'
 import { appSource, type DevLine, DevProcess } from './dev-process.ts'
@@ -170,6 +171,23 @@ describe('what is watched', () => {
     await writeFile(place.path('more/more.ts'), 'export const more = 2\n')
     await dev.next('reloaded')
     expect(await json(`${urls.app}/answer`)).toBe(2)
+    // As many editors save: a new file takes the place of the old one.
+    await writeFile(place.path('more/more.ts~'), 'export const more = 3\n')
+    await rename(place.path('more/more.ts~'), place.path('more/more.ts'))
+    await dev.next('reloaded')
+    expect(await json(`${urls.app}/answer`)).toBe(3)
+  })
+
+  test('is not what the application writes', async () => {
+    const before = "import { writeFileSync } from 'node:fs'\nwriteFileSync('written.json', '1')"
+    const dev = await DevProcess.start(place, appSource({ version: 1, before }))
+    const { urls } = await started(dev)
+    await writeFile(place.path('written.json'), '2')
+    await writeFile(place.path('notes.md'), 'nothing')
+    await writeFile(place.path('new.ts'), 'export {}')
+    await dev.next('reloaded')
+    expect(await json(`${urls.app}/version`)).toBe(1)
+    expect(dev.lines.filter((line) => 'reloaded' in line)).toHaveLength(1)
   })
 })
 
@@ -218,6 +236,56 @@ describe('handing over', () => {
   })
 })
 
+describe('a request', () => {
+  test('that its client gives up, while it is answered or its body is sent, harms no other', async () => {
+    const routes = "http.get('/never', {}, () => new Promise(() => {})),"
+    const dev = await DevProcess.start(place, appSource({ version: 1, routes }))
+    const { urls } = await started(dev)
+    const target = new URL(urls.app)
+    for (const head of ['GET /never HTTP/1.1\r\n', 'POST /count HTTP/1.1\r\ncontent-length: 9\r\n']) {
+      const socket = connect(Number(target.port), target.hostname)
+      await once(socket, 'connect')
+      await new Promise((sent) => socket.write(`${head}host: localhost\r\n\r\n{`, sent))
+      socket.destroy()
+      await once(socket, 'close')
+    }
+    expect(await json(`${urls.app}/version`)).toBe(1)
+    const broken = connect(Number(target.port), target.hostname, () => broken.write('nonsense\r\n\r\n'))
+    expect(await text(broken)).toMatch(/^HTTP\/1.1 400 .*"code":"REQUEST_INVALID"/s)
+    // Nothing of it is waited for.
+    await dev.save(appSource({ version: 2 }))
+    expect(Number((await dev.next('reloaded')).waitedMs)).toBeLessThan(4000)
+  })
+
+  test('reaches the application as it was sent, and so does the answer', async () => {
+    const routes = `http.post('/echo', { body: z.unknown() }, (request) => {
+      const answer = Response.json({ url: request.url.href, a: request.headers.get('x-a'), body: request.body }, { status: 207 })
+      answer.headers.append('set-cookie', 'a=1')
+      answer.headers.append('set-cookie', 'b=2')
+      return answer
+    }),`
+    const dev = await DevProcess.start(place, appSource({ version: 1, routes }))
+    const { urls } = await started(dev)
+    const body = JSON.stringify('x'.repeat(500_000))
+    const chunks = new ReadableStream({
+      pull(controller) {
+        controller.enqueue(new TextEncoder().encode(body))
+        controller.close()
+      },
+    })
+    const headers = { 'content-type': 'application/json', 'x-a': 'ä' }
+    const answer = await fetch(`${urls.app}/echo?q=%20`, {
+      method: 'POST',
+      headers,
+      body: chunks,
+      duplex: 'half',
+    })
+    expect(answer.status).toBe(207)
+    expect(answer.headers.getSetCookie()).toEqual(['a=1', 'b=2'])
+    expect(await answer.json()).toEqual({ url: `${urls.app}/echo?q=%20`, a: 'ä', body: JSON.parse(body) })
+  })
+})
+
 describe('a process that ends', () => {
   test('by SIGKILL under load is started again, and what was acknowledged is handled once', async () => {
     const dev = await DevProcess.start(place, appSource({ version: 1 }))
@@ -238,7 +306,7 @@ describe('a process that ends', () => {
   })
 
   test('again and again is started again later each time, and at once after a save', async () => {
-    const before = 'setTimeout(() => process.exit(7), 50)'
+    const before = 'export const main = () => process.exit(7)'
     const dev = await DevProcess.start(place, appSource({ version: 1, before }))
     const waits: unknown[] = []
     while (waits.length < 3) waits.push((await dev.next('crashed')).againInMs)
