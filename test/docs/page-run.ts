@@ -17,7 +17,7 @@ const environment = {
 }
 /** Commands that change nothing are run again until they say what the page shows. */
 const looking =
-  /^(npx millrace (tail|inspect|dead-letters (list|groups|show)|.* --dry-run)|curl (?!.*(-X|-d))|cat )/
+  /^(npx millrace (tail|inspect|(dead-letters|rules) (list|groups|show|try)|.* --dry-run)|curl (?!.*(-X|-d))|cat )/
 const serving = /npx millrace (start|dev) /
 const patienceMs = 20_000
 
@@ -194,7 +194,7 @@ export class PageRun implements AsyncDisposable {
 
   /** The command with the ports that are used here, and with where the log is. */
   async #placed(command: string): Promise<string> {
-    const [subcommand, name] = /npx millrace (dead-letters \w+|[\w-]+)/.exec(command) ?? []
+    const [subcommand, name] = /npx millrace ((?:dead-letters|rules) \w+|[\w-]+)/.exec(command) ?? []
     const routed = [...this.#ports].reduce(
       (text, [usual, port]) => text.replaceAll(`:${usual}`, `:${port}`),
       command,
