@@ -213,7 +213,7 @@ async function readLedger(
       const state: Readonly<Record<string, unknown>> = await running.read(definition, key)
       return state[ledgerName] as Ledger | undefined
     } catch (error) {
-      if (!isMillraceError(error, 'NOT_OWNER')) throw error
+      if (!isMillraceError(error, 'OWNER_UNREACHABLE')) throw error
     }
   }
   if (processes.length > 0) world.recorder.problem(`nobody owns key '${key}' of '${handler}'`)
