@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
 import { PageRun } from './page-run.ts'
 
+const timeout = 180_000
+
 test('what docs/tutorial.md tells its reader to do does what it shows, and compiles', {
   timeout,
 }, async () => {
