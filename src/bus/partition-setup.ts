@@ -28,7 +28,8 @@ export async function loadSubscriptions(
     const parked = new ParkedKeys(definition.name)
     for (const topic of tools.topicsOf(definition)) {
       if (topic === tools.internal.rekeyed) {
-        trackers.set(topic, await newTracker(tools, claim, state, definition.name, topic))
+        const { name, options } = definition
+        trackers.set(topic, await newTracker(tools, claim, state, name, topic, options.renamedFrom))
       } else if (isRekeyed(definition)) {
         await refuseFormerKeys(claim, state, definition.name, topic)
         sources.push(await trackerOf(tools, claim, state, definition, topic))
@@ -60,13 +61,16 @@ export async function newTracker(
   state: PartitionState,
   handler: string,
   topic: string,
+  formerName: string = handler,
 ): Promise<CursorTracker> {
   const known = await documentOf(state, handler, topic)
   if (known !== undefined) return new CursorTracker(topic, known)
-  const { start } = await tools.engine.bounds({ topic, partition: claim.partition })
-  const text = await state.get(stateLayout.forgotten(handler, topic))
-  const { before } = text === undefined ? { before: start } : (JSON.parse(text) as { before: Offset })
-  return new CursorTracker(topic, { cursor: Math.max(start, before), done: [] })
+  let { start: cursor } = await tools.engine.bounds({ topic, partition: claim.partition })
+  for (const name of new Set([handler, formerName])) {
+    const text = await state.get(stateLayout.forgotten(name, topic))
+    if (text !== undefined) cursor = Math.max(cursor, (JSON.parse(text) as { before: Offset }).before)
+  }
+  return new CursorTracker(topic, { cursor, done: [] })
 }
 
 async function trackerOf(

@@ -257,6 +257,27 @@ describe('a handler with a key of its own that changes', () => {
     )
   })
 
+  it.each(['handler', 'renamed'])(
+    'takes nothing twice when it was gone for a while, and comes back as %s',
+    async (name) => {
+      const b = bench()
+      const first = await b.start({ handlers: [perCustomer(adding)], events: [Placed], partitions })
+      await b.drive(place(first, 1, 'c'))
+      await b.settle(first)
+      await b.stop(first)
+      const between = await b.start({ handlers: [], events: [Placed], partitions })
+      await b.drive(place(between, 2, 'c'))
+      await b.stop(between)
+      const seen: number[] = []
+      const renamed = name === 'handler' ? {} : { renamedFrom: 'handler' }
+      const handler = perCustomer(({ data }) => seen.push(data.n), { name, ...renamed })
+      const again = await b.start({ handlers: [handler], events: [Placed], partitions })
+      await b.settle(again)
+      // It is a new subscription, which begins at the start; what was handed on to the one before is not handed on to it.
+      expect(seen.toSorted()).toEqual([1, 2])
+    },
+  )
+
   it('must not get its key, nor lose it, while it holds what it could not find again', async () => {
     const b = bench()
     const failing = () => {
