@@ -62,7 +62,8 @@ async function run(subject: AttemptSubject, context: AttemptContext): Promise<Ou
     const returned = await subject.definition.run(subject.event, context)
     const command = commandOf(subject.definition)
     const decision = command === undefined ? undefined : await decide(command, returned)
-    const effects = await context.effects()
+    const collected = context.effects()
+    const effects = collected instanceof Promise ? await collected : collected
     if (command !== undefined && decision !== undefined)
       effects.puts.push(...resultPuts(command, subject, decision, context.now()))
     const bytes = sizeOf(effects)

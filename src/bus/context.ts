@@ -65,11 +65,11 @@ export class AttemptContext implements HandlerContext {
   readonly state: StateAccess<StateSchemas>
   readonly #subject: AttemptSubject
   readonly #tools: AttemptTools
-  readonly #emitted: (Admitted | Promise<Admitted>)[] = []
-  readonly #dueMs: (number | undefined)[] = []
+  // What most attempts have none of is made when it is used.
+  #emitted: { readonly admitted: Admitted | Promise<Admitted>; readonly dueMs: number | undefined }[] = none
   /** Writes of this attempt by cell name; undefined stands for a removal. */
-  readonly #writes = new Map<string, string | undefined>()
-  readonly #onceNames = new Set<string>()
+  #writes: Map<string, string | undefined> | undefined
+  #onceNames: Set<string> | undefined
   #revoked = false
   /** Made when it is asked for: most handlers never do. */
   #controller: AbortController | undefined
@@ -126,8 +126,7 @@ export class AttemptContext implements HandlerContext {
     const admitted = this.#tools.door.admit(type, data, { ...this.#attributes(options), ...extension })
     // A rejection is met by effects(); until then it must not count as unhandled.
     if (admitted instanceof Promise) admitted.catch(() => {})
-    this.#emitted.push(admitted)
-    this.#dueMs.push(dueMs)
+    this.#keep(admitted, dueMs)
   }
 
   /** For rules: appends an event as it is when this attempt succeeds, for one handler or in another topic. */
@@ -141,8 +140,7 @@ export class AttemptContext implements HandlerContext {
     const path = millracepath === undefined ? {} : { millracepath }
     const forwarded: Event = { ...rest, ...extension, hops, ...path }
     const topic = isMoved ? to.topic : this.#subject.topic
-    this.#emitted.push(this.#tools.door.admitEvent(forwarded, topic, false))
-    this.#dueMs.push(undefined)
+    this.#keep(this.#tools.door.admitEvent(forwarded, topic, false), undefined)
   }
 
   async once<Result>(
@@ -153,6 +151,7 @@ export class AttemptContext implements HandlerContext {
     this.#use('once')
     const { definition, topic, partition, offset } = this.#subject
     checkOnceName(name)
+    this.#onceNames ??= new Set()
     if (this.#onceNames.has(name)) {
       throw new MillraceError('NAME_REPEATED', `once('${name}') is used twice in one run.`, {
         where: `handler '${definition.name}'`,
@@ -186,18 +185,27 @@ export class AttemptContext implements HandlerContext {
     this.#revoked = true
   }
 
-  /** What the attempt did, once all that it emitted has been validated. Rejects when some of it was refused. */
-  async effects(): Promise<Effects> {
+  /**
+   * What the attempt did, once all that it emitted has been validated; at once where it did nothing. Rejects when some of
+   * it was refused.
+   */
+  effects(): Effects | Promise<Effects> {
+    const { attempt, redriven } = this.#subject
+    const didNothing = this.#emitted === none && this.#writes === undefined && this.#onceNames === undefined
+    if (didNothing && attempt === 1 && !redriven) return { puts: [], deletes: [], appends: [] }
+    return this.#collected()
+  }
+
+  async #collected(): Promise<Effects> {
     const { definition, topic, offset, key, attempt, redriven } = this.#subject
     const effects: Effects = { puts: [], deletes: [], appends: [] }
-    for (const [cell, text] of this.#writes) {
+    for (const [cell, text] of this.#writes ?? []) {
       const stateKey = stateLayout.cell(definition.name, cell, key)
       if (text === undefined) effects.deletes.push(stateKey)
       else effects.puts.push([stateKey, text])
     }
-    for (const [index, admitted] of this.#emitted.entries())
-      await this.#emitInto(effects, await admitted, this.#dueMs[index])
-    for (const name of this.#onceNames)
+    for (const { admitted, dueMs } of this.#emitted) await this.#emitInto(effects, await admitted, dueMs)
+    for (const name of this.#onceNames ?? [])
       effects.deletes.push(stateLayout.once(definition.name, topic, offset, name))
     // Earlier attempts may have remembered under names that this one has not used.
     if (attempt > 1 || redriven) {
@@ -229,6 +237,16 @@ export class AttemptContext implements HandlerContext {
     }
   }
 
+  #keep(admitted: Admitted | Promise<Admitted>, dueMs: number | undefined): void {
+    if (this.#emitted === none) this.#emitted = []
+    this.#emitted.push({ admitted, dueMs })
+  }
+
+  #written(): Map<string, string | undefined> {
+    this.#writes ??= new Map()
+    return this.#writes
+  }
+
   #use(what: string): void {
     if (!this.#revoked) return
     const { definition, attempt } = this.#subject
@@ -249,23 +267,25 @@ export class AttemptContext implements HandlerContext {
     return {
       get: async () => {
         this.#use('state')
-        const written = this.#writes.has(name)
+        const written = this.#writes?.has(name) ?? false
         const text = written
-          ? this.#writes.get(name)
+          ? this.#writes?.get(name)
           : await this.#tools.state.get(stateLayout.cell(definition.name, name, key))
         return text === undefined ? defaultOf(schema) : JSON.parse(text)
       },
       set: (value) => {
         this.#use('state')
-        this.#writes.set(name, storableJson(checkedState(schema, value, definition.name, name), name))
+        this.#written().set(name, storableJson(checkedState(schema, value, definition.name, name), name))
       },
       delete: () => {
         this.#use('state')
-        this.#writes.set(name, undefined)
+        this.#written().set(name, undefined)
       },
     }
   }
 }
+
+const none: never[] = []
 
 /** What a schema gives for nothing; undefined when it has no default. */
 export async function defaultOf(schema: Schema): Promise<unknown> {

@@ -89,8 +89,8 @@ export class Publisher {
   }
 
   /** Validates and appends one event; resolves once it is durable. */
-  async publish(type: AnyEventType, data: unknown, options: PublishOptions = {}): Promise<Published> {
-    if (options.wait !== undefined) return this.#publishAndWait(type, data, options, undefined)
+  publish(type: AnyEventType, data: unknown, options: PublishOptions = {}): Promise<Published> {
+    if (options?.wait !== undefined) return this.#publishAndWait(type, data, options, undefined)
     return this.#publish(type, data, options)
   }
 
@@ -227,7 +227,9 @@ export class Publisher {
       const appended = await this.#options.engine.append(entries, signal)
       this.#options.cache.remember(entries, appended)
       this.#options.observers?.appended(entries, appended)
-      return appended.map((place, index) => ({ ...place, id: admitted[index]?.event.id ?? '' }))
+      return appended.map(({ topic, partition, offset, duplicate }, index) => {
+        return { topic, partition, offset, duplicate, id: admitted[index]?.event.id ?? '' }
+      })
     } finally {
       this.#room.leave(admitted.length)
     }

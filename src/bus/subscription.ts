@@ -54,9 +54,10 @@ export class Subscription {
   readonly #lanes = new Lanes()
   readonly #parking: Parking
   /** Keys in work and what waits for them: a handler has one state for a key, whatever the topic. */
-  readonly #busyKeys = new Map<string, (() => void)[]>()
+  readonly #busyKeys = new Map<string, (() => void)[] | undefined>()
   readonly #stuck = new Set<string>()
   readonly #deadlines: AttemptDeadlines
+  readonly #taskName: string
   readonly #concurrency: number
   #inFlight = 0
   #parkedFirst = false
@@ -74,6 +75,7 @@ export class Subscription {
     this.parked = parked
     this.#interest = new Interest(definition, tools)
     this.#tools = tools
+    this.#taskName = `handler ${definition.name}`
     this.#retry = retryPolicy(definition.options.retry)
     this.#watch = new FailureWatch(tools.runtime)
     this.#parking = new Parking(definition, parked, this.#retry, tools)
@@ -229,14 +231,14 @@ export class Subscription {
     lane.running = true
     this.#inFlight += 1
     const subject = { topic: lane.topic, key: lane.key, offset: record.offset }
-    this.#tools.runtime.spawn(`handler ${this.definition.name}`, () => this.#run(subject, record, 1, false))
+    this.#tools.runtime.spawn(this.#taskName, () => this.#run(subject, record, 1, false))
   }
 
   #startParked(parked: ParkedKey): void {
     if (this.#waitForKey(parked.key, () => this.parked.wait(parked))) return
     parked.busy = true
     this.#inFlight += 1
-    this.#tools.runtime.spawn(`handler ${this.definition.name}`, async () => {
+    this.#tools.runtime.spawn(this.#taskName, async () => {
       const { entry } = parked
       try {
         const record = await nextOf(parked, this.#tools.readForDrain, this.#interest.wants)
@@ -402,9 +404,9 @@ export class Subscription {
       this.parked.wait(parked)
     }
     this.#inFlight -= 1
-    const waiters = this.#busyKeys.get(subject.key) ?? []
+    const waiters = this.#busyKeys.get(subject.key)
     this.#busyKeys.delete(subject.key)
-    for (const wake of waiters) wake()
+    for (const wake of waiters ?? []) wake()
     this.pump()
     this.#tools.changed()
   }
@@ -440,12 +442,13 @@ export class Subscription {
    * is called when it has ended.
    */
   #waitForKey(key: string, wake: () => void): boolean {
-    const waiters = this.#busyKeys.get(key)
-    if (waiters === undefined) {
-      this.#busyKeys.set(key, [])
+    if (!this.#busyKeys.has(key)) {
+      this.#busyKeys.set(key, undefined)
       return false
     }
-    waiters.push(wake)
+    const waiters = this.#busyKeys.get(key)
+    if (waiters === undefined) this.#busyKeys.set(key, [wake])
+    else waiters.push(wake)
     return true
   }
 }

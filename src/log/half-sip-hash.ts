@@ -7,39 +7,45 @@ export interface Hash64 {
   readonly low: number
 }
 
+/** Used by one call after the other: memory of its own for each would cost as much as the hash. */
+const state = new Int32Array(4)
+
 /**
  * HalfSipHash-2-4 with 64 bits of output (Aumasson and Bernstein) over a number and the UTF-16 code units of a text.
  * Without the key nobody can find texts that collide. Part of the stored format: it must never change.
  */
 export function halfSipHash(key: HashKey, prefix: number, text: string): Hash64 {
-  const state = new Int32Array([key[0], key[1] ^ 0xee, key[0] ^ 0x6c796765, key[1] ^ 0x74656462])
-  compress(state, prefix)
+  state[0] = key[0]
+  state[1] = key[1] ^ 0xee
+  state[2] = key[0] ^ 0x6c796765
+  state[3] = key[1] ^ 0x74656462
+  compress(prefix)
   const pairs = text.length >> 1
   for (let pair = 0; pair < pairs; pair += 1) {
-    compress(state, text.charCodeAt(pair * 2) | (text.charCodeAt(pair * 2 + 1) << 16))
+    compress(text.charCodeAt(pair * 2) | (text.charCodeAt(pair * 2 + 1) << 16))
   }
   const last = text.length & 1 ? text.charCodeAt(text.length - 1) : 0
-  compress(state, ((4 + text.length * 2) << 24) | last)
-  state[2] = at(state, 2) ^ 0xee
-  for (let round = 0; round < 4; round += 1) mix(state)
-  const high = (at(state, 1) ^ at(state, 3)) >>> 0
-  state[1] = at(state, 1) ^ 0xdd
-  for (let round = 0; round < 4; round += 1) mix(state)
-  return { high, low: (at(state, 1) ^ at(state, 3)) >>> 0 }
+  compress(((4 + text.length * 2) << 24) | last)
+  state[2] = at(2) ^ 0xee
+  for (let round = 0; round < 4; round += 1) mix()
+  const high = (at(1) ^ at(3)) >>> 0
+  state[1] = at(1) ^ 0xdd
+  for (let round = 0; round < 4; round += 1) mix()
+  return { high, low: (at(1) ^ at(3)) >>> 0 }
 }
 
-function compress(state: Int32Array, word: number): void {
-  state[3] = at(state, 3) ^ word
-  mix(state)
-  mix(state)
-  state[0] = at(state, 0) ^ word
+function compress(word: number): void {
+  state[3] = at(3) ^ word
+  mix()
+  mix()
+  state[0] = at(0) ^ word
 }
 
-function mix(state: Int32Array): void {
-  let a = at(state, 0)
-  let b = at(state, 1)
-  let c = at(state, 2)
-  let d = at(state, 3)
+function mix(): void {
+  let a = at(0)
+  let b = at(1)
+  let c = at(2)
+  let d = at(3)
   a = (a + b) | 0
   b = rotate(b, 5) ^ a
   a = rotate(a, 16)
@@ -60,6 +66,6 @@ function rotate(value: number, bits: number): number {
   return (value << bits) | (value >>> (32 - bits))
 }
 
-function at(state: Int32Array, index: number): number {
+function at(index: number): number {
   return state[index] as number
 }

@@ -170,8 +170,9 @@ class LmdbEngine implements LogEngine {
       if (this.#usedBytes + added > maxBytes) throw boundReached(this.#store.folder, this.#maxBytes)
       if (this.#freeBytes - 2 * added < reservedBytes[whose]) throw diskFull(this.#store.folder)
     }
-    const context = { catalog: this.#catalog, identities: this.#identities, nowMs: this.#runtime.now() }
-    return stageAppends(entries, { ...context, checkRoom }, writes)
+    const nowMs = this.#runtime.now()
+    const context = { catalog: this.#catalog, identities: this.#identities, nowMs, checkRoom }
+    return stageAppends(entries, context, writes)
   }
 
   read(at: Place, from: Offset, limits: ReadLimits, signal?: AbortSignal): Promise<Batch> {
