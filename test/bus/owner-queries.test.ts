@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { RunningApp } from '../../src/app/running.ts'
 import { on } from '../../src/bus/definitions.ts'
 import { command } from '../../src/core/command.ts'
+import type { MemoryEngine } from '../../src/engines/memory/index.ts'
 import { type Bench, bench, Counted, gate, publish, statusOf, upTo } from './support.ts'
 
 const keys = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']
@@ -175,6 +176,23 @@ describe('a partition that nobody answers for', () => {
     const member: unknown = Reflect.get(target, name, target)
     return typeof member === 'function' ? member.bind(target) : member
   }
+
+  it('is answered for by its next owner, when there is one in time', async () => {
+    const b = bench()
+    let crash = () => {}
+    const around = (engine: MemoryEngine) => {
+      crash = () => engine.crash()
+      return new Proxy(engine, { get: (target, name) => hung(target, name) })
+    }
+    const crashed = await b.start({ partitions: 2, handlers: [count], around })
+    const asking = await b.start({ partitions: 2, handlers: [count] })
+    await b.until(async () => (await statusOf(asking, 'count')).partitions.length === 1)
+    const states = Promise.all(keys.map((key) => asking.read(count, key)))
+    await b.pass(100)
+    crash()
+    b.forget(crashed)
+    expect(await b.drive(states)).toEqual(keys.map(() => ({ total: 0 })))
+  })
 
   it('is OWNER_UNREACHABLE with its number, and left out of lists, which say so', async () => {
     const b = bench()

@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import type { RunningApp } from '../../src/app/running.ts'
 import { on } from '../../src/bus/definitions.ts'
+import { maxWaitingPublishers, WaitingPublishers } from '../../src/bus/waiting-publishers.ts'
 import { TerminalError } from '../../src/core/errors.ts'
+import { silentLogger } from '../../src/core/runtime.ts'
+import { openMemory } from '../../src/engines/memory/index.ts'
 import { bench, Counted, Echoed, gate } from './support.ts'
 
 const publishAndWait = (
@@ -129,5 +132,29 @@ describe('publish that waits', () => {
     await expect(
       running.publish(Counted, { key: 'a', n: 1 }, { wait: 'handled', delay: 10 }),
     ).rejects.toThrow(TypeError)
+  })
+})
+
+describe('those who wait', () => {
+  it('are bounded: one more is OVERLOADED until another has been told', async () => {
+    const b = bench()
+    const { runtime, log } = b
+    const engine = openMemory({ runtime, log, partitions: 1 })
+    await b.drive(engine.createTopic('replies', {}))
+    const stop = new AbortController()
+    const place = { topic: 'replies', partition: 0 }
+    const waiting = new WaitingPublishers({
+      engine,
+      runtime,
+      logger: silentLogger,
+      place,
+      signal: stop.signal,
+    })
+    const first = await b.drive(waiting.begin(['handler']))
+    for (let count = 1; count < maxWaitingPublishers; count += 1) await waiting.begin(['handler'])
+    await expect(waiting.begin(['handler'])).rejects.toMatchObject({ code: 'OVERLOADED', retryable: true })
+    first.end()
+    await b.drive(waiting.begin(['handler']))
+    stop.abort()
   })
 })
