@@ -127,8 +127,15 @@ function methodsOf(path: string): readonly string[] {
 async function takeEvents(running: RunningApp, request: FastifyRequest, reply: FastifyReply) {
   const { topic } = parameters(request.query, ['topic'])
   const body = Buffer.isBuffer(request.body) ? request.body : new Uint8Array()
-  const { headers, headersDistinct } = request.raw
-  const events = eventsOf({ headers, headersDistinct, body })
+  const { raw } = request
+  const events = eventsOf({
+    headers: raw.headers,
+    // Node puts these together when they are asked for, and most requests have no need of them.
+    get headersDistinct() {
+      return raw.headersDistinct
+    },
+    body,
+  })
   const published = await running.accept(events, topic === undefined ? {} : { topic })
   const records = published.map((place, index) => ({
     topic: place.topic,
