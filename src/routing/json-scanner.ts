@@ -80,8 +80,7 @@ export class JsonScanner {
       }
       let edge: Edge | undefined
       if (code === quote) {
-        const edges = node.byHash.get(hash)
-        if (edges !== undefined) edge = this.#edgeOf(edges, name, at)
+        edge = edgeAt(bytes, name, at, node.byHash.get(hash))
         at += 1
       } else {
         at = Math.abs(skipText(bytes, name - 1))
@@ -101,11 +100,6 @@ export class JsonScanner {
       if (bytes[at] !== comma) throw undecided
       at = nextToken(bytes, at + 1)
     }
-  }
-
-  #edgeOf(edges: readonly Edge[], from: number, to: number): Edge | undefined {
-    const name = this.#slice(from, to)
-    return edges.find((edge) => edge.name === name)
   }
 
   #readValue(at: number, node: PathNode, place: Place): number {
@@ -169,6 +163,24 @@ export class JsonScanner {
       throw undecided
     }
   }
+}
+
+/** The edge whose name the bytes are. */
+function edgeAt(
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+  edges: readonly Edge[] | undefined,
+): Edge | undefined {
+  if (edges === undefined) return undefined
+  for (const edge of edges) {
+    const { utf8 } = edge
+    let same = 0
+    if (utf8.length !== to - from) continue
+    while (same < utf8.length && utf8[same] === bytes[from + same]) same += 1
+    if (same === utf8.length) return edge
+  }
+  return undefined
 }
 
 function skipValue(bytes: Uint8Array, at: number): number {

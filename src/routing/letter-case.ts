@@ -23,6 +23,7 @@ export function foldCase(text: string): string {
   return folded
 }
 
+/** Makes a text of a pattern ready to be compared. */
 export function looseText(text: string): LooseText {
   const forms = text.split('').map((unit) => ({ lower: unit.toLowerCase(), upper: unit.toUpperCase() }))
   return { folded: foldCase(text), ascii: onlyAscii.test(text), forms }

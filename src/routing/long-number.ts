@@ -28,7 +28,7 @@ const short = /^-?(?:\d{1,15}|[\d.]{1,16})$/
 /** The value of a JSON number; undefined where `text` is not one. */
 export function readNumber(text: string): number | LongNumber | undefined {
   if (!jsonNumber.test(text)) return undefined
-  return short.test(text) ? Number(text) : new LongNumber(text, Number(text))
+  return text.length <= 16 && short.test(text) ? Number(text) : new LongNumber(text, Number(text))
 }
 
 /** The value of a JSON number in a pattern: the double where one is equal to it. */

@@ -25,6 +25,8 @@ export class Field {
 export interface Edge {
   readonly name: string
   readonly node: PathNode
+  /** The name as UTF-8, and its hash: by these a reader of text finds the edge without making a string of the name. */
+  readonly utf8: Uint8Array
   readonly hash: number
   /** Whether every object has such a member by inheritance, so that having it means nothing. */
   readonly inherited: boolean
@@ -42,8 +44,9 @@ export class PathNode {
   /** Adds the edge unless it is there. */
   connect(name: string, node: PathNode): void {
     if (this.byName.has(name)) return
-    const hash = hashOf(name)
-    const edge: Edge = { name, node, hash, inherited: name in Object.prototype, object: 0 }
+    const utf8 = Buffer.from(name)
+    const hash = utf8.reduce(nextHash, 0)
+    const edge: Edge = { name, node, utf8, hash, inherited: name in Object.prototype, object: 0 }
     this.edges.push(edge)
     this.byName.set(name, edge)
     const same = this.byHash.get(hash)
@@ -52,15 +55,9 @@ export class PathNode {
   }
 }
 
-/** The hash by which a reader of text finds an edge without making a string of the name. */
-export function hashOf(name: string): number {
-  let hash = 0
-  for (let index = 0; index < name.length; index += 1) hash = nextHash(hash, name.charCodeAt(index))
-  return hash
-}
-
-export function nextHash(hash: number, code: number): number {
-  return (Math.imul(hash, 31) + code) & 0x3fffffff
+/** The hash of a name with one byte more. */
+export function nextHash(hash: number, byte: number): number {
+  return (Math.imul(hash, 31) + byte) & 0x3fffffff
 }
 
 /**

@@ -24,6 +24,7 @@ export function wildcardPieces(text: string): readonly string[] | { readonly fau
   return pieces
 }
 
+/** Whether a value is one of those that a wildcard stands for. */
 export function matchesWildcard(pieces: readonly string[], value: string): boolean {
   const first = pieces[0] ?? ''
   if (pieces.length === 1) return value === first

@@ -13,7 +13,7 @@ const text = fc.oneof(
 )
 const number = fc.oneof(fc.integer({ min: -3, max: 3 }), fc.constantFrom(0.5, 1e21, -1.5e-7, 1e-7, 300))
 const scalar = fc.oneof(text, number, fc.boolean(), fc.constant(null))
-const name = fc.constantFrom('a', 'b', 'c', 'a.b', 'constructor', 'é"')
+const name = fc.constantFrom('a', 'b', 'c', 'a.b', 'constructor', 'é"', 'ö')
 
 const escaped = text.map((value) => value.replace(/[*\\]/g, '\\$&'))
 const wildcard = fc
