@@ -115,7 +115,11 @@ export class Requests {
     signal: AbortSignal,
   ): Promise<CommandOutcome<C>> {
     for (let waitMs: number = askAgainMs.first; ; waitMs = Math.min(2 * waitMs, askAgainMs.most)) {
-      const state = await this.fetch(command, id)
+      const state = await this.fetch(command, id).catch((error: unknown) => {
+        // The partition may be changing hands; its next owner goes on.
+        if (isMillraceError(error, 'OWNER_UNREACHABLE')) return { pending: true as const }
+        throw error
+      })
       if (!state.pending) {
         const { pending: _pending, ...outcome } = state
         return outcome as CommandOutcome<C>
