@@ -6,6 +6,34 @@ import type { Claim, LogEngine } from '../../src/log/port.ts'
 import { adding, type Order, Placed, partitions, perCustomer, place, rekeyed, state } from './per-customer.ts'
 import { bench, Echoed, gate, statusOf, upTo } from './support.ts'
 
+/** An engine whose commits wait, and whose reads are told. */
+function watched(
+  engine: MemoryEngine,
+  { beforeCommit, read }: { beforeCommit(): Promise<void>; read?(records: number): void },
+): LogEngine {
+  const join: LogEngine['join'] = (group, member, listener) =>
+    engine.join(group, member, (claim) => {
+      const commit: Claim['commit'] = (change) => beforeCommit().then(() => claim.commit(change))
+      listener(withOther(claim, { commit }))
+    })
+  const reading: LogEngine['read'] = async (...asked) => {
+    const batch = await engine.read(...asked)
+    read?.(batch.records.length)
+    return batch
+  }
+  return withOther<LogEngine>(engine, { join, read: reading })
+}
+
+/** An object with other methods in place of its own. */
+function withOther<T extends object>(whole: T, others: Partial<T>): T {
+  return new Proxy(whole, {
+    get: (target, name) => {
+      const member: unknown = Reflect.get(others, name) ?? Reflect.get(target, name)
+      return typeof member === 'function' ? member.bind(target) : member
+    },
+  })
+}
+
 describe('a handler with a key of its own', () => {
   it('is given every event once, one at a time for each of its keys, with state by that key', async () => {
     const b = bench()
@@ -208,27 +236,7 @@ describe('a handler with a key of its own', () => {
     const handling = gate()
     const committing = gate()
     let commits = Promise.resolve()
-    const around = (engine: MemoryEngine) =>
-      new Proxy<LogEngine>(engine, {
-        get: (target, name) => {
-          const member: unknown = Reflect.get(target, name)
-          if (name !== 'join') return typeof member === 'function' ? member.bind(target) : member
-          const join: LogEngine['join'] = (group, who, listener) =>
-            target.join(group, who, (claim) => {
-              const commit: Claim['commit'] = (change) => commits.then(() => claim.commit(change))
-              listener(
-                new Proxy(claim, {
-                  get: (inner, part) => {
-                    const own: unknown = Reflect.get(inner, part)
-                    if (part === 'commit') return commit
-                    return typeof own === 'function' ? own.bind(inner) : own
-                  },
-                }),
-              )
-            })
-          return join
-        },
-      })
+    const around = (engine: MemoryEngine) => watched(engine, { beforeCommit: () => commits })
     const process = await b.start({
       handlers: [perCustomer(() => handling.opened)],
       events: [Placed],
@@ -246,5 +254,32 @@ describe('a handler with a key of its own', () => {
     handling.open()
     await b.settle(process)
     expect((await statusOf(process)).lag).toBe(0)
+  })
+
+  it('is handed on no more than what a commit can take, however much there is', async () => {
+    const b = bench()
+    const first = await b.start({ events: [Placed] })
+    await Promise.all(upTo(6_000).map((n) => place(first, n, `c${n}`)))
+    await b.stop(first)
+    const { opened, open } = gate()
+    let commits = 0
+    let read = 0
+    const around = (engine: MemoryEngine) =>
+      watched(engine, {
+        beforeCommit: () => {
+          commits += 1
+          return commits === 1 ? Promise.resolve() : opened
+        },
+        read: (records) => {
+          read += records
+        },
+      })
+    const process = await b.start({ handlers: [perCustomer(() => undefined)], events: [Placed], around })
+    await b.pass(1_000)
+    expect(read).toBeGreaterThan(0)
+    expect(read).toBeLessThan(3_000)
+    open()
+    await b.settle(process)
+    expect(await b.events(rekeyed)).toHaveLength(6_000)
   })
 })

@@ -25,6 +25,9 @@ http.post(
     await ctx.publish(Placed, { orderId: request.body.orderId })
     // @ts-expect-error: a field of the wrong name.
     await ctx.publish(Placed, { order: request.body.orderId })
+    await ctx.send(counted, Placed, { orderId: request.body.orderId }, { wait: 'handled' })
+    // @ts-expect-error: a field of the wrong name.
+    await ctx.send(counted, Placed, { order: request.body.orderId })
     // @ts-expect-error: a path without parameters has none.
     request.params.code
     return new Response(null, { status: 202 })
