@@ -45,7 +45,12 @@ const dev = spawn(process.execPath, [...args, '--port', '0', '--platform-port', 
   stdio: ['ignore', 'pipe', 'inherit'],
 })
 const lines = createInterface({ input: dev.stdout })[Symbol.asyncIterator]()
-const next = async () => JSON.parse((await lines.next()).value as string) as Line
+async function next(): Promise<Line> {
+  const text = (await lines.next()).value as string
+  const line = JSON.parse(text) as Line
+  if (line.started === undefined && line.reloaded === undefined) throw new Error(text)
+  return line
+}
 
 let slowestMs = 0
 let published = 0

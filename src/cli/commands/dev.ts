@@ -1,8 +1,8 @@
 import { realpathSync, statSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
+import { dirname, relative, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { defaultLogUrl, parseLogUrl } from '../../app/open-engine.ts'
-import { messageOf } from '../../core/errors.ts'
+import { MillraceError, messageOf } from '../../core/errors.ts'
 import { type CommandContext, misuse, wholeNumber, withCommonOptions } from '../command.ts'
 import { type HeldPort, holdPort } from '../dev/held-port.ts'
 import { type Keyboard, LiveReport } from '../dev/live-report.ts'
@@ -38,6 +38,7 @@ export function addDev(program: Command, context: () => CommandContext): void {
 
 async function dev(file: string, options: DevOptions, context: CommandContext): Promise<void> {
   const { runtime, environment } = context
+  checkNode()
   const path = checkFile(file)
   const log = options.log ?? environment.MILLRACE_LOG ?? defaultLogUrl
   parseLogUrl(log)
@@ -85,7 +86,7 @@ async function supervise({ path, log, forget, urls, line, traffic }: DevParts, c
       report.onEvent({ kind: 'note', text: `${folder} is not watched: ${messageOf(error)}` }),
   })
   const supervisor: Supervisor = new Supervisor({
-    file: path,
+    file: relative('', path),
     start: { log, forget, drainMs, json, verbose, urls, watched },
     colors: output.stdout.isTTY === true && environment.NO_COLOR === undefined,
     runtime,
@@ -120,6 +121,14 @@ function reportOf(
   const quit = () => process.kill(process.pid, 'SIGINT')
   const onAction = (action: 'reload' | 'quit') => (action === 'quit' ? quit() : reload())
   return { report: new LiveReport({ output, keyboard, runtime, urls, onAction }), watched }
+}
+
+/** An older Node.js would stumble over something else than the application first. */
+function checkNode(): void {
+  if (process.features.typescript) return
+  const { version } = process
+  const fix = `Run it with Node.js 24 or later: this is ${version}, which does not take TypeScript.`
+  throw new MillraceError('APP_LOAD_FAILED', 'The file cannot be loaded.', { where: version, fix })
 }
 
 /** The absolute path of the file, as Node.js will name it. */
