@@ -228,13 +228,13 @@ export function on<
 >(
   events: T,
   options: OnOptions<States, EventOfAny<T>['data']>,
-  handler: Handler<EventOfAny<T>, States, ReturnedFor<T>>,
+  handler: Handler<EventOfAny<T>, States, ReturnedFor<MemberOf<T>>>,
 ): HandlerDefinition<States, MemberOf<T>> {
   const name = checkHandlerName(options?.name)
   const filter = checkedEvents(name, events)
   const listed = filter.events as readonly MemberOf<T>[]
   checkOptions(name, options)
-  if (listed.some(isCommand)) checkCommandHandler(name, listed, options)
+  if (listed.some(isCommand)) checkCommandHandler(name, filter, options)
   const run = handlerFunction(name, handler as unknown as Handler<Event>)
   return Object.freeze({
     ...filter,
@@ -317,11 +317,14 @@ export function commandOf(definition: Pick<HandlerDefinition, 'events'>): AnyCom
 
 function checkCommandHandler(
   name: string,
-  listed: readonly AnyEventType[],
+  { events, condition }: CheckedFilter,
   { catchUp, key }: OnOptions<StateSchemas>,
 ): void {
-  if (listed.length > 1) {
+  if (events.length > 1) {
     throw new TypeError(`on '${name}': a command is handled alone; give each a handler of its own`)
+  }
+  if (condition !== undefined) {
+    throw new TypeError(`on '${name}': a command is answered whatever it holds; decide in the handler`)
   }
   if (catchUp === 'silent') {
     throw new TypeError(`on '${name}': a command cannot be handled silently, since its caller waits`)

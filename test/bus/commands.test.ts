@@ -309,6 +309,8 @@ describe('the handler of a command', () => {
 
   it('handles nothing else, not silently, and by no other key', () => {
     expect(() => on([Reserve, Counted], { name: 'both' }, () => {})).toThrow(TypeError)
+    const filter = { type: Reserve, data: { n: [1] } }
+    expect(() => on(filter, { name: 'some' }, () => ({ left: 0 }))).toThrow(TypeError)
     expect(() => on(Reserve, { name: 'key', key: () => 'k' }, () => ({ left: 0 }))).toThrow(TypeError)
     const options = { name: 'silent', catchUp: 'silent' } as const
     expect(() => on(Reserve, options, () => ({ left: 0 }))).toThrow(TypeError)

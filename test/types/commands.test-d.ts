@@ -36,6 +36,8 @@ on(Placed, { name: 'placed' }, () => 'done')
 
 // @ts-expect-error: a result with a field of the wrong type.
 on(Reserve, { name: 'a' }, () => ({ reservation: 1 }))
+// @ts-expect-error: the same, where the command is named in a filter.
+on({ type: Reserve }, { name: 'a' }, () => ({ reservation: 1 }))
 // @ts-expect-error: a result without a field.
 on(Reserve, { name: 'a' }, async () => ({ left: 1 }))
 // @ts-expect-error: no result at all.
