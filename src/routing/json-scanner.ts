@@ -8,15 +8,17 @@ import { colon, comma, nextToken, quote, skipNested, skipPlain, skipText, undeci
 const [openBrace, closeBrace, openBracket, closeBracket] = [123, 125, 91, 93]
 const [backslash, minus, point, zero, nine] = [92, 45, 46, 48, 57]
 
+/** The bytes of the text being read: of one at a time, because reading waits for nothing. */
+let shared = Buffer.allocUnsafe(64 * 1024)
+
 /**
  * Reads the fields that patterns ask for straight from the bytes of a JSON text, and passes over all else without making
  * anything of it: what is passed over is checked for its quotes and brackets only.
  */
 export class JsonScanner {
-  #bytes: Buffer = Buffer.allocUnsafe(64 * 1024)
+  #bytes: Buffer = shared
   /** The text, where each of its characters is the byte with the same number. */
   #ascii: string | undefined
-  #own = this.#bytes
   #reading: Reading
   /** Numbers the objects of all texts, so that an edge knows whether this object was there already. */
   #objects = 0
@@ -27,10 +29,10 @@ export class JsonScanner {
 
   /** Reads an event; false where `JSON.parse` must judge the text: it is no JSON, or has a name twice in one object. */
   readText(text: string, root: PathNode): boolean {
-    if (this.#own.length < text.length * 3) this.#own = Buffer.allocUnsafe(text.length * 4)
-    const length = this.#own.write(text, 0, 'utf8')
+    if (shared.length < text.length * 3) shared = Buffer.allocUnsafe(text.length * 4)
+    const length = shared.write(text, 0, 'utf8')
     if (length !== text.length && !text.isWellFormed()) return false
-    this.#bytes = this.#own
+    this.#bytes = shared
     this.#ascii = length === text.length ? text : undefined
     return this.#read(root, length)
   }

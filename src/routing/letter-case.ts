@@ -18,7 +18,7 @@ export function foldCase(text: string): string {
   if (onlyAscii.test(text)) return text.toLowerCase()
   let folded = ''
   for (let index = 0; index < text.length; index += 1) {
-    folded += text.charAt(index).toUpperCase().toLowerCase()
+    folded += text.charAt(index).toLowerCase().toUpperCase().toLowerCase()
   }
   return folded
 }

@@ -228,7 +228,12 @@ const valueIn = <V>({ value }: Entry<V>): V => value
 
 /** The parsed form of a pattern, whichever form it has. */
 export function parsedOf(pattern: PatternInput): ParsedPattern {
-  if (typeof pattern === 'object' && 'parsed' in pattern && pattern.parsed instanceof ParsedPattern) {
+  if (
+    typeof pattern === 'object' &&
+    pattern !== null &&
+    'parsed' in pattern &&
+    pattern.parsed instanceof ParsedPattern
+  ) {
     return pattern.parsed
   }
   return parsePattern(pattern)
