@@ -18,7 +18,7 @@ const progress = new Progress()
 async function main(options: Options): Promise<void> {
   if (options.list) return console.log(rowNames.join('\n'))
   const unknown = options.only.filter((name) => !(rowNames as readonly string[]).includes(name))
-  if (unknown.length > 0) throw new TypeError(`There is no row ${unknown.join(', ')}; --list names them.`)
+  if (unknown.length > 0) throw new TypeError(`There is no row '${unknown.join("', '")}'; --list names them.`)
   const names = rowNames.filter((name) => options.only.length === 0 || options.only.includes(name))
   const folder = await mkdtemp(join(tmpdir(), 'millrace-bench-'))
   const skipped: string[] = []
