@@ -95,6 +95,26 @@ describe('what a route is given', () => {
     expect((await running.engine.bounds(place)).end).toBe(place.offset + 1)
   })
 
+  test('an event can be sent to one handler, and waited for', async () => {
+    const { running, at } = await serve([
+      http.post('/counts', { body: OrderPlaced.schema }, async (request, ctx) => {
+        await ctx.send(countOrders, OrderPlaced, request.body, { wait: 'handled' })
+        return Response.json(await ctx.read(countOrders, request.body.sku))
+      }),
+      http.post('/misses', { body: OrderPlaced.schema }, async (request, ctx) => {
+        await ctx.send('nobody', OrderPlaced, request.body)
+        return new Response(null)
+      }),
+    ])
+    const response = await postJson(`${at.url}/counts`, { sku: 'tea', quantity: 4 })
+    expect(await response.json()).toEqual({ ordered: 4 })
+    expect(await problem(await postJson(`${at.url}/misses`, { sku: 'tea', quantity: 1 }))).toMatchObject({
+      code: 'HANDLER_UNKNOWN',
+      status: 404,
+    })
+    await running.settled()
+  })
+
   test('the state that a handler keeps for a key can be read', async () => {
     const { running, at } = await serve([
       http.get('/stock/:sku', {}, async (request, ctx) =>

@@ -413,6 +413,15 @@ describe('bad input is refused with a code, a place and what to do', () => {
     expect(await problem(response)).toMatchObject({ status: 413, code: 'BODY_TOO_LARGE', where: 'body' })
   })
 
+  test.each(['millraceto', 'millracekey', 'millracesilent'])(
+    'an attribute that is set by Millrace alone: %s',
+    async (name) => {
+      const { at } = await serveShop()
+      const answered = await problem(await structured(at, { ...attributes, [name]: 'any' }))
+      expect(answered).toMatchObject({ status: 400, code: 'EVENT_INVALID', where: name })
+    },
+  )
+
   test('an unknown topic', async () => {
     const { at } = await serveShop()
     const answered = await problem(await structured(at, attributes, '?topic=nowhere'))
