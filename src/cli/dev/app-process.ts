@@ -165,18 +165,19 @@ let run: Run | undefined
 
 async function begin(options: AppProcessOptions): Promise<void> {
   if (loaded === undefined) return
-  run = new Run(loaded, options)
+  const begun = new Run(loaded, options)
+  run = begun
   try {
-    await run.start()
+    await begun.start()
   } catch (error) {
     say({ said: 'start-failed', failure: failureOf(error) })
     return
   }
   try {
-    await run.main()
+    await begun.main()
   } catch (error) {
     say({ said: 'failed', failure: failureOf(error) })
-    await run.stop()
+    await begun.stop()
     process.exit(1)
   }
 }
