@@ -67,7 +67,7 @@ function lot(next: () => number, names: readonly string[]): Lot {
   const number = String(Math.floor(next() * 1_000)).padStart(3, '0')
   const from = 1 + Math.floor(next() * 4_000)
   const [x, y] = [-122.5144 + next() * 0.148, 37.7081 + next() * 0.125]
-  const corners = Array.from({ length: 7 }, () => ({
+  const corners = Array.from({ length: 9 }, () => ({
     x: x + next() * 0.0005,
     y: y + next() * 0.0005,
     z: 0,

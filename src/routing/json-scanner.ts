@@ -10,6 +10,15 @@ const [backslash, minus, point, zero, nine] = [92, 45, 46, 48, 57]
 
 /** The bytes of the text being read: of one at a time, because reading waits for nothing. */
 let shared = Buffer.allocUnsafe(64 * 1024)
+const maxKeptBytes = 8 * 1024 * 1024
+
+/** Room for a text and one byte more; kept for the next one unless it is very large. */
+function bufferFor(bytes: number): Buffer {
+  if (bytes < shared.length) return shared
+  const larger = Buffer.allocUnsafe(bytes + 1)
+  if (bytes < maxKeptBytes) shared = larger
+  return larger
+}
 
 /**
  * Reads the fields that patterns ask for straight from the bytes of a JSON text, and passes over all else without making
@@ -29,10 +38,10 @@ export class JsonScanner {
 
   /** Reads an event; false where `JSON.parse` must judge the text: it is no JSON, or has a name twice in one object. */
   readText(text: string, root: PathNode): boolean {
-    if (shared.length < text.length * 3) shared = Buffer.allocUnsafe(text.length * 4)
-    const length = shared.write(text, 0, 'utf8')
+    const bytes = bufferFor(text.length * 3)
+    const length = bytes.write(text, 0, 'utf8')
     if (length !== text.length && !text.isWellFormed()) return false
-    this.#bytes = shared
+    this.#bytes = bytes
     this.#ascii = length === text.length ? text : undefined
     return this.#read(root, length)
   }
@@ -58,6 +67,7 @@ export class JsonScanner {
       throw error
     } finally {
       this.#ascii = undefined
+      this.#bytes = shared
     }
   }
 
