@@ -20,6 +20,8 @@ const looking =
   /^(npx millrace (tail|inspect|(dead-letters|rules) (list|groups|show|try)|.* --dry-run)|curl (?!.*(-X|-d))|cat )/
 const serving = /npx millrace (start|dev) /
 const patienceMs = 20_000
+/** What commands say of themselves, asked once. */
+const helps = new Map<string, Promise<string>>()
 
 /** A process of the page that goes on while the page does. */
 interface Background {
@@ -36,7 +38,6 @@ export class PageRun implements AsyncDisposable {
   #folder: string
   readonly #root: string
   readonly #ports = new Map<string, string>()
-  readonly #helps = new Map<string, Promise<string>>()
   readonly #edited = new Map<string, string>()
   #background: Background | undefined
   #follower: Background | undefined
@@ -210,8 +211,8 @@ export class PageRun implements AsyncDisposable {
   }
 
   async #takesUrl(name: string): Promise<boolean> {
-    const known = this.#helps.get(name) ?? this.#helpOf(name)
-    this.#helps.set(name, known)
+    const known = helps.get(name) ?? this.#helpOf(name)
+    helps.set(name, known)
     return (await known).includes('--url')
   }
 
