@@ -50,6 +50,11 @@ export function dueOfTimer(key: string): number {
   return Number(key.split('/')[1])
 }
 
+/** Whether a key is that of a value which a handler keeps, as against what the processor needs to go on. */
+export function isHandlerState(key: string): boolean {
+  return key.startsWith('state/')
+}
+
 /** What the key of an open dead letter names. */
 export function placeOfDeadLetter(key: string): {
   readonly handler: string

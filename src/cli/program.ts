@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander'
 import { isMillraceError, type MillraceError } from '../core/errors.ts'
 import type { Runtime } from '../core/runtime.ts'
 import { type CommandContext, misuse } from './command.ts'
+import { addBackup } from './commands/backup.ts'
 import { addCompletion } from './commands/completion.ts'
 import { addDeadLetters } from './commands/dead-letters.ts'
 import { addDev } from './commands/dev.ts'
@@ -13,6 +14,7 @@ import { addIngest } from './commands/ingest.ts'
 import { addInit } from './commands/init.ts'
 import { addInspect } from './commands/inspect.ts'
 import { addPublish } from './commands/publish.ts'
+import { addRestore } from './commands/restore.ts'
 import { addRoute } from './commands/route.ts'
 import { addRules } from './commands/rules.ts'
 import { addStart } from './commands/start.ts'
@@ -78,6 +80,8 @@ function program(context: CommandContext): Command {
     addTail,
     addInspect,
     addDoctor,
+    addBackup,
+    addRestore,
     addDeadLetters,
     addForget,
     addRules,

@@ -8,6 +8,7 @@ export const errorCodes = {
   APP_INVALID: { retryable: false, status: 500 },
   APP_LOAD_FAILED: { retryable: false, status: 500 },
   APP_UNAVAILABLE: { retryable: true, status: 503 },
+  BACKUP_INVALID: { retryable: false, status: 400 },
   BODY_TOO_LARGE: { retryable: false, status: 413 },
   COMMAND_HANDLED_TWICE: { retryable: false, status: 500 },
   COMMAND_INVALID: { retryable: false, status: 400 },

@@ -3,6 +3,7 @@ import type { RunningApp } from '../app/running.ts'
 import { isInternalTopic } from '../bus/internal-topics.ts'
 import { resultIdOf } from '../bus/results.ts'
 import { isCommand } from '../core/command.ts'
+import { makeBackup } from './backups.ts'
 import {
   discardDeadLetters,
   groupDeadLetters,
@@ -69,6 +70,7 @@ const routes: readonly { readonly method: 'GET' | 'POST'; readonly path: string;
     { method: 'POST', path: '/rules/policy', answer: setRulePolicy },
     { method: 'POST', path: '/rules/try', answer: tryRules },
     { method: 'POST', path: '/route', answer: explainEvent },
+    { method: 'POST', path: '/backups', answer: makeBackup },
     { method: 'GET', path: '/health/live', answer: () => ({ status: 'live' }) },
     { method: 'GET', path: '/health/ready', answer: readiness },
   ]

@@ -224,6 +224,11 @@ export interface LogEngine {
    * resolves.
    */
   join(group: string, member: Member, listener: ClaimListener): Promise<Membership>
+  /**
+   * Copies all that is durable, as of one moment, into a folder that is made for it, while calls go on. Absent where the
+   * servers of the engine have tools of their own for that. `FOLDER_UNUSABLE` when the folder exists.
+   */
+  backup?(folder: string): Promise<void>
   close(): Promise<void>
 }
 

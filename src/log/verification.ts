@@ -26,6 +26,16 @@ export interface VerificationProgress {
   readonly stateValues: number
   /** The stored bytes of what has been verified. */
   readonly bytes: number
+  /** Known once all has been read. */
+  readonly hashes?: LogHashes
+}
+
+/** What tells two logs apart: SHA-256 in hexadecimal, whatever order their topics and groups were made in. */
+export interface LogHashes {
+  /** Of every record, its topic, partition, offset, time and bytes. */
+  readonly records: string
+  /** Of what handlers keep: every value of their state, its group, partition and key. Equal for equal histories. */
+  readonly state: string
 }
 
 /** A value of a claim's state whose checksum matches. */
@@ -35,6 +45,9 @@ export interface StateRow {
   readonly key: string
   readonly value: Uint8Array
 }
+
+/** Whether a key of a claim's state is that of a value which a handler keeps. Who lays keys out knows. */
+export type IsHandlerState = (key: string) => boolean
 
 /** The bounds of a place that is being verified; undefined where the log has no such topic. */
 export type BoundsOf = (at: Place) => { readonly start: Offset; readonly end: Offset } | undefined

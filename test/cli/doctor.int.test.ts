@@ -63,6 +63,8 @@ describe('doctor', () => {
     const people = await place.run(['doctor', ...log])
     expect(people).toMatchObject({ code: 0, stderr: '' })
     expect(people.stdout).toMatch(/^lmdb:log: \d+ records, .*\nnothing is damaged\n$/)
+    const hashed = await place.run(['doctor', '--hash', ...log])
+    expect(hashed.stdout).toMatch(/damaged\nrecords {2}[0-9a-f]{64}\nstate {4}[0-9a-f]{64}\n$/)
     const programs = await place.run(['doctor', '--json', ...log])
     expect(programs).toMatchObject({ code: 0, stderr: '' })
     const [{ summary } = {}, ...more] = linesOf(programs.stdout)

@@ -37,8 +37,19 @@ export function engineAccess(options: EngineAccessOptions): LogAccess {
     follow: (request) => followEngine(engine, request),
     topics: () => topicsOf(engine),
     handlers: async () => [],
+    backup: (folder) => backup(options, folder),
     close: () => engine.close(),
   }
+}
+
+async function backup({ engine, location }: EngineAccessOptions, folder: string): Promise<void> {
+  if (engine.backup === undefined) {
+    throw new MillraceError('COMMAND_INVALID', 'The log has no folder that could be copied.', {
+      where: location,
+      fix: 'Use the tools of its servers for backups.',
+    })
+  }
+  await engine.backup(folder)
 }
 
 type Append = LogAccess['append']

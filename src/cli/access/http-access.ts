@@ -49,6 +49,13 @@ export function httpAccess(url: string): LogAccess {
       }
       return answer.handlers
     },
+    async backup(folder) {
+      await httpRequest(`${base}/backups`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ folder }),
+      })
+    },
     async close() {},
   }
 }

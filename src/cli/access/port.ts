@@ -67,6 +67,8 @@ export interface LogAccess {
   topics(): Promise<readonly TopicView[]>
   /** The handlers of the running process; none where the log was opened without one. */
   handlers(): Promise<readonly HandlerStatus[]>
+  /** Copies the log as of now into a new folder, given by its whole path, on the machine of the log. */
+  backup(folder: string): Promise<void>
   /** Lets go of the log. */
   close(): Promise<void>
 }

@@ -3,11 +3,11 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import { defaultLogUrl, parseLogUrl } from '../../app/open-engine.ts'
 import { MillraceError } from '../../core/errors.ts'
-import type { Runtime } from '../../core/runtime.ts'
-import type { Finding, VerificationProgress } from '../../log/verification.ts'
+import type { Finding } from '../../log/verification.ts'
 import { type CommandContext, misuse, withCommonOptions } from '../command.ts'
 import { verifyApart } from '../doctor/verify-apart.ts'
 import type { Output } from '../output.ts'
+import { VerificationView } from '../verification-view.ts'
 
 /** Adds `millrace doctor`. */
 export function addDoctor(program: Command, context: () => CommandContext): void {
@@ -17,10 +17,11 @@ export function addDoctor(program: Command, context: () => CommandContext): void
       'verify every record and index of a log that nobody has open; says what is damaged and what to do',
     )
     .option('--log <url>', 'the log (default: MILLRACE_LOG, or else lmdb:.millrace)')
-  withCommonOptions(command).action(async (options: { readonly log?: string }) => {
+    .option('--hash', 'show the hashes of all records and of all that handlers keep')
+  withCommonOptions(command).action(async (options: { readonly log?: string; readonly hash?: boolean }) => {
     const given = context()
     const location = options.log ?? given.environment.MILLRACE_LOG ?? defaultLogUrl
-    await examine(given, location, folderOf(location))
+    await examine(given, { location, folder: folderOf(location), showsHash: options.hash === true })
   })
 }
 
@@ -36,8 +37,17 @@ function folderOf(location: string): string {
   })
 }
 
-async function examine({ output, runtime }: CommandContext, location: string, folder: string): Promise<void> {
-  const progress = new Progress(output, runtime)
+interface Examination {
+  readonly location: string
+  readonly folder: string
+  readonly showsHash: boolean
+}
+
+async function examine(
+  { output, runtime }: CommandContext,
+  { location, folder, showsHash }: Examination,
+): Promise<void> {
+  const progress = new VerificationView(output, runtime)
   const found = { damage: 0, leftover: 0 }
   try {
     const findings = verifyApart(folder, (counts) => progress.show(counts))
@@ -50,6 +60,7 @@ async function examine({ output, runtime }: CommandContext, location: string, fo
     progress.clear()
   }
   await summarize(output, location, progress, found)
+  if (showsHash) await printHashes(output, progress)
   if (found.damage === 0) return
   throw new MillraceError('LOG_DAMAGED', `The log has ${count(found.damage, 'damaged place')}.`, {
     where: location,
@@ -74,12 +85,12 @@ function shown(text: string): string {
 async function summarize(
   output: Output,
   location: string,
-  { counts, elapsedMs }: Progress,
+  { counts, elapsedMs }: VerificationView,
   found: { readonly damage: number; readonly leftover: number },
 ): Promise<void> {
-  const { rows, records, stateValues, bytes } = counts
+  const { rows, records, stateValues, bytes, hashes } = counts
   if (output.json) {
-    const summary = { location, ...found, rows, records, stateValues, bytes, elapsedMs }
+    const summary = { location, ...found, rows, records, stateValues, bytes, hashes, elapsedMs }
     return output.printJson({ summary })
   }
   const seconds = (elapsedMs / 1000).toFixed(1)
@@ -91,48 +102,12 @@ async function summarize(
   await output.print(output.style(found.damage === 0 ? 'green' : 'red', verdict))
 }
 
-function count(number: number, what: string): string {
-  return `${number} ${what}${number === 1 ? '' : 's'}`
+async function printHashes(output: Output, { counts: { hashes } }: VerificationView): Promise<void> {
+  if (output.json || hashes === undefined) return
+  await output.print(`records  ${hashes.records}`)
+  await output.print(`state    ${hashes.state}`)
 }
 
-const redrawMs = 100
-
-/** What was seen so far: on a terminal a line on standard error with its rate. */
-class Progress {
-  readonly #output: Output
-  readonly #runtime: Pick<Runtime, 'now'>
-  readonly #startedMs: number
-  #drawnMs = 0
-  #isDrawn = false
-  counts: VerificationProgress = { rows: 0, totalRows: 0, records: 0, stateValues: 0, bytes: 0 }
-
-  constructor(output: Output, runtime: Pick<Runtime, 'now'>) {
-    this.#output = output
-    this.#runtime = runtime
-    this.#startedMs = runtime.now()
-  }
-
-  get elapsedMs(): number {
-    return Math.max(0, this.#runtime.now() - this.#startedMs)
-  }
-
-  show(counts: VerificationProgress): void {
-    this.counts = { ...counts }
-    const { stderr, json } = this.#output
-    const nowMs = this.#runtime.now()
-    if (json || stderr.isTTY !== true || nowMs - this.#drawnMs < redrawMs) return
-    this.#drawnMs = nowMs
-    this.#isDrawn = true
-    const { rows, totalRows, bytes } = counts
-    const share = Math.floor((100 * rows) / Math.max(1, totalRows))
-    const seconds = Math.max(1, this.elapsedMs) / 1000
-    const rate = `${Math.round(rows / seconds)} rows/s  ${(bytes / 1e6 / seconds).toFixed(1)} MB/s`
-    const text = `${String(share).padStart(3)}%  ${rows} of ${totalRows} rows  ${rate}`
-    stderr.write(`\r\x1b[K${text.slice(0, (stderr.columns || 80) - 1)}`)
-  }
-
-  clear(): void {
-    if (this.#isDrawn) this.#output.stderr.write('\r\x1b[K')
-    this.#isDrawn = false
-  }
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`
 }

@@ -1,3 +1,4 @@
+import { isHandlerState } from '../../bus/state-layout.ts'
 import { verifyState } from '../../bus/verify-state.ts'
 import { isMillraceError } from '../../core/errors.ts'
 import { realRuntime } from '../../core/real-runtime.ts'
@@ -23,7 +24,12 @@ function onProgress(now: VerificationProgress): void {
 
 try {
   const { verifyLmdb } = await import('../../engines/lmdb/verify/verify.ts')
-  const findings = verifyLmdb(process.argv[2] ?? '', { runtime, checkState: verifyState, onProgress })
+  const findings = verifyLmdb(process.argv[2] ?? '', {
+    runtime,
+    checkState: verifyState,
+    isHandlerState,
+    onProgress,
+  })
   for await (const finding of findings) await say({ finding })
   await say({ progress, done: true })
 } catch (error) {

@@ -292,6 +292,10 @@ class LmdbEngine implements LogEngine {
     }
   }
 
+  backup(folder: string): Promise<void> {
+    return this.#begin(() => this.#store.backup(folder))
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing

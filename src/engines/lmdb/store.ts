@@ -1,6 +1,7 @@
 import { IF_EXISTS } from 'lmdb'
 import { MillraceError, messageOf } from '../../core/errors.ts'
 import type { Runtime } from '../../core/runtime.ts'
+import { backupDatabase } from './backup.ts'
 import { openDatabase, type RawDatabase } from './database.ts'
 import { probeDisk } from './disk-probe.ts'
 import { storageFailed, writeFailure } from './failures.ts'
@@ -43,6 +44,8 @@ export class Store {
   /** Whether the last write failed: the next one asks the disk first. */
   #suspect = false
   #recovering: Promise<void> | undefined
+  /** Backups that read the database: it must not be closed under them. */
+  readonly #backups = new Set<Promise<void>>()
 
   private constructor(folder: string, unsafeNoSync: boolean, database: RawDatabase, incarnation: number) {
     this.folder = folder
@@ -158,11 +161,23 @@ export class Store {
 
   async #recover(): Promise<void> {
     try {
+      await Promise.allSettled([...this.#backups])
       await this.#database.close()
       this.#database = openDatabase(this.folder, this.#unsafeNoSync)
       this.#broken = false
     } catch (error) {
       throw storageFailed(this.folder, error)
+    }
+  }
+
+  /** Copies what is committed into a folder; see {@link backupDatabase}. */
+  async backup(folder: string): Promise<void> {
+    const backup = backupDatabase(this.#reading(), folder, this.usedBytes())
+    this.#backups.add(backup)
+    try {
+      await backup
+    } finally {
+      this.#backups.delete(backup)
     }
   }
 

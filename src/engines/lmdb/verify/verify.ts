@@ -2,7 +2,7 @@ import { realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { MillraceError, messageOf } from '../../../core/errors.ts'
 import type { Runtime } from '../../../core/runtime.ts'
-import type { Finding, StateCheck, VerificationProgress } from '../../../log/verification.ts'
+import type { Finding, IsHandlerState, StateCheck, VerificationProgress } from '../../../log/verification.ts'
 import { openDatabaseToRead, type RawDatabase } from '../database.ts'
 import { storageFailed } from '../failures.ts'
 import { allOf, numberIn, stateKeyIn, type Tag } from '../keys.ts'
@@ -12,6 +12,7 @@ import { unseal } from '../sealed.ts'
 import type { Row } from '../store.ts'
 import { CatalogCheck } from './catalog-check.ts'
 import { damage, objectIn } from './damage.ts'
+import { HashOfParts } from './hash-of-parts.ts'
 import { IdsCheck } from './ids-check.ts'
 import { RecordCheck } from './record-check.ts'
 
@@ -20,6 +21,8 @@ export interface VerifyOptions {
   readonly runtime: Runtime
   /** Verifies what the values of the claims' state say; their checksums are verified in any case. */
   readonly checkState?: StateCheck
+  /** Which values of the state count for the hash of it; all of them unless given. */
+  readonly isHandlerState?: IsHandlerState
   /** Told again and again how far it is, and once at the end. */
   readonly onProgress?: (progress: VerificationProgress) => void
 }
@@ -72,7 +75,9 @@ class Verification {
   readonly #catalog = new CatalogCheck()
   readonly #records: RecordCheck
   readonly #ids: IdsCheck
-  readonly #seen: { -readonly [Name in keyof VerificationProgress]: number }
+  readonly #seen: { -readonly [Name in keyof Omit<VerificationProgress, 'hashes'>]: number }
+  readonly #recordHash = new HashOfParts()
+  readonly #stateHash = new HashOfParts()
   readonly #rows = new Map<Tag, number>()
 
   constructor(database: RawDatabase, options: VerifyOptions) {
@@ -95,7 +100,7 @@ class Verification {
       yield* scan('topic', (row) => catalog.topic(row))
       yield* scan('group', (row) => catalog.group(row))
       yield* scan('place', (row) => catalog.place(row))
-      yield* scan('record', (row) => this.#records.record(row))
+      yield* scan('record', (row) => this.#checkRecord(row))
       yield* scan('need', (row) => catalog.need(row))
       yield* scan('epoch', (row) => catalog.epoch(row))
       yield* scan('ids', (row) => this.#ids.row(row))
@@ -107,7 +112,15 @@ class Verification {
     const others = this.#seen.rows - this.#rowsOf('opening')
     yield* catalog.missing(others > 0, this.#rowsOf('log') > 0)
     yield* this.#checkTotal()
-    this.#options.onProgress?.(this.#seen)
+    const hashes = { records: this.#recordHash.digest(), state: this.#stateHash.digest() }
+    this.#options.onProgress?.({ ...this.#seen, hashes })
+  }
+
+  #checkRecord(row: Row): readonly Finding[] {
+    const topic = this.#catalog.topics.get(numberIn(row.key, 1, 4))
+    // Ids of topics say in which order they were made, and nothing about what happened.
+    if (topic?.deleting === false) this.#recordHash.add(topic.name, row.key.subarray(5), row.value)
+    return this.#records.record(row)
   }
 
   /** Pages that are written over may look empty to LMDB, which keeps count of its rows elsewhere. */
@@ -159,6 +172,7 @@ class Verification {
       const where = `${group}/${partition}: ${stateKey}`
       return [damage('state-damaged', where, 'The value does not match its checksum.', stateFix)]
     }
+    if (this.#options.isHandlerState?.(stateKey) ?? true) this.#stateHash.add(group, key.subarray(5), value)
     const row = { group, partition, key: stateKey, value }
     return this.#options.checkState?.(row, (at) => this.#catalog.boundsOf(at.topic, at.partition)) ?? []
   }
