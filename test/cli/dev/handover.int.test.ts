@@ -55,4 +55,4 @@ test('a hundred saves under load lose nothing, double nothing and refuse nothing
   expect(dev.lines.filter((line) => !('reloaded' in line || 'started' in line))).toEqual([])
   dev.child.kill('SIGINT')
   expect(await dev.ended).toBe(0)
-}, 240_000)
+}, 400_000)
