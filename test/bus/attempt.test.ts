@@ -32,7 +32,7 @@ function tools(): AttemptTools {
   })
   const door = new Door({ runtime, partitions: 1, source: 't', topic: 't' })
   const ensureTopic = () => Promise.resolve()
-  return { state, runtime, logger: silentLogger, door, addressOf: addressBook([]), ensureTopic }
+  return { state, runtime, logger: silentLogger, door, addressOf: addressBook([]), hopLimit: 64, ensureTopic }
 }
 
 test('an attempt that has ended is left alone when its partition stops later', async () => {
