@@ -1,4 +1,5 @@
 // Millrace beside its limits and its peers, in one table: npm run bench -- --help
+import { rmSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,7 +12,7 @@ import type { Row, Settings } from './harness/row.ts'
 import { loadRow, rowNames } from './harness/rows.ts'
 import { type Line, runRow } from './harness/run-row.ts'
 import { ensureServer, type Server, startServer } from './harness/servers.ts'
-import { table } from './harness/table.ts'
+import { oneLine, table } from './harness/table.ts'
 
 const progress = new Progress()
 
@@ -22,13 +23,18 @@ async function main(options: Options): Promise<void> {
   const names = rowNames.filter((name) => options.only.length === 0 || options.only.includes(name))
   const folder = await mkdtemp(join(tmpdir(), 'millrace-bench-'))
   const skipped: string[] = []
+  process.once('SIGINT', () => {
+    rmSync(folder, { recursive: true, force: true })
+    process.exit(130)
+  })
   try {
     await fillLog(join(folder, 'log'), options.prefill)
     const lines: Line[] = []
     for (const [index, name] of names.entries()) {
       const told = (text: string) => progress.tell(`${index + 1}/${names.length} ${name}: ${text}`)
-      const row = await loadRow(name)
-      lines.push(...(await runWithServer(row, { ...options, folder, ports: {} }, told, skipped)))
+      const measured = await attempt(name, { ...options, folder, ports: {} }, told, skipped)
+      for (const line of measured) progress.say(oneLine(line))
+      lines.push(...measured)
     }
     progress.end()
     await report(lines, skipped, options)
@@ -42,6 +48,23 @@ async function fillLog(folder: string, events: number): Promise<void> {
   const running = await start(benchApp(), { log: `lmdb:${folder}` })
   await fill(running, events, (count) => progress.tell(`filling a log: ${count} of ${events} events`))
   await running.stop()
+}
+
+/** A row that fails does not take the others with it. */
+async function attempt(
+  name: string,
+  settings: Settings,
+  told: (text: string) => void,
+  skipped: string[],
+): Promise<readonly Line[]> {
+  try {
+    return await runWithServer(await loadRow(name), settings, told, skipped)
+  } catch (error) {
+    progress.say(`${name} FAILED: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
+    skipped.push(`FAILED ${name}`)
+    process.exitCode = 1
+    return []
+  }
 }
 
 async function runWithServer(

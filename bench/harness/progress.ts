@@ -10,6 +10,12 @@ export class Progress {
     process.stderr.write(this.#overwrites ? `\r\u001b[K${text}` : `${text}\n`)
   }
 
+  /** Says something that stays. */
+  say(text: string): void {
+    this.end()
+    process.stderr.write(`${text}\n`)
+  }
+
   /** Leaves the line empty for what follows. */
   end(): void {
     if (this.#overwrites && this.#last !== '') process.stderr.write('\r\u001b[K')

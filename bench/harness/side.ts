@@ -26,6 +26,9 @@ async function answer(request: Request): Promise<unknown> {
   return undefined
 }
 
+// Whether it was asked to stop or the run has ended without asking: nothing stays behind.
+process.on('disconnect', () => process.exit())
+
 process.on('message', (request: Request) => {
   answer(request).then(
     (value) => process.connected && process.send?.({ value }),

@@ -15,6 +15,11 @@ export function table(lines: readonly Line[]): string {
   return [line(headers), rule, ...rows.map(line), ...(notes.length > 0 ? ['', ...notes] : [])].join('\n')
 }
 
+/** One line by itself, to be seen before the table is complete. */
+export function oneLine(line: Line): string {
+  return `${line.name}: ${number(line.ours)} ${line.unit}, ${line.ratio.toFixed(2)} of ${line.peerIs}`
+}
+
 function cells(line: Line): string[] {
   const met = line.isMet === undefined ? '' : line.isMet ? ' yes' : ' NO'
   return [

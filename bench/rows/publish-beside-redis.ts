@@ -9,8 +9,7 @@ const row: Row = {
   figures: [rate(2.5)],
   ours: publishing,
   server: 'redis-server',
-  weaker:
-    'appendfsync always; no schema, no deduplication, no checksum; readers see an entry before it is fsynced',
+  weaker: 'as durable (appendfsync always); no schema, no deduplication, no checksum',
   peer: {
     what: 'Redis Streams, XADD',
     async start(settings) {
