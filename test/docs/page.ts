@@ -30,13 +30,14 @@ export function commandsOf({ text }: Block): readonly string[] {
 
 const varying: readonly (readonly [RegExp, string])[] = [
   [/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/, 'ID'],
+  [/[0-9a-f]{64}/, 'HASH'],
   [/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/, 'TIME'],
   [/\b\d+(\.\d+)? ?(ms|s)\b/, 'DURATION'],
   [/"pid":\d+/, '"pid":PID'],
   [/"elapsedMs":\d+/, '"elapsedMs":DURATION'],
 ]
 
-/** Text without what differs from run to run: ids, times, durations. */
+/** Text without what differs from run to run: ids, hashes, times, durations. */
 export function withoutVarying(text: string): string {
   const plain = varying.reduce((all, [pattern, word]) => all.replace(new RegExp(pattern, 'g'), word), text)
   return plain.replace(/[ \t]+$/gm, '').trim()
