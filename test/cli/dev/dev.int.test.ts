@@ -98,7 +98,7 @@ describe('a version that loads and cannot start', () => {
     const dev = await DevProcess.start(place, appSource({ version: 1 }))
     const { urls } = await started(dev)
     const publishers = new Publishers(urls, { count: 2, again: false })
-    await expect.poll(() => publishers.total).toBeGreaterThan(10)
+    await expect.poll(() => publishers.total, { timeout: 20_000 }).toBeGreaterThan(10)
     const handlers = "on(Counted, { name: 'another' }, () => {})"
     await dev.save(appSource({ version: 2, handlers }))
     expect(await dev.next('startFailed')).toMatchObject({
@@ -210,7 +210,7 @@ describe('handing over', () => {
     await dev.next('reloaded')
     expect(await json(`${urls.app}/version`)).toBe(2)
     const publishers = new Publishers(urls, { count: 1, again: false })
-    await expect.poll(() => publishers.total).toBeGreaterThan(0)
+    await expect.poll(() => publishers.total, { timeout: 20_000 }).toBeGreaterThan(0)
     await publishers.stop()
     const again = await fetch(`${urls.platform}/events/live`, { headers: { 'last-event-id': id } })
     expect(await firstOf(again, /"n":1/)).toBe(true)
@@ -224,7 +224,7 @@ describe('handing over', () => {
     )
     const { urls } = await started(dev)
     const publishers = new Publishers(urls, { count: 1, again: false })
-    await expect.poll(() => publishers.total).toBeGreaterThan(3)
+    await expect.poll(() => publishers.total, { timeout: 20_000 }).toBeGreaterThan(3)
     const never = fetch(`${urls.app}/never`)
     await publishers.stop()
     await dev.save(appSource({ version: 2 }))
@@ -232,7 +232,9 @@ describe('handing over', () => {
     expect([cut.status, await cut.json()]).toMatchObject([503, { code: 'APP_UNAVAILABLE' }])
     await dev.next('reloaded')
     const n = publishers.total
-    await expect.poll(() => json(`${urls.app}/counts/p0`)).toEqual({ handled: n, last: n, wrong: 0 })
+    await expect
+      .poll(() => json(`${urls.app}/counts/p0`), { timeout: 20_000 })
+      .toEqual({ handled: n, last: n, wrong: 0 })
   })
 })
 
@@ -291,7 +293,7 @@ describe('a process that ends', () => {
     const dev = await DevProcess.start(place, appSource({ version: 1 }))
     const { urls, pid } = await started(dev)
     const publishers = new Publishers(urls, { count: 6, again: true })
-    await expect.poll(() => publishers.total).toBeGreaterThan(50)
+    await expect.poll(() => publishers.total, { timeout: 20_000 }).toBeGreaterThan(50)
     process.kill(pid, 'SIGKILL')
     expect(await dev.next('crashed')).toMatchObject({ signal: 'SIGKILL', pid })
     await dev.next('reloaded')
@@ -312,7 +314,7 @@ describe('a process that ends', () => {
     while (waits.length < 3) waits.push((await dev.next('crashed')).againInMs)
     expect(waits).toEqual([100, 200, 400])
     await dev.save(appSource({ version: 2 }))
-    await expect.poll(() => dev.lines.at(-1)).toHaveProperty('reloaded')
+    await expect.poll(() => dev.lines.at(-1), { timeout: 20_000 }).toHaveProperty('reloaded')
   })
 
   test('ends with its supervisor, though that is killed', async () => {
@@ -332,7 +334,9 @@ describe('a process that ends', () => {
       headers: { 'content-type': 'application/json' },
       body,
     })
-    await expect.poll(() => json(`${urls.platform}/handlers`)).toMatchObject({ handlers: [{ inFlight: 1 }] })
+    await expect
+      .poll(() => json(`${urls.platform}/handlers`), { timeout: 20_000 })
+      .toMatchObject({ handlers: [{ inFlight: 1 }] })
     dev.child.kill('SIGINT')
     expect(await dev.ended).toBe(0)
     expect(dev.lines.at(-1)).toEqual({ stopping: true })

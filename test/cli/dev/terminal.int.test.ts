@@ -59,7 +59,9 @@ test.skipIf(!hasScript)('a terminal gets the live view, whose keys work, and is 
   press('/zzz\r')
   await shows(/EVENTS {2}1 since the start, none shown/)
   press('o')
-  await expect.poll(() => readFile(place.path('opened'), 'utf8').catch(() => '')).toBe(`${platform}\n`)
+  await expect
+    .poll(() => readFile(place.path('opened'), 'utf8').catch(() => ''), { timeout: 20_000 })
+    .toBe(`${platform}\n`)
   press('r')
   await shows(/load {2}running, reloaded once/)
   press('q')
