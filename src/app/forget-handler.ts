@@ -1,5 +1,5 @@
 import { countLeft, type Forgotten, type LeftBehind, removeLeft } from '../bus/forget.ts'
-import { internalTopics } from '../bus/internal-topics.ts'
+import { internalTopics, isInternalHandler } from '../bus/internal-topics.ts'
 import { PartitionState } from '../bus/partition-state.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { Runtime } from '../core/runtime.ts'
@@ -50,6 +50,7 @@ export class ForgetHandler implements AsyncDisposable {
    * handler that the application still has, `LOG_IN_USE` where another process owns partitions.
    */
   static async open(tools: ForgetTools, handler: string): Promise<ForgetHandler> {
+    if (isInternalHandler(handler)) throw nothingToForget(tools.app, handler)
     const forgetting = new ForgetHandler(tools, handler)
     try {
       for (const group of await forgetting.#groups()) await forgetting.#look(group)
@@ -167,7 +168,7 @@ async function topicsWithoutOthers(
 
 /** A name that has left nothing behind: either of a handler that is still there, or of none. */
 export function nothingToForget(app: App, handler: string): MillraceError {
-  if (app.handlers.some(({ name }) => name === handler)) {
+  if (isInternalHandler(handler) || app.handlers.some(({ name }) => name === handler)) {
     return new MillraceError('HANDLER_PRESENT', `The application still has the handler '${handler}'.`, {
       where: `handler '${handler}'`,
       fix: 'Remove it from the application first, or leave it as it is.',

@@ -6,7 +6,7 @@ import { explainRoute, type Route, type RoutedEvent } from '../bus/explain.ts'
 import { GroupProcessor } from '../bus/group-processor.ts'
 import type { GroupTools } from '../bus/group-tools.ts'
 import { HandlerFilters, needsCompiler } from '../bus/handler-filters.ts'
-import { internalTopics } from '../bus/internal-topics.ts'
+import { internalTopics, isInternalHandler, rulesHandler } from '../bus/internal-topics.ts'
 import {
   type BestEffortObserver,
   type BestEffortWatch,
@@ -24,6 +24,7 @@ import { RecordCache } from '../bus/record-cache.ts'
 import { isRekeyed } from '../bus/rekeying.ts'
 import type { RequestOptions, SubmitOptions, Submitted } from '../bus/requests.ts'
 import { keepRetention, type RetentionTools } from '../bus/retention.ts'
+import { type RoutedView, routedView } from '../bus/routed-view.ts'
 import { ApplicationRules, loadCompiler } from '../bus/rules/application-rules.ts'
 import type { CompileExpression } from '../bus/rules/compiled-rules.ts'
 import type { Rules } from '../bus/rules/rules.ts'
@@ -88,6 +89,7 @@ class Running implements RunningApp {
   readonly #publisher: Publisher
   readonly #questions: Questions
   readonly #cache: RecordCache
+  readonly #view: RoutedView
   readonly #eventObservers: Observers
   readonly #addressOf: AddressOf
   readonly #groups = new Map<string, GroupProcessor>()
@@ -106,6 +108,7 @@ class Running implements RunningApp {
     this.#options = options
     // Without handlers nobody reads what was just published.
     const cacheBytes = app.handlers.length === 0 ? 0 : undefined
+    this.#view = routedView(app.events)
     this.#cache = new RecordCache(eventReader(app.events), cacheBytes)
     this.#addressOf = addressBook(app.handlers)
     this.#memberId = runtime.id()
@@ -154,7 +157,10 @@ class Running implements RunningApp {
       runtime,
       source: app.name,
       queries: this.#questions.queries,
-      handlers: new Map(app.handlers.map(({ name }) => [name, this.#groupOf(name)])),
+      handlers: new Map([
+        ...app.handlers.map(({ name }) => [name, this.#groupOf(name)] as const),
+        [rulesHandler, app.name] as const,
+      ]),
       groups: [...this.#handlersByGroup().keys()],
       begin: (names) => waiting.begin(names),
     })
@@ -165,7 +171,10 @@ class Running implements RunningApp {
   }
 
   async begin(): Promise<void> {
+    const internal = this.#options.forget?.find(isInternalHandler)
+    if (internal !== undefined) throw nothingToForget(this.app, internal)
     await this.#createTopics()
+    await this.#rules.begin()
     const compile = needsCompiler(this.app.handlers) ? await loadCompiler() : undefined
     for (const [group, handlers] of this.#handlersByGroup()) {
       this.#groups.set(group, new GroupProcessor(this.#groupTools(group, handlers, compile), this.#memberId))
@@ -264,11 +273,13 @@ class Running implements RunningApp {
       time: new Date(this.runtime.now()).toISOString(),
       ...event,
     } as Event
-    await this.#rules.history.refresh(this.#stopping.signal)
+    await this.#rules.history.refresh()
     return explainRoute(completed, {
       topic: type === undefined ? this.app.name : this.#door.topicOf(type),
       handlers: this.app.handlers,
       book: this.#rules.history.book,
+      events: this.app.events,
+      view: this.#view,
       compile: await loadCompiler(),
       topicsOf: (definition) => definition.events.map((each) => this.#door.topicOf(each)),
     })
@@ -379,7 +390,7 @@ class Running implements RunningApp {
       logger,
       door: this.#door,
       addressOf: this.#addressOf,
-      filters: new HandlerFilters(handlers, logger, compile),
+      filters: new HandlerFilters(handlers, logger, compile, this.#view),
       rules: this.#rules,
       actsOnRules: group === this.app.name,
       cache: this.#cache,
@@ -432,6 +443,7 @@ class Running implements RunningApp {
       handlers: new Set(app.handlers.filter(({ kind }) => kind === 'on').map(({ name }) => name)),
       addressOf: this.#addressOf,
       readEvent: this.#cache.readEvent,
+      view: this.#view,
       signal: this.#stopping.signal,
       topics: () => this.#ownTopics(),
     })

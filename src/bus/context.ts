@@ -102,6 +102,17 @@ export class AttemptContext implements HandlerContext {
     this.#emit(type, data, options, {})
   }
 
+  /** For rules: an event as {@link emit} would emit it; {@link append} emits it. */
+  admit<T extends AnyEventType>(
+    type: T,
+    data: DataInputOf<T>,
+    options: EmitOptions,
+  ): Admitted | Promise<Admitted> {
+    this.#use('emit')
+    checkAttributes({ subject: options.subject }, type.type)
+    return this.#tools.door.admit(type, data, this.#attributes(options))
+  }
+
   send<Target extends SendTarget | string, T extends SentTo<Target>>(
     handler: Target,
     type: T,
@@ -129,10 +140,8 @@ export class AttemptContext implements HandlerContext {
     this.#keep(admitted, dueMs)
   }
 
-  /** For rules: appends an event as it is when this attempt succeeds, for one handler or in another topic. */
-  forward(event: Event, to: { readonly topic: string } | { readonly millraceto: string }): void {
-    this.#use('forward')
-    if (this.silent) return
+  /** For rules: an event as it is, for one handler or in another topic. */
+  admitForward(event: Event, to: { readonly topic: string } | { readonly millraceto: string }): Admitted {
     const { millracereplyto: _, ...rest } = event
     const isMoved = 'topic' in to
     const extension = isMoved ? { millracemoved: true } : to
@@ -140,7 +149,13 @@ export class AttemptContext implements HandlerContext {
     const path = millracepath === undefined ? {} : { millracepath }
     const forwarded: Event = { ...rest, ...extension, hops, ...path }
     const topic = isMoved ? to.topic : this.#subject.topic
-    this.#keep(this.#tools.door.admitEvent(forwarded, topic, false), undefined)
+    return this.#tools.door.admitEvent(forwarded, topic, false)
+  }
+
+  /** For rules: appends what was admitted when this attempt succeeds. */
+  append(admitted: Admitted): void {
+    this.#use('emit')
+    this.#keep(admitted, undefined)
   }
 
   async once<Result>(

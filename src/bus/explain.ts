@@ -1,9 +1,16 @@
 import { messageOf } from '../core/errors.ts'
 import type { Event } from '../core/event.ts'
-import { type ExplainedCondition, explainFilter } from '../routing/index.ts'
+import { type ExplainedCondition, type ExplainedPattern, explainFilter } from '../routing/index.ts'
 import { isFor } from './addressing.ts'
 import type { HandlerDefinition } from './definitions.ts'
-import { CompiledRules, type CompileExpression, conditionOptions } from './rules/compiled-rules.ts'
+import {
+  CompiledRules,
+  type CompileExpression,
+  conditionOptions,
+  noDecision,
+  type RuleCompileTools,
+} from './rules/compiled-rules.ts'
+import { isDecided } from './rules/partition-rules.ts'
 import type { Rule } from './rules/rule.ts'
 import { type RuleBook, rulesInOrder } from './rules/rule-book.ts'
 
@@ -37,17 +44,18 @@ export interface Route {
 export type RoutedEvent = Partial<Event> & Pick<Event, 'type'>
 
 /** What an event is held against. */
-export interface RouteTools {
+export interface RouteTools extends RuleCompileTools {
   readonly topic: string
   readonly handlers: readonly HandlerDefinition[]
   readonly book: RuleBook
-  readonly compile: CompileExpression
   topicsOf(definition: HandlerDefinition): readonly string[]
 }
 
 /** Says which handlers and rules take an event, which nearly do, and which condition it is that fails. Nothing is done. */
-export function explainRoute(event: Event, tools: RouteTools): Route {
-  const { matched, acting, hiddenBy } = new CompiledRules(tools.book, tools.compile).decide(event)
+export function explainRoute(given: Event, tools: RouteTools): Route {
+  const decision = isDecided(given) ? noDecision : new CompiledRules(tools.book, tools).decide(given)
+  const { matched, acting, hiddenBy } = decision
+  const event = tools.view(given)
   const rules = rulesInOrder(tools.book).map((rule) => {
     const conditions = conditionsOfRule(rule, event, tools.compile)
     const match = matchOf(rule.name, conditions)
@@ -82,6 +90,8 @@ function conditionsOfHandler(
     const holds = isFor(event, [name, options.renamedFrom])
     conditions.push({ what: 'recipient', wanted: name, found: event.millraceto, holds })
   }
+  // What is sent to one handler is not filtered.
+  if (event.millraceto !== undefined) return conditions
   conditions.push(...conditionsOfPattern(condition?.pattern, event))
   if (condition?.when !== undefined) {
     const where = { variables: ['event'], where: `handler '${name}', when` }
@@ -113,13 +123,30 @@ function conditionsOfPattern(
   event: Event,
 ): readonly RouteCondition[] {
   if (pattern === undefined) return []
-  const { conditions, apart } = explainFilter(pattern, event)
+  const explained = explainedPattern(pattern, event)
+  if (explained instanceof Error) {
+    const problem = messageOf(explained)
+    return [{ what: 'pattern', wanted: pattern, found: undefined, holds: false, problem }]
+  }
+  const { conditions, apart } = explained
   const told = conditions.map(({ path, ...rest }) => ({ what: path, ...rest }))
   if (!apart) return told
   return [
     ...told,
     { what: 'together', wanted: 'all in one element of an array', found: undefined, holds: false },
   ]
+}
+
+/** A rule may hold a pattern that could be compiled when it was put, and cannot be now. */
+function explainedPattern(
+  pattern: Readonly<Record<string, unknown>>,
+  event: Event,
+): ExplainedPattern | Error {
+  try {
+    return explainFilter(pattern, event)
+  } catch (error) {
+    return error instanceof Error ? error : new Error(messageOf(error))
+  }
 }
 
 function conditionOfExpression(

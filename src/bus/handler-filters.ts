@@ -3,6 +3,7 @@ import type { Logger } from '../core/runtime.ts'
 import { compileFilter, Matcher } from '../routing/index.ts'
 import type { HandlerDefinition } from './definitions.ts'
 import type { FilterCondition } from './event-filter.ts'
+import type { RoutedView } from './routed-view.ts'
 import type { CompileExpression } from './rules/compiled-rules.ts'
 
 /** A filter that asks for nothing but a condition in CEL. */
@@ -13,13 +14,16 @@ export class HandlerFilters {
   readonly #matcher = new Matcher<string>()
   readonly #filtered = new Set<string>()
   readonly #matched = new WeakMap<Event, ReadonlySet<string>>()
+  readonly #view: RoutedView
 
   /** `compile` is needed where a filter has a condition in CEL; `RULE_INVALID` for one that cannot be compiled. */
   constructor(
     handlers: readonly HandlerDefinition[],
     logger: Logger,
     compile: CompileExpression | undefined,
+    view: RoutedView,
   ) {
+    this.#view = view
     for (const { name, condition } of handlers) {
       if (condition === undefined) continue
       this.#filtered.add(name)
@@ -32,12 +36,12 @@ export class HandlerFilters {
     }
   }
 
-  /** Whether a handler without a filter, or with one that matches, wants the event. */
+  /** Whether a handler without a filter, or with one that matches, wants the event. What is sent to it is not filtered. */
   lets(handler: string, event: Event): boolean {
-    if (!this.#filtered.has(handler)) return true
+    if (!this.#filtered.has(handler) || event.millraceto !== undefined) return true
     let matched = this.#matched.get(event)
     if (matched === undefined) {
-      matched = new Set(this.#matcher.match(event))
+      matched = new Set(this.#matcher.match(this.#view(event)))
       this.#matched.set(event, matched)
     }
     return matched.has(handler)

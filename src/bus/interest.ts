@@ -2,10 +2,10 @@ import type { Event } from '../core/event.ts'
 import { isFor } from './addressing.ts'
 import { commandOf, type HandlerDefinition, type Tick } from './definitions.ts'
 import type { HandlerFilters } from './handler-filters.ts'
+import { rulesHandler } from './internal-topics.ts'
 import type { LogRecord } from './record-cache.ts'
 import { noDecision } from './rules/compiled-rules.ts'
 import type { PartitionRules } from './rules/partition-rules.ts'
-import { rulesHandler } from './rules/rule-handler.ts'
 import { tickType } from './schedule.ts'
 
 /** What decides beside the handler itself. */

@@ -34,6 +34,14 @@ export function isInternalTopic(name: string): boolean {
   return name.startsWith('millrace.')
 }
 
+/** The name of the handler that does what rules say. */
+export const rulesHandler = '$rules'
+
+/** Whether a handler is internal; users cannot name handlers so. */
+export function isInternalHandler(name: string): boolean {
+  return name.startsWith('$')
+}
+
 /** Where `millrace ingest` keeps how far it has come: in the same atomic append as the events themselves. */
 export const ingestTopic = 'millrace.ingests'
 /** The event type of {@link ingestTopic}; accepted from outside by every application, with no declaration. */

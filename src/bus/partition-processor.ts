@@ -5,6 +5,7 @@ import type { CursorTracker } from './cursor-tracker.ts'
 import type { HandlerDefinition } from './definitions.ts'
 import type { GroupTools } from './group-tools.ts'
 import { internalSinks, type NamedSink } from './internal-sinks.ts'
+import { rulesHandler } from './internal-topics.ts'
 import { dropVanished, loadSubscriptions } from './partition-setup.ts'
 import { PartitionState, type Stored } from './partition-state.ts'
 import type { QueriedPartition } from './queried-partition.ts'
@@ -12,7 +13,6 @@ import { type RekeyTools, trimRekeyed } from './rekeying.ts'
 import { RekeyingSink } from './rekeying-sink.ts'
 import { moveRenamed } from './rename.ts'
 import { PartitionRules } from './rules/partition-rules.ts'
-import { rulesHandler } from './rules/rule-handler.ts'
 import { rulesSubscription } from './rules/rule-setup.ts'
 import { loadSchedule } from './schedule.ts'
 import { stateLayout } from './state-layout.ts'
@@ -59,8 +59,7 @@ export class PartitionProcessor {
     this.#onFailure = onFailure
     this.#rules = new PartitionRules(claim.partition, {
       engine: tools.engine,
-      history: tools.rules.history,
-      loadCompiler: tools.rules.loadCompiler,
+      application: tools.rules,
       signal: this.#stopReading.signal,
     })
     this.state = new PartitionState(claim, {
@@ -95,7 +94,7 @@ export class PartitionProcessor {
       this.#subscriptionTools(definition),
     )
     for (const subscription of subscriptions) this.#take(subscription)
-    await this.#rules.load(this.#ruleTopics(() => true))
+    await this.#rules.load()
     if (this.#tools.actsOnRules && this.#rules.hasRules) this.#take(await this.#rulesSubscription())
     const internal = await this.#internalSinks()
     for (const { name, sink } of internal) this.#owners.set(sink.tracker, name)
@@ -114,13 +113,6 @@ export class PartitionProcessor {
     for (const tracker of [...trackers.values(), ...sources]) this.#owners.set(tracker, definition.name)
   }
 
-  /** The topics that rules hold for, each with the lowest offset that is still read here. */
-  #ruleTopics(isAsked: (topic: string) => boolean): ReadonlyMap<string, Offset> {
-    const needs = this.#needs()
-    const topics = this.#tools.rules.topics.filter(isAsked)
-    return new Map(topics.map((topic) => [topic, needs[topic] ?? Number.MAX_SAFE_INTEGER]))
-  }
-
   #rulesSubscription(): Promise<Subscription> {
     return rulesSubscription({
       application: this.#tools.rules,
@@ -134,17 +126,22 @@ export class PartitionProcessor {
   /** Sets up the handler of rules while the partition is at work. */
   async #beginRules(): Promise<void> {
     if (this.#subscriptions.some(({ definition }) => definition.name === rulesHandler)) return
-    await this.#rules.load(this.#ruleTopics((topic) => !this.#rules.hasMarks(topic)))
+    await this.#rules.load()
     const subscription = await this.#rulesSubscription()
-    this.#take(subscription)
     const begun: TopicReader[] = []
+    const joined: (() => void)[] = []
     for (const tracker of subscription.trackers.values()) {
       const sink = new SubscriptionSink(subscription, tracker, this.state)
       const reader = this.#readers.find(({ place }) => place.topic === tracker.topic)
       if (reader === undefined) begun.push(await this.#createReader(tracker.topic, [sink]))
-      else reader.add(sink)
+      else joined.push(() => reader.add(sink))
     }
+    this.#stopReading.signal.throwIfAborted()
+    this.#take(subscription)
+    for (const join of joined) join()
     this.#readers.push(...begun)
+    // The engine is to know at once what rules still need of topics that nobody else reads.
+    this.#needsToldMs = Number.NEGATIVE_INFINITY
     this.state.stage({ moved: [...subscription.trackers.values()] })
     this.#spawnReaders(begun)
     subscription.pump()
@@ -235,6 +232,13 @@ export class PartitionProcessor {
   }
 
   async #readForDrain(topic: string, from: Offset) {
+    const batch = await this.#readAgain(topic, from)
+    // It may reach further than the reader has come.
+    await this.#rules.take(topic, batch.records)
+    return batch
+  }
+
+  async #readAgain(topic: string, from: Offset) {
     const limits = { records: readLimits.records / 4, bytes: readLimits.bytes / 4 }
     const place = this.#place(topic)
     try {

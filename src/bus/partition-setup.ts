@@ -4,6 +4,7 @@ import { type CursorDocument, CursorTracker } from './cursor-tracker.ts'
 import type { From, HandlerDefinition } from './definitions.ts'
 import { removeLeft } from './forget.ts'
 import type { GroupTools } from './group-tools.ts'
+import { isInternalHandler } from './internal-topics.ts'
 import { ParkedKeys } from './parked-keys.ts'
 import type { PartitionState } from './partition-state.ts'
 import { holdsFormerKeys, isRekeyed } from './rekeying.ts'
@@ -140,7 +141,7 @@ export async function dropVanished(
   const unread = new Set<string>()
   for (const { key, text } of await state.range('subscription/', 'subscription0', 10_000)) {
     const [, handler = '', topic = ''] = key.split('/')
-    if (handler.startsWith('$') || present.has(key)) continue
+    if (isInternalHandler(handler) || present.has(key)) continue
     const parkedPrefix = stateLayout.parked(handler, topic, '')
     const parked = await state.range(parkedPrefix, endOfPrefix(parkedPrefix), 10_000)
     const { cursor } = JSON.parse(text) as CursorDocument

@@ -2,6 +2,7 @@ import type { Event } from '../core/event.ts'
 import { encodeEvent } from '../core/event-codec.ts'
 import type { Runtime } from '../core/runtime.ts'
 import type { Entry } from '../log/port.ts'
+import { rulesHandler } from './internal-topics.ts'
 import type { ErrorRecord } from './parked-entry.ts'
 
 /** The event type of a reply. */
@@ -47,7 +48,8 @@ export function replyEntries(
   reply: Omit<Reply, 'waiter'>,
   tools: ReplyTools,
 ): Entry[] {
-  if (event?.millracereplyto === undefined) return []
+  // Nobody waits for what rules do beside the handlers.
+  if (event?.millracereplyto === undefined || reply.handler === rulesHandler) return []
   const [topic, digits, waiter] = event.millracereplyto.split('/')
   const partition = Number(digits)
   const isOurs = topic === tools.repliesTopic && Number.isInteger(partition) && partition >= 0

@@ -241,7 +241,7 @@ export class Subscription {
     this.#tools.runtime.spawn(this.#taskName, async () => {
       const { entry } = parked
       try {
-        const record = await nextOf(parked, this.#tools.readForDrain, this.#interest.wants)
+        const record = await nextOf(parked, this.#tools.readForDrain, this.#wantsAgain(parked))
         if (this.#closed || frontOf(parked.entry) !== frontOf(entry)) return this.#lookAgain(parked)
         if (record === undefined) return this.#nothingLeft(parked, entry)
         const subject = { topic: parked.topic, key: parked.key, offset: record.offset }
@@ -252,6 +252,16 @@ export class Subscription {
         this.#drainFailed(parked, error)
       }
     })
+  }
+
+  /** What was let through once, and is handed back, is let through again, whatever filters and rules say by now. */
+  #wantsAgain({ entry: { redrive } }: ParkedKey): (record: LogRecord, event: Event) => boolean {
+    const [handedBack] = redrive ?? []
+    return (record, event) => {
+      return (
+        this.#interest.wants(record, event) || (record.offset === handedBack && this.#interest.isMeant(event))
+      )
+    }
   }
 
   /** Attempts a record, and completes the attempt. One of a version that cannot be read here fails like any other. */

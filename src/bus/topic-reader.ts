@@ -4,7 +4,6 @@ import type { Logger, Runtime } from '../core/runtime.ts'
 import type { LogEngine, Offset, Place } from '../log/port.ts'
 import { LogRecord, type RecordCache } from './record-cache.ts'
 import type { PartitionRules } from './rules/partition-rules.ts'
-import { ruleMarkOf } from './rules/rule-marks.ts'
 import { storedEventOf } from './upcast.ts'
 import { Wake } from './wake.ts'
 
@@ -110,20 +109,12 @@ export class TopicReader {
   async #serve(from: Offset): Promise<void> {
     try {
       const { records, next } = await readRecords(this.#tools, this.place, from, readLimits)
-      await this.#takeMarks(records)
+      await this.#tools.rules.take(this.place.topic, records)
       if (!this.#tools.signal.aborted) this.#deliver(records, from, next)
     } catch (error) {
       if (isMillraceError(error, 'RECORD_CORRUPT')) return this.#skipCorrupt(from, error)
       if (isMillraceError(error, 'OFFSET_TRIMMED')) return await this.#skipTrimmed(from)
       throw error
-    }
-  }
-
-  /** Changes to the rules hold for what is behind their marks, so they are known before that is delivered. */
-  async #takeMarks(records: readonly LogRecord[]): Promise<void> {
-    for (const record of records) {
-      const change = ruleMarkOf(record)
-      if (change !== undefined) await this.#tools.rules.take(this.place.topic, record.offset, change)
     }
   }
 

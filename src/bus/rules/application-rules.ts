@@ -3,8 +3,11 @@ import type { Runtime } from '../../core/runtime.ts'
 import type { LogEngine } from '../../log/port.ts'
 import type { compileExpression, Expression } from '../../rules/expression.ts'
 import type { AddressOf } from '../addressing.ts'
+import type { RoutedView } from '../routed-view.ts'
 import type { EventReader } from '../upcast.ts'
-import type { CompileExpression } from './compiled-rules.ts'
+import { CompiledRules, type CompileExpression } from './compiled-rules.ts'
+import type { RuleBook } from './rule-book.ts'
+import { settleMarks } from './rule-changes.ts'
 import { RuleHistory } from './rule-history.ts'
 import { Rules } from './rules.ts'
 
@@ -17,6 +20,7 @@ export interface ApplicationRulesOptions {
   readonly handlers: ReadonlySet<string>
   readonly addressOf: AddressOf
   readonly readEvent: EventReader
+  readonly view: RoutedView
   readonly signal: AbortSignal
   /** The topics that rules hold for. */
   topics(): readonly string[]
@@ -30,20 +34,47 @@ export class ApplicationRules {
   readonly topic: string
   readonly events: ReadonlyMap<string, AnyEventType>
   readonly addressOf: AddressOf
+  readonly view: RoutedView
   readonly #options: ApplicationRulesOptions
+  readonly #compiled = new WeakMap<RuleBook, CompiledRules>()
+  #compile: CompileExpression | undefined
 
   constructor(options: ApplicationRulesOptions) {
     this.#options = options
     this.topic = rulesTopic(options.source)
     this.events = options.events
     this.addressOf = options.addressOf
-    this.history = new RuleHistory(options.engine, this.topic)
-    this.face = new Rules({ ...options, rulesTopic: this.topic, history: this.history, loadCompiler })
+    this.view = options.view
+    this.history = new RuleHistory(options.engine, this.topic, options.signal)
+    this.face = new Rules({ ...options, history: this.history, loadCompiler })
   }
 
   /** The topics that rules hold for. */
   get topics(): readonly string[] {
     return this.#options.topics()
+  }
+
+  /** Reads the changes there were, and settles where each takes effect. */
+  async begin(): Promise<void> {
+    await settleMarks({ ...this.#options, history: this.history })
+    await this.prepare()
+  }
+
+  /** Loads the compiler, which is needed only where there are rules. */
+  async prepare(): Promise<void> {
+    if (this.history.changes.length > 0) this.#compile ??= await loadCompiler()
+  }
+
+  /** The compiled rules that hold after the change of this index; undefined before {@link prepare} has loaded the compiler. */
+  after(index: number): CompiledRules | undefined {
+    if (this.#compile === undefined) return undefined
+    const book = this.history.bookAt(index)
+    let rules = this.#compiled.get(book)
+    if (rules === undefined) {
+      rules = new CompiledRules(book, { compile: this.#compile, events: this.events, view: this.view })
+      this.#compiled.set(book, rules)
+    }
+    return rules
   }
 
   readonly loadCompiler = loadCompiler

@@ -1,6 +1,9 @@
-import type { Event } from '../../core/event.ts'
+import { isCommand } from '../../core/command.ts'
+import { messageOf } from '../../core/errors.ts'
+import type { AnyEventType, Event } from '../../core/event.ts'
 import { compileFilter, Matcher } from '../../routing/index.ts'
-import type { compileExpression, Expression } from '../../rules/expression.ts'
+import type { compileExpression, Evaluation, Expression } from '../../rules/expression.ts'
+import type { RoutedView } from '../routed-view.ts'
 import type { Rule } from './rule.ts'
 import { type RuleBook, rulesInOrder } from './rule-book.ts'
 
@@ -32,28 +35,47 @@ export const noDecision: RuleDecision = Object.freeze({
   hiddenBy: undefined,
 })
 
-/** The rules of one book, compiled: patterns into one index, conditions once each. */
+/** What rules are compiled with. */
+export interface RuleCompileTools {
+  readonly compile: CompileExpression
+  readonly events: ReadonlyMap<string, AnyEventType>
+  readonly view: RoutedView
+}
+
+type Condition = Pick<Expression, 'evaluate'>
+
+/**
+ * The rules of one book, compiled: patterns into one index, conditions once each. One that cannot be compiled, though it could when
+ * it was put, fails on the events that it is asked about and stops nothing else.
+ */
 export class CompiledRules {
   readonly #book: RuleBook
+  readonly #tools: RuleCompileTools
   readonly #order = new Map<string, number>()
-  readonly #conditions = new Map<string, Expression>()
+  readonly #conditions = new Map<string, Condition>()
   readonly #index = new Matcher<Rule>()
-  /** Rules without a pattern, which every event matches. */
-  readonly #open: readonly Rule[]
+  /** Rules that every event is held against. */
+  readonly #open: Rule[] = []
 
-  constructor(book: RuleBook, compile: CompileExpression) {
+  constructor(book: RuleBook, tools: RuleCompileTools) {
     this.#book = book
+    this.#tools = tools
     const enabled = rulesInOrder(book).filter((rule) => rule.enabled !== false)
     for (const [place, rule] of enabled.entries()) {
       this.#order.set(rule.name, place)
-      if (rule.when !== undefined) this.#conditions.set(rule.name, compile(rule.when, conditionOptions(rule)))
-      if (rule.pattern !== undefined) this.#index.add(compileFilter(rule.pattern), rule)
+      try {
+        this.#add(rule)
+      } catch (error) {
+        const outcome: Evaluation = { ok: false, problem: messageOf(error) }
+        this.#conditions.set(rule.name, { evaluate: () => outcome })
+        this.#open.push(rule)
+      }
     }
-    this.#open = enabled.filter(({ pattern }) => pattern === undefined)
   }
 
   /** What the rules say of an event; the same for the same event, always. */
-  decide(event: Event): RuleDecision {
+  decide(given: Event): RuleDecision {
+    const event = this.#tools.view(given)
     const candidates = [...this.#index.match(event), ...this.#open]
     if (candidates.length === 0) return noDecision
     candidates.sort((one, other) => (this.#order.get(one.name) ?? 0) - (this.#order.get(other.name) ?? 0))
@@ -68,7 +90,20 @@ export class CompiledRules {
     }
     if (matched.length + failures.length === 0) return noDecision
     const acting = actingOf(matched, this.#book.policy)
-    return { matched, acting, failures, hiddenBy: acting.find(hides)?.name }
+    return { matched, acting, failures, hiddenBy: this.#isCommand(event) ? undefined : hiding(acting) }
+  }
+
+  #add(rule: Rule): void {
+    const { compile } = this.#tools
+    if (rule.when !== undefined) this.#conditions.set(rule.name, compile(rule.when, conditionOptions(rule)))
+    if (rule.pattern === undefined) this.#open.push(rule)
+    else this.#index.add(compileFilter(rule.pattern), rule)
+  }
+
+  /** A command has a caller who waits for what its one handler decides, so no rule keeps it back. */
+  #isCommand({ type }: Event): boolean {
+    const declared = this.#tools.events.get(type)
+    return declared !== undefined && isCommand(declared)
   }
 }
 
@@ -80,11 +115,16 @@ export function conditionOptions(rule: Rule): {
   return { variables: ['event'], where: `rule '${rule.name}', when` }
 }
 
+/** Whether a rule keeps events from the handlers of their topic. */
+export function hidesEvents({ actions }: Rule): boolean {
+  return actions.some((action) => 'drop' in action || 'move' in action)
+}
+
 function actingOf(matched: readonly Rule[], policy: RuleBook['policy']): readonly Rule[] {
   if (policy === 'first') return matched.slice(0, 1)
   return policy === 'exclusive' && matched.length > 1 ? [] : matched
 }
 
-function hides({ actions }: Rule): boolean {
-  return actions.some((action) => 'drop' in action || 'move' in action)
+function hiding(acting: readonly Rule[]): string | undefined {
+  return acting.find(hidesEvents)?.name
 }

@@ -23,25 +23,56 @@ export interface RuleBook {
 /** The book of an application that never had a rule. */
 export const emptyRuleBook: RuleBook = Object.freeze({ policy: 'all', rules: new Map() })
 
-/**
- * The book after these changes. What a change names may be gone by the time it is applied, because two may be made at once: then
- * it changes nothing.
- */
-export function applyRuleChanges(book: RuleBook, changes: Iterable<RuleChange>): RuleBook {
-  const rules = new Map(book.rules)
-  let { policy } = book
-  for (const change of changes) {
-    if (change.change === 'policy') policy = change.policy
-    else if (change.change === 'put') for (const rule of change.rules) rules.set(rule.name, rule)
-    else if (change.change === 'remove') rules.delete(change.name)
-    else switchRule(rules, change.name, change.change === 'enable')
-  }
-  return { policy, rules }
+interface Version<Value> {
+  /** The change that made it. */
+  readonly index: number
+  readonly value: Value
 }
 
-function switchRule(rules: Map<string, Rule>, name: string, enabled: boolean): void {
-  const known = rules.get(name)
-  if (known !== undefined) rules.set(name, { ...known, enabled })
+/**
+ * The rules after every change there was. Kept as what the changes made of each rule, so that a book is made in one pass over
+ * the names, whichever change it is of and however many there were.
+ */
+export class RuleVersions {
+  /** By name; undefined stands for a rule that was removed. */
+  readonly #rules = new Map<string, Version<Rule | undefined>[]>()
+  readonly #policies: Version<RulePolicy>[] = []
+  #count = 0
+
+  /**
+   * Applies the next change. What it names may be gone by the time it is applied, because two may be made at once: then it
+   * changes nothing.
+   */
+  add(change: RuleChange): void {
+    const index = this.#count
+    this.#count += 1
+    if (change.change === 'policy') this.#policies.push({ index, value: change.policy })
+    else if (change.change === 'put') for (const rule of change.rules) this.#set(index, rule.name, rule)
+    else {
+      const known = this.#rules.get(change.name)?.at(-1)?.value
+      if (known === undefined) return
+      const enabled = change.change === 'enable'
+      this.#set(index, change.name, change.change === 'remove' ? undefined : { ...known, enabled })
+    }
+  }
+
+  /** The book after the change of this index, counted from 0; the empty one for -1. */
+  bookAt(index: number): RuleBook {
+    if (index < 0) return emptyRuleBook
+    const rules = new Map<string, Rule>()
+    for (const [name, versions] of this.#rules) {
+      const rule = versions.findLast((version) => version.index <= index)?.value
+      if (rule !== undefined) rules.set(name, rule)
+    }
+    const policy = this.#policies.findLast((version) => version.index <= index)?.value
+    return { policy: policy ?? emptyRuleBook.policy, rules }
+  }
+
+  #set(index: number, name: string, value: Rule | undefined): void {
+    const versions = this.#rules.get(name)
+    if (versions === undefined) this.#rules.set(name, [{ index, value }])
+    else versions.push({ index, value })
+  }
 }
 
 /** Refuses a change that names what is not there, or one rule too many: `RULE_UNKNOWN`, `RULE_INVALID`. */

@@ -1,18 +1,21 @@
-import { messageOf } from '../../core/errors.ts'
+import { isCommand } from '../../core/command.ts'
+import { messageOf, TerminalError } from '../../core/errors.ts'
 import { type AnyEventType, type Event, keyOf } from '../../core/event.ts'
-import { validate } from '../../core/schema.ts'
 import type { AddressOf } from '../addressing.ts'
 import type { AttemptContext } from '../context.ts'
 import type { HandlerDefinition } from '../definitions.ts'
-import type { CompileExpression, RuleDecision, RuleFailure } from './compiled-rules.ts'
+import type { Admitted } from '../door.ts'
+import { rulesHandler } from '../internal-topics.ts'
+import type { RoutedView } from '../routed-view.ts'
+import { type CompileExpression, hidesEvents, type RuleDecision, type RuleFailure } from './compiled-rules.ts'
 import type { Rule, RuleAction } from './rule.ts'
-
-/** The name of the handler that does what rules say. */
-export const rulesHandler = '$rules'
 
 /** What the actions of rules are done with. */
 export interface RuleActionTools {
   readonly events: ReadonlyMap<string, AnyEventType>
+  /** The topics that events can be moved to. */
+  readonly topics: ReadonlySet<string>
+  readonly view: RoutedView
   readonly addressOf: AddressOf
   /** What the rules say of an event that is handled. */
   decisionOf(event: Event): RuleDecision
@@ -23,7 +26,8 @@ export interface RuleActionTools {
 
 /**
  * The handler that does what the rules say: one like any other, with its own cursor, order, retry and dead letters, so that an action
- * commits together with the event's being done. A rule that cannot do its part is noted, and the others do theirs.
+ * commits together with the event's being done. A rule that cannot do its part is noted, and the others do theirs; unless it keeps
+ * the event from the handlers, which then would be lost: that is a dead letter.
  */
 export function rulesDefinition(tools: RuleActionTools): HandlerDefinition {
   return Object.freeze({
@@ -32,30 +36,52 @@ export function rulesDefinition(tools: RuleActionTools): HandlerDefinition {
     events: [...tools.events.values()],
     schedule: undefined,
     options: { name: rulesHandler, from: 'start' as const },
-    run: async (event: Event, ctx: unknown) => {
+    run: async (event: Event, given: unknown) => {
+      const ctx = given as AttemptContext
       const decision = tools.decisionOf(event)
       const failures: RuleFailure[] = [...decision.failures]
+      const lost: RuleFailure[] = []
       for (const rule of decision.acting) {
         try {
-          await act(rule, event, ctx as AttemptContext, tools)
+          for (const admitted of await admit(rule, event, ctx, tools)) ctx.append(admitted)
         } catch (error) {
-          failures.push({ rule: rule.name, problem: messageOf(error) })
+          const failure = { rule: rule.name, problem: messageOf(error) }
+          failures.push(failure)
+          if (decision.hiddenBy !== undefined && hidesEvents(rule)) lost.push(failure)
         }
       }
       tools.noted(decision, failures)
+      if (lost.length > 0) throw cannotAct(lost)
     },
   })
 }
 
-/** All actions of a rule, or none: each is prepared before the first is done. */
-async function act(rule: Rule, event: Event, ctx: AttemptContext, tools: RuleActionTools): Promise<void> {
-  const prepared: (() => void)[] = []
+function cannotAct(failures: readonly RuleFailure[]): TerminalError {
+  const [first] = failures
+  return new TerminalError(
+    `Rule '${first?.rule}' keeps the event from its handlers, and cannot do its part: ${first?.problem}`,
+    {
+      where: `rule '${first?.rule}'`,
+      fix: 'Put back what the rule names and hand the dead letter back, or discard it and publish the event again once the rule is mended.',
+      facts: { failures },
+    },
+  )
+}
+
+/** What all actions of a rule append: each can be done, or none is. */
+async function admit(
+  rule: Rule,
+  event: Event,
+  ctx: AttemptContext,
+  tools: RuleActionTools,
+): Promise<readonly Admitted[]> {
+  const admitted: Admitted[] = []
   for (const [index, action] of rule.actions.entries()) {
-    prepared.push(
-      await prepare(action, { event, ctx, tools, where: `rule '${rule.name}', actions[${index}]` }),
-    )
+    const where = `rule '${rule.name}', actions[${index}]`
+    const one = await admitAction(action, { event, ctx, tools, where })
+    if (one !== undefined) admitted.push(one)
   }
-  for (const run of prepared) run()
+  return admitted
 }
 
 interface Acting {
@@ -65,27 +91,30 @@ interface Acting {
   readonly where: string
 }
 
-async function prepare(action: RuleAction, acting: Acting): Promise<() => void> {
+async function admitAction(action: RuleAction, acting: Acting): Promise<Admitted | undefined> {
   const { event, ctx, tools } = acting
-  if ('drop' in action) return () => {}
-  if ('send' in action) {
-    const type = tools.events.get(event.type) as AnyEventType
-    tools.addressOf(action.send, type)
-    return () => ctx.forward(event, { millraceto: action.send })
+  if ('emit' in action) {
+    const type = tools.events.get(action.emit)
+    if (type === undefined) throw new TypeError(`there is no event type '${action.emit}'`)
+    const data = evaluated(action.data, 'data', acting)
+    const subject = action.subject === undefined ? keyOf(event) : evaluated(action.subject, 'subject', acting)
+    if (typeof subject !== 'string') throw new TypeError('subject must give text')
+    return ctx.admit(type, data as never, { subject })
   }
-  if ('move' in action) return () => ctx.forward(event, { topic: action.move })
-  const type = tools.events.get(action.emit)
-  if (type === undefined) throw new TypeError(`there is no event type '${action.emit}'`)
-  const data = evaluated(action.data, 'data', acting)
-  const subject = action.subject === undefined ? keyOf(event) : evaluated(action.subject, 'subject', acting)
-  if (typeof subject !== 'string') throw new TypeError('subject must give text')
-  await validate(type.schema, data, { code: 'DATA_INVALID', what: `Data of '${type.type}'` })
-  return () => ctx.emit(type, data as never, { subject })
+  const type = tools.events.get(event.type) as AnyEventType
+  if (isCommand(type)) throw new TypeError(`'${type.type}' is a command: only its handler takes it`)
+  if ('drop' in action) return undefined
+  if ('send' in action) {
+    tools.addressOf(action.send, type)
+    return ctx.admitForward(event, { millraceto: action.send })
+  }
+  if (!tools.topics.has(action.move)) throw new TypeError(`there is no topic '${action.move}'`)
+  return ctx.admitForward(event, { topic: action.move })
 }
 
 function evaluated(text: string, part: string, { event, tools, where }: Acting): unknown {
   const expression = tools.compile(text, { variables: ['event'], where: `${where}.${part}` })
-  const outcome = expression.evaluate({ event })
+  const outcome = expression.evaluate({ event: tools.view(event) })
   if (!outcome.ok) throw new TypeError(`${part}: ${outcome.problem}`)
   return outcome.value
 }

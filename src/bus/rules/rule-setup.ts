@@ -1,6 +1,7 @@
 import type { Claim } from '../../log/port.ts'
 import { CursorTracker } from '../cursor-tracker.ts'
 import type { HandlerDefinition } from '../definitions.ts'
+import { rulesHandler } from '../internal-topics.ts'
 import { ParkedKeys } from '../parked-keys.ts'
 import { documentOf } from '../partition-setup.ts'
 import type { PartitionState } from '../partition-state.ts'
@@ -8,7 +9,7 @@ import { Subscription } from '../subscription.ts'
 import type { SubscriptionTools } from '../subscription-tools.ts'
 import type { ApplicationRules } from './application-rules.ts'
 import type { PartitionRules } from './partition-rules.ts'
-import { rulesDefinition, rulesHandler } from './rule-handler.ts'
+import { rulesDefinition } from './rule-handler.ts'
 
 /** What the handler of rules is set up with in one partition. */
 export interface RuleSetup {
@@ -25,6 +26,8 @@ export async function rulesSubscription(setup: RuleSetup): Promise<Subscription>
   const compile = await application.loadCompiler()
   const definition = rulesDefinition({
     events: application.events,
+    topics: new Set(application.topics),
+    view: application.view,
     addressOf: application.addressOf,
     compile,
     decisionOf: (event) => rules.decisionOf(event),

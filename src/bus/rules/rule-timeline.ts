@@ -1,10 +1,9 @@
 import type { Offset } from '../../log/port.ts'
-import { emptyRuleBook, type RuleBook } from './rule-book.ts'
 
-interface Era {
-  /** The first offset that the book holds for. */
-  readonly from: Offset
-  readonly book: RuleBook
+/** A mark: the change of this index holds for what is behind this offset. */
+export interface RuleMark {
+  readonly offset: Offset
+  readonly index: number
 }
 
 /**
@@ -12,28 +11,43 @@ interface Era {
  * log comes to the same answer for a record, whenever and wherever it reads it.
  */
 export class RuleTimeline {
-  readonly #eras: Era[] = []
-  readonly #marks = new Set<string>()
+  readonly #offsets = new Set<Offset>()
+  /** In the order of their offsets; each has the newest change of all marks up to it. */
+  #marks: readonly RuleMark[] = []
 
-  /** Whether any change is known to have taken effect. */
-  get hasMarks(): boolean {
-    return this.#marks.size > 0
+  /** The offset of the first mark; undefined where no change has taken effect yet. */
+  get beginning(): Offset | undefined {
+    return this.#marks[0]?.offset
   }
 
-  /** Adds the book that holds behind a mark, given in the order of their offsets. One that is there already changes nothing. */
-  add(mark: string, offset: Offset, book: RuleBook): void {
-    if (this.#marks.has(mark)) return
-    this.#marks.add(mark)
-    this.#eras.push({ from: offset + 1, book })
+  /** Adds marks that were read or found. One that is there already changes nothing. */
+  add(marks: readonly RuleMark[]): void {
+    const added = marks.filter(({ offset }) => !this.#offsets.has(offset))
+    if (added.length === 0) return
+    for (const { offset } of added) this.#offsets.add(offset)
+    const sorted = [...this.#marks, ...added].sort((one, other) => one.offset - other.offset)
+    let newest = -1
+    this.#marks = sorted.map(({ offset, index }) => {
+      newest = Math.max(newest, index)
+      return { offset, index: newest }
+    })
   }
 
-  /** Whether the mark of a change was read or found. */
-  has(mark: string): boolean {
-    return this.#marks.has(mark)
+  /** Whether there is a mark at this offset. */
+  has(offset: Offset): boolean {
+    return this.#offsets.has(offset)
   }
 
-  /** The book that holds for the record at `offset`. */
-  bookAt(offset: Offset): RuleBook {
-    return this.#eras.findLast(({ from }) => from <= offset)?.book ?? emptyRuleBook
+  /** The index of the newest change that holds for the record at `offset`; -1 where none does. */
+  changeAt(offset: Offset): number {
+    const marks = this.#marks
+    let low = 0
+    let high = marks.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if ((marks[middle]?.offset ?? 0) < offset) low = middle + 1
+      else high = middle
+    }
+    return marks[low - 1]?.index ?? -1
   }
 }

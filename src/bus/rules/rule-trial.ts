@@ -1,9 +1,11 @@
 import type { Event } from '../../core/event.ts'
+import type { Runtime } from '../../core/runtime.ts'
 import type { LogEngine, Offset, Place } from '../../log/port.ts'
 import { isInternalTopic } from '../internal-topics.ts'
 import { LogRecord } from '../record-cache.ts'
 import type { EventReader } from '../upcast.ts'
-import { CompiledRules, type CompileExpression } from './compiled-rules.ts'
+import { CompiledRules, type RuleCompileTools } from './compiled-rules.ts'
+import { isDecided } from './partition-rules.ts'
 import type { Rule, RulePolicy } from './rule.ts'
 import type { RuleBook } from './rule-book.ts'
 
@@ -16,7 +18,7 @@ export interface RuleTrialOptions {
   readonly topic?: string
   /** Only events from this time on, in milliseconds since 1970. */
   readonly fromMs?: number
-  /** The most events to look at; 10,000 unless given, the newest places last. */
+  /** The most events to look at, the oldest of each partition first; 10,000 unless given. */
   readonly limit?: number
 }
 
@@ -47,21 +49,22 @@ export interface RuleTrial {
 
 const maxHits = 100
 const defaultLimit = 10_000
-const readLimits = { records: 1_024, bytes: 4 * 1024 * 1024 } as const
+/** So few at once that a trial of many rules does not hold up the process. */
+const readLimits = { records: 64, bytes: 1024 * 1024 } as const
 
 /** Tries rules on events of the log, without doing anything. */
 export async function tryRules(
   book: RuleBook,
   options: RuleTrialOptions,
-  tools: {
+  tools: RuleCompileTools & {
     readonly engine: LogEngine
+    readonly runtime: Pick<Runtime, 'sleep'>
     readonly signal: AbortSignal
-    readonly compile: CompileExpression
     readonly readEvent: EventReader
     topics(): readonly string[]
   },
 ): Promise<RuleTrial> {
-  const rules = new CompiledRules(book, tools.compile)
+  const rules = new CompiledRules(book, tools)
   const trial = new Trial(rules, options.limit ?? defaultLimit)
   const topics = options.topic === undefined ? tools.topics() : [options.topic]
   for (const topic of topics.filter((name) => !isInternalTopic(name))) {
@@ -74,6 +77,7 @@ export async function tryRules(
         for (const { offset, value } of batch.records)
           trial.look(place, new LogRecord(place, offset, value, tools.readEvent))
         next = batch.next
+        await tools.runtime.sleep(0, tools.signal)
       }
     }
   }
@@ -108,7 +112,7 @@ class Trial {
 
   look(place: Place, record: LogRecord): void {
     const event = readable(record)
-    if (event === undefined || event.type.startsWith('millrace.')) return
+    if (event === undefined || event.type.startsWith('millrace.') || isDecided(event)) return
     if (this.#looked >= this.#limit) {
       this.#cut = true
       return

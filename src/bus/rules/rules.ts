@@ -2,12 +2,14 @@ import { MillraceError } from '../../core/errors.ts'
 import type { AnyEventType } from '../../core/event.ts'
 import type { Runtime } from '../../core/runtime.ts'
 import type { LogEngine } from '../../log/port.ts'
+import type { RoutedView } from '../routed-view.ts'
 import type { EventReader } from '../upcast.ts'
 import { checkCompiles } from './check-compiles.ts'
 import type { CompileExpression, RuleDecision, RuleFailure } from './compiled-rules.ts'
 import { checkPolicy, checkRule, checkRuleName, type Rule, type RulePolicy } from './rule.ts'
 import { checkRuleChange, type RuleBook, type RuleChange, rulesInOrder } from './rule-book.ts'
-import { appendRuleChange, type RecordedChange, type RuleHistory } from './rule-history.ts'
+import { appendRuleChange } from './rule-changes.ts'
+import type { RecordedChange, RuleHistory } from './rule-history.ts'
 import { type RuleTrial, type RuleTrialOptions, tryRules } from './rule-trial.ts'
 
 /** Who makes a change and why, where they say so; kept with the change. */
@@ -47,11 +49,11 @@ export interface RulesTools {
   readonly engine: LogEngine
   readonly runtime: Runtime
   readonly source: string
-  readonly rulesTopic: string
   readonly events: ReadonlyMap<string, AnyEventType>
   /** The names of the handlers that events can be sent to. */
   readonly handlers: ReadonlySet<string>
   readonly readEvent: EventReader
+  readonly view: RoutedView
   readonly history: RuleHistory
   readonly signal: AbortSignal
   /** The topics that rules hold for. */
@@ -99,36 +101,36 @@ export class Rules {
    */
   async put(rules: readonly unknown[], note: RuleChangeNote = {}): Promise<RecordedChange> {
     if (rules.length === 0) throw new TypeError('rules.put: there must be at least one rule')
-    const checked = rules.map(checkRule)
+    const checked = rules.map((rule) => checkRule(plainOf(rule)))
     const compile = await this.#tools.loadCompiler()
     const topics = new Set(this.#tools.topics())
     for (const rule of checked) checkCompiles(rule, { ...this.#tools, compile, topics })
-    return this.#change({ change: 'put', rules: checked, ...note })
+    return this.#change({ change: 'put', rules: checked, ...checkNote(note) })
   }
 
   /** Removes a rule. */
   async remove(name: string, note: RuleChangeNote = {}): Promise<RecordedChange> {
-    return this.#change({ change: 'remove', name: checkRuleName(name), ...note })
+    return this.#change({ change: 'remove', name: checkRuleName(name), ...checkNote(note) })
   }
 
   /** Switches a rule on. */
   async enable(name: string, note: RuleChangeNote = {}): Promise<RecordedChange> {
-    return this.#change({ change: 'enable', name: checkRuleName(name), ...note })
+    return this.#change({ change: 'enable', name: checkRuleName(name), ...checkNote(note) })
   }
 
   /** Switches a rule off; it stays, and matches nothing. */
   async disable(name: string, note: RuleChangeNote = {}): Promise<RecordedChange> {
-    return this.#change({ change: 'disable', name: checkRuleName(name), ...note })
+    return this.#change({ change: 'disable', name: checkRuleName(name), ...checkNote(note) })
   }
 
   /** Says what happens where several rules match one event. */
   async setPolicy(policy: RulePolicy, note: RuleChangeNote = {}): Promise<RecordedChange> {
-    return this.#change({ change: 'policy', policy: checkPolicy(policy), ...note })
+    return this.#change({ change: 'policy', policy: checkPolicy(policy), ...checkNote(note) })
   }
 
   /** Every change there ever was, the oldest first. */
   async changes(): Promise<readonly RecordedChange[]> {
-    await this.#tools.history.refresh(this.#tools.signal)
+    await this.#tools.history.refresh()
     return [...this.#tools.history.changes]
   }
 
@@ -137,13 +139,14 @@ export class Rules {
    * instead.
    */
   async try(options: RuleTrialOptions = {}): Promise<RuleTrial> {
-    const given = options.rules?.map(checkRule)
+    const given = options.rules?.map((rule) => checkRule(plainOf(rule)))
+    const policy = options.policy === undefined ? undefined : checkPolicy(options.policy)
     const book = await this.#book()
     const rules = given === undefined ? book.rules : new Map(given.map((rule) => [rule.name, rule]))
     const compile = await this.#tools.loadCompiler()
     for (const rule of given ?? [])
       checkCompiles(rule, { ...this.#tools, compile, topics: new Set(this.#tools.topics()) })
-    return tryRules({ policy: options.policy ?? book.policy, rules }, options, { ...this.#tools, compile })
+    return tryRules({ policy: policy ?? book.policy, rules }, options, { ...this.#tools, compile })
   }
 
   /** Takes note of what was decided on an event, and of what could not be done. */
@@ -166,15 +169,28 @@ export class Rules {
   }
 
   async #book(): Promise<RuleBook> {
-    await this.#tools.history.refresh(this.#tools.signal)
+    await this.#tools.history.refresh()
     return this.#tools.history.book
   }
 
   async #change(change: RuleChange): Promise<RecordedChange> {
-    const { engine, history, signal } = this.#tools
+    const { history } = this.#tools
     checkRuleChange(await this.#book(), change)
-    const id = await appendRuleChange(engine, change, { ...this.#tools, topics: this.#tools.topics() })
-    await history.refresh(signal)
-    return history.changes.find((recorded) => recorded.id === id) as RecordedChange
+    const id = await appendRuleChange(change, this.#tools)
+    await history.refresh()
+    return history.changes[history.indexOf(id) ?? -1] as RecordedChange
   }
+}
+
+/** A value as the log keeps it, so that what is checked is what is stored. */
+function plainOf(value: unknown): unknown {
+  const text = JSON.stringify(value)
+  return text === undefined ? undefined : JSON.parse(text)
+}
+
+function checkNote({ by, reason }: RuleChangeNote): RuleChangeNote {
+  for (const [name, text] of Object.entries({ by, reason })) {
+    if (text !== undefined && typeof text !== 'string') throw new TypeError(`rules: '${name}' must be text`)
+  }
+  return { ...(by === undefined ? {} : { by }), ...(reason === undefined ? {} : { reason }) }
 }
