@@ -13,6 +13,8 @@ export class Condition {
   uses = 0
   #event = 0
   #holds = false
+  #placesOf = 0
+  #passing: Place[] = []
 
   constructor(field: Field, key: string, tests: readonly Test[]) {
     this.field = field
@@ -28,6 +30,18 @@ export class Condition {
       this.#holds = this.field.event === event ? this.#anyPasses() : this.orAbsent
     }
     return this.#holds
+  }
+
+  /** The places of the values that pass: found out once for each event. */
+  passing(event: number): readonly Place[] {
+    if (this.#placesOf === event) return this.#passing
+    this.#placesOf = event
+    this.#passing = []
+    const { values, places, count } = this.field
+    for (let index = 0; this.field.event === event && index < count; index += 1) {
+      if (this.passes(values[index] as Leaf)) this.#passing.push(places[index] as Place)
+    }
+    return this.#passing
   }
 
   passes(value: Leaf): boolean {
@@ -56,18 +70,34 @@ export function allHold(conditions: readonly Condition[], event: number): boolea
   // Where a field may be absent, another element may be chosen, so its values alone do not decide.
   for (const condition of conditions) if (!condition.orAbsent && !condition.holds(event)) return false
   if (conditions.length === 1) return conditions[0]?.holds(event) ?? false
-  return fitTogether(conditions.map((condition, rank) => found(condition, rank, event)))
+  const inOne = inOneArray(conditions, event)
+  return inOne ?? fitTogether(conditions.map((condition, rank) => found(condition, rank, event)))
+}
+
+/** The usual case, decided fast: all values that pass are in elements of one array. Undefined where they are not. */
+function inOneArray(conditions: readonly Condition[], event: number): boolean | undefined {
+  let array: number | undefined
+  let elements: readonly (number | undefined)[] | undefined
+  for (const condition of conditions) {
+    if (condition.orAbsent) return undefined
+    const passing = condition.passing(event)
+    if (passing.some((place) => place.length === 0)) {
+      // A value outside of arrays goes together with all others.
+      if (!condition.field.inArrays || passing.every((place) => place.length === 0)) continue
+      return undefined
+    }
+    array ??= passing[0]?.[0]
+    if (passing.some((place) => place.length !== 2 || place[0] !== array)) return undefined
+    const own = passing.map((place) => place[1])
+    const before: readonly (number | undefined)[] | undefined = elements
+    elements = before === undefined ? own : own.filter((element) => before.includes(element))
+    if (elements.length === 0) return false
+  }
+  return true
 }
 
 function found(condition: Condition, rank: number, event: number): Found {
   const { field, orAbsent } = condition
-  const passing: Place[] = []
-  const present: Place[] = []
-  for (let index = 0; field.event === event && index < field.count; index += 1) {
-    const [value, place] = [field.values[index], field.places[index]]
-    if (value === undefined || place === undefined) continue
-    present.push(place)
-    if (condition.passes(value)) passing.push(place)
-  }
-  return { rank, orAbsent, passing, present }
+  const present = field.event === event ? field.places.slice(0, field.count) : []
+  return { rank, orAbsent, passing: condition.passing(event), present }
 }

@@ -1,11 +1,13 @@
-import type { Leaf, Test } from './field-test.ts'
+import { AffixIndex } from './affix-index.ts'
+import type { Leaf, Range, Test } from './field-test.ts'
 import { IntervalIndex } from './interval-index.ts'
 import { sortableAddress } from './ip-address.ts'
 import { foldCase } from './letter-case.ts'
 import { LongNumber } from './long-number.ts'
 import { PieceIndex } from './piece-index.ts'
-import { TextTrie } from './text-trie.ts'
 import { WordTrie } from './word-trie.ts'
+
+type Wildcard = Extract<Test, { readonly kind: 'wildcard' }>
 
 /** A structure of an index, with the key under which it keeps what belongs to one test. */
 interface Shelf<T> {
@@ -21,15 +23,17 @@ export class FieldIndex<T> {
   readonly #equal = new Map<string | number | boolean | null, Set<T>>()
   readonly #numberTexts = new Map<string, Set<T>>()
   readonly #folded = new Map<string, Set<T>>()
-  readonly #starts = new TextTrie<Set<T>>('forwards')
-  readonly #ends = new TextTrie<Set<T>>('backwards')
-  readonly #foldedStarts = new TextTrie<Set<T>>('forwards')
-  readonly #foldedEnds = new TextTrie<Set<T>>('backwards')
+  readonly #starts = new AffixIndex<Set<T>>('forwards')
+  readonly #ends = new AffixIndex<Set<T>>('backwards')
+  readonly #foldedStarts = new AffixIndex<Set<T>>('forwards')
+  readonly #foldedEnds = new AffixIndex<Set<T>>('backwards')
   readonly #pieces = new PieceIndex<Set<T>>()
   readonly #words = new WordTrie<Set<T>>()
   readonly #ranges = new IntervalIndex<number, Set<T>>()
   readonly #addresses = new IntervalIndex<string, Set<T>>()
   readonly #any = new Set<T>()
+  readonly #anyShelf: Shelf<T> = { at: () => this.#any, delete: () => {} }
+  readonly #wildcards = new WeakMap<Wildcard, Shelf<T>>()
 
   add(test: Test, item: T): void {
     this.#shelf(test)
@@ -51,9 +55,9 @@ export class FieldIndex<T> {
       case 'number-text':
         return found
       case 'range':
-        return found + 32 + this.#ranges.size / 8
+        return found + 16 + Math.log2(1 + this.#ranges.size) + (isBounded(test) ? 0 : 128)
       case 'address':
-        return found + 32 + this.#addresses.size / 64
+        return found + 16 + Math.log2(1 + this.#addresses.size)
       case 'exists':
       case 'none-of':
       case 'no-match':
@@ -117,7 +121,7 @@ export class FieldIndex<T> {
         if (test.place === 'whole') return inMap(this.#folded, test.loose.folded)
         return inIndex(test.place === 'start' ? this.#foldedStarts : this.#foldedEnds, test.loose.folded)
       case 'wildcard':
-        return this.#wildcardShelf(test.pieces)
+        return this.#wildcardShelf(test)
       case 'routing-key':
         return inIndex(this.#words, test.words)
       case 'range':
@@ -125,20 +129,40 @@ export class FieldIndex<T> {
       case 'address':
         return inIndex(this.#addresses, { ...test, lowOpen: false, highOpen: false })
       default:
-        return { at: () => this.#any, delete: () => {} }
+        return this.#anyShelf
     }
   }
 
-  /** By its beginning, else by its end, else by the longest piece between two asterisks. */
-  #wildcardShelf(pieces: readonly string[]): Shelf<T> {
-    const [first = '', ...rest] = pieces
-    if (rest.length === 0) return inMap(this.#equal, first)
-    if (first !== '') return inIndex(this.#starts, first)
-    const last = rest.at(-1) ?? ''
-    if (last !== '') return inIndex(this.#ends, last)
-    const longest = rest.reduce((a, b) => (b.length > a.length ? b : a), '')
-    return longest === '' ? { at: () => this.#any, delete: () => {} } : inIndex(this.#pieces, longest)
+  /**
+   * Under its beginning, its end or a piece between two asterisks: where fewest others are, when it is first added. Short
+   * texts count as if there were others, because many values have them.
+   */
+  #wildcardShelf(test: Wildcard): Shelf<T> {
+    const known = this.#wildcards.get(test)
+    if (known !== undefined) return known
+    const [first = '', ...rest] = test.pieces
+    const last = rest.pop()
+    let best: Shelf<T> = last === undefined ? inMap(this.#equal, first) : this.#anyShelf
+    let least = Number.POSITIVE_INFINITY
+    const consider = (text: string, shelf: Shelf<T>): void => {
+      const crowd = (shelf.at()?.size ?? 0) + 8 * (4 - Math.min(4, text.length))
+      if (text !== '' && crowd < least) {
+        best = shelf
+        least = crowd
+      }
+    }
+    if (last !== undefined) {
+      consider(first, inIndex(this.#starts, first))
+      consider(last, inIndex(this.#ends, last))
+      for (const piece of rest) consider(piece, inIndex(this.#pieces, piece))
+    }
+    this.#wildcards.set(test, best)
+    return best
   }
+}
+
+function isBounded({ low, high }: Range): boolean {
+  return Number.isFinite(low) && Number.isFinite(high)
 }
 
 function inMap<K, T>(map: Map<K, Set<T>>, key: K): Shelf<T> {

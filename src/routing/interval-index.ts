@@ -16,6 +16,8 @@ export class IntervalIndex<P extends number | string, T> {
   #sorted: Interval<P, T>[] | undefined
   /** For each interval, the one with the highest upper bound in the subtree that it is the root of. */
   #highest: P[] = []
+  /** The lower bounds, in an array of their own: they are what a search reads most. */
+  #lows: P[] = []
 
   get size(): number {
     return this.#intervals.size
@@ -49,11 +51,11 @@ export class IntervalIndex<P extends number | string, T> {
   ): void {
     if (from >= to) return
     const middle = (from + to) >> 1
-    const root = sorted[middle]
     const highest = this.#highest[middle]
-    if (root === undefined || highest === undefined || highest < point) return
+    if (highest === undefined || highest < point) return
     this.#search(sorted, from, middle, point, visitor)
-    if (point < root.low) return
+    if (point < (this.#lows[middle] as P)) return
+    const root = sorted[middle] as Interval<P, T>
     const above = root.lowOpen ? point > root.low : true
     if (above && (root.highOpen ? point < root.high : point <= root.high)) visitor(root.kept)
     this.#search(sorted, middle + 1, to, point, visitor)
@@ -61,7 +63,8 @@ export class IntervalIndex<P extends number | string, T> {
 
   #build(): Interval<P, T>[] {
     const sorted = [...this.#intervals.values()].sort((a, b) => (a.low < b.low ? -1 : a.low > b.low ? 1 : 0))
-    this.#highest = []
+    this.#lows = sorted.map(({ low }) => low)
+    this.#highest = [...this.#lows]
     this.#fill(sorted, 0, sorted.length)
     this.#sorted = sorted
     return sorted
