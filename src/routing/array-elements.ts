@@ -82,36 +82,57 @@ const outermost = (place: Place) => place[0] ?? -1
 function chooseElement(fields: readonly Found[]): boolean {
   const chooser = fields.find((field) => field.passing.length > 0)
   if (chooser === undefined) return false
-  const tried = new Set<string>()
-  for (const [array = -1, element = -1] of chooser.passing) {
-    const choice = `${array} ${element}`
-    if (tried.has(choice)) continue
-    tried.add(choice)
-    if (fitTogether(fields.map((field) => within(field, fields, array, element)))) return true
+  for (const array of new Set(chooser.passing.map(outermost))) {
+    const divided = fields.map((field) => divide(field, array))
+    if (fields.some((field, index) => isThereAnyway(field, fields, divided[index]?.present, array))) continue
+    const elements = divided[fields.indexOf(chooser)]?.passing.within.keys() ?? []
+    for (const element of elements) {
+      const left = divided.map(({ field, passing, present }) => ({
+        ...field,
+        passing: leftIn(passing, element),
+        present: leftIn(present, element),
+      }))
+      if (fitTogether(left)) return true
+    }
   }
   return false
 }
 
-/** What is left of a field's values once an element of an array is chosen. */
-function within(field: Found, fields: readonly Found[], array: number, element: number): Found {
-  const chosenBefore = fields.some(
+/** Places by the element of one array that they are in, seen from there; and those that are not in it. */
+interface Divided {
+  readonly within: ReadonlyMap<number, Place[]>
+  readonly elsewhere: readonly Place[]
+}
+
+function divide(field: Found, array: number): { field: Found; passing: Divided; present: Divided } {
+  return { field, passing: divided(field.passing, array), present: divided(field.present, array) }
+}
+
+function divided(places: readonly Place[], array: number): Divided {
+  const within = new Map<number, Place[]>()
+  const elsewhere: Place[] = []
+  for (const place of places) {
+    const [outer, element = -1] = place
+    if (outer !== array) elsewhere.push(place)
+    else if (within.get(element)?.push(place.slice(2)) === undefined) within.set(element, [place.slice(2)])
+  }
+  return { within, elsewhere }
+}
+
+function leftIn({ within, elsewhere }: Divided, element: number): readonly Place[] {
+  const inElement = within.get(element) ?? []
+  return elsewhere.length === 0 ? inElement : [...elsewhere, ...inElement]
+}
+
+/** A value in an array that no field of lower rank has chosen an element of is there, in whichever element it may be. */
+function isThereAnyway(
+  field: Found,
+  fields: readonly Found[],
+  present: Divided | undefined,
+  array: number,
+): boolean {
+  if (field.passing.length > 0 || present === undefined || present.within.size === 0) return false
+  return !fields.some(
     (other) => other.rank < field.rank && other.passing.some((place) => outermost(place) === array),
   )
-  const isAbsence = field.passing.length === 0
-  return {
-    ...field,
-    passing: keep(field.passing, array, element),
-    present:
-      isAbsence && !chosenBefore ? field.present.map(free(array)) : keep(field.present, array, element),
-  }
 }
-
-function keep(places: readonly Place[], array: number, element: number): Place[] {
-  return places.flatMap((place) => {
-    if (outermost(place) !== array) return [place]
-    return place[1] === element ? [place.slice(2)] : []
-  })
-}
-
-/** A value in an array that no field before it has chosen an element of is there, in whichever element it may be. */
-const free = (array: number) => (place: Place) => (outermost(place) === array ? [] : place)

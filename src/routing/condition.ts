@@ -89,11 +89,15 @@ function inOneArray(conditions: readonly Condition[], event: number): boolean | 
     array ??= passing[0]?.[0]
     if (passing.some((place) => place.length !== 2 || place[0] !== array)) return undefined
     const own = passing.map((place) => place[1])
-    const before: readonly (number | undefined)[] | undefined = elements
-    elements = before === undefined ? own : own.filter((element) => before.includes(element))
+    elements = elements === undefined ? own : inBoth(own, elements)
     if (elements.length === 0) return false
   }
   return true
+}
+
+function inBoth<T>(some: readonly T[], others: readonly T[]): readonly T[] {
+  const known = others.length > 16 ? new Set(others) : undefined
+  return some.filter((one) => known?.has(one) ?? others.includes(one))
 }
 
 function found(condition: Condition, rank: number, event: number): Found {

@@ -178,4 +178,13 @@ describe('text', () => {
     const pattern = Object.fromEntries(names.map((name) => [name, { x: [1] }]))
     expect(matches({ ...pattern, f: { x: [1], y: [1] } }, event)).toBe(false)
   })
+
+  test('an array of very many objects is settled in one pass, also where a field may be absent', () => {
+    const elements = Array.from({ length: 20_000 }, (_, index) => ({ x: 1, y: index, z: [{ w: 1 }] }))
+    expect(matches({ a: { x: [1], y: [-1, { exists: false }] } }, { a: elements })).toBe(false)
+    expect(matches({ a: { x: [1], y: [19_999], z: { w: [{ exists: false }, 2] } } }, { a: elements })).toBe(
+      false,
+    )
+    expect(matches({ a: { x: [1], y: [19_999], z: { w: [1] } } }, { a: elements })).toBe(true)
+  })
 })
