@@ -51,6 +51,7 @@ describe('letter case beyond ASCII', () => {
   test('every character folds alike in both of its cases, so that the index finds what the comparison accepts', () => {
     for (let code = 0; code < 0xd800; code += 1) {
       const character = String.fromCharCode(code)
+      if (character.toLowerCase() === character.toUpperCase()) continue
       const pattern = compilePattern({ a: [{ 'equals-ignore-case': character }] })
       for (const form of [character.toLowerCase(), character.toUpperCase()]) {
         if (!pattern.matches({ a: form })) throw new Error(`${code.toString(16)} does not match ${form}`)
