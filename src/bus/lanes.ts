@@ -32,6 +32,11 @@ export class Lanes {
     return this.#taken < this.#ready.length
   }
 
+  /** How many keys wait for their turn, counting those that were parked meanwhile. */
+  get readyCount(): number {
+    return this.#ready.length - this.#taken
+  }
+
   get(topic: string, key: string): Lane | undefined {
     return this.#lanes.get(laneName(topic, key))
   }

@@ -25,7 +25,7 @@ import type { SubscriptionTools } from './subscription-tools.ts'
 import { storedEventOf } from './upcast.ts'
 
 /** The bounds of what one subscription holds of one partition. */
-export const windowBounds = { records: 8_192, bytes: 16 * 1024 * 1024, perKey: 256 } as const
+export const windowBounds = { records: 8_192, bytes: 16 * 1024 * 1024, perKey: 256, ahead: 1_024 } as const
 
 const defaultTimeoutMs = 30_000
 const defaultConcurrency = 256
@@ -112,6 +112,8 @@ export class Subscription {
     const tracker = this.trackers.get(topic)
     if (tracker === undefined || this.#closed || this.parked.size >= maxParkedKeys) return false
     if (this.#watch.pausedUntilMs !== undefined && this.#canProbe()) return false
+    // While there are keys enough for all slots, what is read on would wait in memory for what can wait in the log.
+    if (this.#lanes.records >= windowBounds.ahead && this.#lanes.readyCount >= this.#concurrency) return false
     if (this.#lanes.bytes >= windowBounds.bytes) this.#parkSlowest([...this.trackers.values()])
     else if (tracker.read - tracker.cursor < windowBounds.records) return true
     else this.#parkSlowest([tracker])
