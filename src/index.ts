@@ -25,6 +25,8 @@ export type {
   DeadLettersAsked,
   DeadLettersOutcome,
   DeadLetterWait,
+  DiscardOptions,
+  RedriveOptions,
   ShownDeadLetter,
 } from './bus/dead-letter-list.ts'
 export type { DeadLetters } from './bus/dead-letters.ts'

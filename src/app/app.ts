@@ -3,6 +3,7 @@ import { typesNamed } from '../bus/event-filter.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { AnyEventType } from '../core/event.ts'
 import { checkTopicName } from '../core/event.ts'
+import { checkDuration, checkOptionNames, optionNames } from '../core/options.ts'
 import type { Retention } from '../log/port.ts'
 import type { RouteDefinition } from './http.ts'
 
@@ -32,6 +33,18 @@ export interface AppOptions {
   readonly maxEventBytes?: number
 }
 
+const appNames = optionNames<AppOptions>({
+  name: true,
+  handlers: true,
+  routes: true,
+  events: true,
+  topics: true,
+  hopLimit: true,
+  maxEventBytes: true,
+})
+const topicNames = optionNames<AppTopicOptions>({ retention: true })
+const retentionNames = optionNames<Retention>({ maxAgeMs: true, maxBytes: true })
+
 /** An application: handlers, routes and topics, as {@link app} checked them. It does nothing until it is started. */
 export interface App {
   readonly name: string
@@ -57,10 +70,11 @@ export function isApp(value: unknown): value is App {
  */
 export function app(options: AppOptions): App {
   checkTopicName(options?.name)
+  checkOptionNames(`app '${options.name}'`, options, appNames)
   checkParts(options)
   const handlers = (options.handlers ?? []) as readonly HandlerDefinition[]
   checkHandlers(options.name, handlers)
-  for (const topic of Object.keys(options.topics ?? {})) checkTopicName(topic)
+  checkTopics(options)
   const events = collectEvents(options.name, handlers, options.events ?? [])
   const made: App = Object.freeze({
     name: options.name,
@@ -91,10 +105,26 @@ function checkParts({ name, routes = [], events = [], hopLimit, maxEventBytes }:
   if (events.some((type) => typeof type?.type !== 'string')) {
     throw new TypeError(`app '${name}': every event type must be made by event()`)
   }
-  for (const [option, value] of Object.entries({ hopLimit, maxEventBytes })) {
-    if (value !== undefined && !(Number.isSafeInteger(value) && value >= 1)) {
-      throw new TypeError(`app '${name}': '${option}' must be a whole number, at least 1`)
+  checkWhole(`app '${name}'`, { hopLimit, maxEventBytes }, 1)
+}
+
+function checkWhole(what: string, values: Readonly<Record<string, number | undefined>>, least: 0 | 1): void {
+  for (const [option, value] of Object.entries(values)) {
+    if (value !== undefined && !(Number.isSafeInteger(value) && value >= least)) {
+      throw new TypeError(`${what}: '${option}' must be a whole number, at least ${least}`)
     }
+  }
+}
+
+function checkTopics({ name, topics = {} }: AppOptions): void {
+  for (const [topic, options] of Object.entries(topics)) {
+    checkTopicName(topic)
+    const what = `app '${name}': topic '${topic}'`
+    checkOptionNames(what, options, topicNames)
+    const { retention } = options
+    checkOptionNames(`${what}: retention`, retention, retentionNames)
+    checkDuration(what, 'retention.maxAgeMs', retention?.maxAgeMs, 0)
+    checkWhole(what, { 'retention.maxBytes': retention?.maxBytes }, 0)
   }
 }
 

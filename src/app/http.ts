@@ -4,6 +4,7 @@ import type { Published, PublishOptions, SendOptions } from '../bus/publisher.ts
 import type { RequestOptions, SubmitOptions, Submitted } from '../bus/requests.ts'
 import type { AnyCommandType, CommandOutcome, CommandState } from '../core/command.ts'
 import type { AnyEventType, DataInputOf } from '../core/event.ts'
+import { checkOptionNames, optionNames } from '../core/options.ts'
 import type { Logger } from '../core/runtime.ts'
 import type { OutputOf, Schema } from '../core/schema.ts'
 
@@ -106,6 +107,8 @@ export const http: Readonly<Record<'get' | 'post' | 'put' | 'patch' | 'delete', 
     delete: declare('DELETE'),
   })
 
+const routeNames = optionNames<RouteOptions>({ body: true })
+
 function declare(method: Method): DeclareRoute {
   return (path, options, handler) => {
     if (typeof path !== 'string' || !path.startsWith('/')) {
@@ -114,6 +117,7 @@ function declare(method: Method): DeclareRoute {
     if (typeof handler !== 'function') {
       throw new TypeError(`http.${method.toLowerCase()} '${path}': the third argument must be a function`)
     }
+    checkOptionNames(`http.${method.toLowerCase()} '${path}'`, options, routeNames)
     if (options?.body !== undefined && typeof options.body['~standard']?.validate !== 'function') {
       throw new TypeError(
         `http.${method.toLowerCase()} '${path}': 'body' must be a Standard Schema validator`,

@@ -35,6 +35,7 @@ import { Wake } from '../bus/wake.ts'
 import type { AnyCommandType, CommandOutcome, CommandState } from '../core/command.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { AnyEventType, DataInputOf, Event } from '../core/event.ts'
+import { checkDuration, checkOptionNames, optionNames } from '../core/options.ts'
 import { realRuntime } from '../core/real-runtime.ts'
 import { type Logger, type Runtime, silentLogger } from '../core/runtime.ts'
 import { partitionOf } from '../log/partition.ts'
@@ -47,6 +48,14 @@ import { openEngine } from './open-engine.ts'
 import { Questions } from './questions.ts'
 import type { RunningApp, StartOptions } from './running.ts'
 
+const startNames = optionNames<StartOptions>({
+  log: true,
+  logger: true,
+  runtime: true,
+  drainMs: true,
+  forget: true,
+  partitions: true,
+})
 const defaultHopLimit = 64
 const defaultDrainMs = 10_000
 
@@ -57,6 +66,8 @@ const defaultDrainMs = 10_000
  */
 export async function start(app: App, options: StartOptions = {}): Promise<RunningApp> {
   if (!isApp(app)) throw new TypeError('start: the first argument must be made by app()')
+  checkOptionNames('start', options, startNames)
+  checkDuration('start', 'drainMs', options.drainMs, 0)
   const runtime = options.runtime ?? realRuntime()
   const log = options.log ?? 'lmdb:.millrace'
   const partitions = options.partitions === undefined ? {} : { partitions: options.partitions }

@@ -1,6 +1,7 @@
 import { MillraceError } from '../core/errors.ts'
 import { type AnyEventType, type DataInputOf, type Event, maxKeyBytes } from '../core/event.ts'
 import { storableJson } from '../core/event-codec.ts'
+import { checkOptionNames, optionNames } from '../core/options.ts'
 import type { Logger, Runtime } from '../core/runtime.ts'
 import { type Schema, validate } from '../core/schema.ts'
 import type { Entry, Offset } from '../log/port.ts'
@@ -99,6 +100,7 @@ export class AttemptContext implements HandlerContext {
 
   emit<T extends AnyEventType>(type: T, data: DataInputOf<T>, options: EmitOptions = {}): void {
     this.#use('emit')
+    checkOptionNames('emit', options, emitNames)
     this.#emit(type, data, options, {})
   }
 
@@ -120,6 +122,7 @@ export class AttemptContext implements HandlerContext {
     options: EmitOptions = {},
   ): void {
     this.#use('send')
+    checkOptionNames('send', options, emitNames)
     this.#emit(type, data, options, { millraceto: this.#tools.addressOf(handler, type) })
   }
 
@@ -166,6 +169,7 @@ export class AttemptContext implements HandlerContext {
     this.#use('once')
     const { definition, topic, partition, offset } = this.#subject
     checkOnceName(name)
+    checkOptionNames('once', options, onceNames)
     this.#onceNames ??= new Set()
     if (this.#onceNames.has(name)) {
       throw new MillraceError('NAME_REPEATED', `once('${name}') is used twice in one run.`, {
@@ -301,6 +305,8 @@ export class AttemptContext implements HandlerContext {
 }
 
 const none: never[] = []
+const emitNames = optionNames<EmitOptions>({ subject: true, datacontenttype: true, delay: true, at: true })
+const onceNames = optionNames<OnceOptions<unknown>>({ whenSilent: true })
 
 /** What a schema gives for nothing; undefined when it has no default. */
 export async function defaultOf(schema: Schema): Promise<unknown> {

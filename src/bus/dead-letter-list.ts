@@ -82,6 +82,18 @@ export interface DeadLetterWait {
   readonly waitTimeoutMs?: number
 }
 
+/** Options of `redrive`. */
+export interface RedriveOptions extends DeadLetterPage, DeadLetterWait {
+  /** Only says which dead letters these would be. */
+  readonly dryRun?: boolean
+}
+
+/** Options of `discard`. */
+export interface DiscardOptions extends RedriveOptions {
+  /** Why they are given up: it stays in the log. */
+  readonly reason: string
+}
+
 /** The open dead letters of one cause. */
 export interface DeadLetterGroup {
   readonly fingerprint: string

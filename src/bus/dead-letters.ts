@@ -1,5 +1,6 @@
 import { isMillraceError, MillraceError } from '../core/errors.ts'
 import { decodeEvent } from '../core/event-codec.ts'
+import { checkDuration, checkOptionNames, type OptionNames, optionNames } from '../core/options.ts'
 import type { Runtime } from '../core/runtime.ts'
 import type { LogEngine } from '../log/port.ts'
 import type { DeadLetter } from './dead-letter.ts'
@@ -11,7 +12,8 @@ import type {
   DeadLetterScope,
   DeadLetterSelection,
   DeadLettersAsked,
-  DeadLetterWait,
+  DiscardOptions,
+  RedriveOptions,
   ShownDeadLetter,
 } from './dead-letter-list.ts'
 import { DeadLetterOrders } from './dead-letter-orders.ts'
@@ -50,6 +52,14 @@ export const maxDeadLetterPage = 1_000
 const defaultPage = 100
 const readLimits = { records: 100, bytes: 4 * 1024 * 1024 } as const
 
+const selectionNames = optionNames<DeadLetterSelection>({ id: true, handler: true, group: true })
+const handlerNames = optionNames<Pick<DeadLetterSelection, 'handler'>>({ handler: true })
+const ofPage = { limit: true, from: true } as const
+const pageNames = optionNames<DeadLetterPage>(ofPage)
+const ofOrder = { ...ofPage, wait: true, waitTimeoutMs: true, dryRun: true } as const
+const redriveNames = optionNames<RedriveOptions>(ofOrder)
+const discardNames = optionNames<DiscardOptions>({ ...ofOrder, reason: true })
+
 interface Page extends DeadLetterScope {
   readonly found: readonly FoundDeadLetter[]
   readonly next?: string
@@ -72,6 +82,8 @@ export class DeadLetters {
 
   /** Open dead letters, page by page, by group of handlers, partition, handler, topic and offset. */
   async list(selection: DeadLetterSelection = {}, page: DeadLetterPage = {}): Promise<DeadLetterList> {
+    checkOptionNames('list', selection, selectionNames)
+    checkOptionNames('list', page, pageNames)
     return listOf(await this.#find(selection, page))
   }
 
@@ -82,6 +94,7 @@ export class DeadLetters {
   async groups(
     selection: Pick<DeadLetterSelection, 'handler'> = {},
   ): Promise<DeadLetterScope & { readonly groups: readonly DeadLetterGroup[] }> {
+    checkOptionNames('groups', selection, handlerNames)
     const { handler } = selection
     const partitions = this.#partitions(handler)
     const query = { kind: 'dead-letter-groups' as const, handler }
@@ -124,10 +137,9 @@ export class DeadLetters {
    * waits of it. One whose handler is gone is left out. A dry run only says which these would be. With `wait`, it resolves
    * once they are handled or have failed again, and says which did.
    */
-  async redrive(
-    selection: DeadLetterSelection,
-    options: DeadLetterPage & DeadLetterWait & { readonly dryRun?: boolean } = {},
-  ): Promise<DeadLettersAsked> {
+  async redrive(selection: DeadLetterSelection, options: RedriveOptions = {}): Promise<DeadLettersAsked> {
+    checkMeant('redrive', selection)
+    checkOrder('redrive', options, redriveNames)
     this.#check(selection)
     const page = await this.#find(selection, options)
     const found = page.found.filter(({ letter }) => this.#tools.handlers.has(letter.handler))
@@ -140,11 +152,10 @@ export class DeadLetters {
    * Asks the owners to give up a page of dead letters for good; the reason stays in the log. A key that was held goes on
    * behind it. One that is being tried again at that moment stays open. With `wait`, it resolves once that is done.
    */
-  async discard(
-    selection: DeadLetterSelection,
-    options: DeadLetterPage & DeadLetterWait & { readonly reason: string; readonly dryRun?: boolean },
-  ): Promise<DeadLettersAsked> {
-    const { reason } = options
+  async discard(selection: DeadLetterSelection, options: DiscardOptions): Promise<DeadLettersAsked> {
+    checkMeant('discard', selection)
+    checkOrder('discard', options, discardNames)
+    const reason = options?.reason
     if (typeof reason !== 'string' || reason.trim() === '')
       throw new TypeError('discard: a reason must be given')
     const page = await this.#find(selection, options)
@@ -155,7 +166,7 @@ export class DeadLetters {
 
   async #order(
     page: Page,
-    { dryRun = false, ...wait }: DeadLetterWait & { readonly dryRun?: boolean },
+    { dryRun = false, ...wait }: RedriveOptions,
     askedOf: (found: FoundDeadLetter) => Asked,
   ): Promise<DeadLettersAsked> {
     const list = listOf(page)
@@ -235,6 +246,24 @@ function listOf({ found, next, unanswered }: Page): DeadLetterList {
     ...(next === undefined ? {} : { next }),
     unanswered,
   }
+}
+
+/** What is given as undefined was meant to select something. */
+function checkMeant(method: string, selection: DeadLetterSelection): void {
+  if (typeof selection !== 'object' || selection === null)
+    throw new TypeError(`${method}: which dead letters are meant must be said; {} means all`)
+  checkOptionNames(method, selection, selectionNames)
+  for (const [name, value] of Object.entries(selection)) {
+    if (typeof value === 'string') continue
+    throw new TypeError(
+      `${method}: '${name}' must be a string, not ${typeof value}; leave it out to mean all`,
+    )
+  }
+}
+
+function checkOrder(method: string, options: RedriveOptions, names: OptionNames): void {
+  checkOptionNames(method, options, names)
+  checkDuration(method, 'waitTimeoutMs', options?.waitTimeoutMs, 0)
 }
 
 function checkPage(limit: number, from: string | undefined): void {

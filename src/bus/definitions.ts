@@ -2,6 +2,7 @@ import { Cron } from 'croner'
 import { type AnswerTo, type AnyCommandType, isCommand } from '../core/command.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { AnyEventType, DataInputOf, Event, EventOf, EventType } from '../core/event.ts'
+import { checkDuration, checkOptionNames, optionNames } from '../core/options.ts'
 import type { Logger } from '../core/runtime.ts'
 import type { InputOf, OutputOf, Schema } from '../core/schema.ts'
 import type { SendTarget, SentTo } from './addressing.ts'
@@ -233,6 +234,7 @@ export function on<
   const name = checkHandlerName(options?.name)
   const filter = checkedEvents(name, events)
   const listed = filter.events as readonly MemberOf<T>[]
+  checkOptionNames(`handler '${name}'`, options, onNames)
   checkOptions(name, options)
   if (listed.some(isCommand)) checkCommandHandler(name, filter, options)
   const run = handlerFunction(name, handler as unknown as Handler<Event>)
@@ -258,6 +260,7 @@ export function every<States extends StateSchemas = Record<never, never>>(
   handler: Handler<Event<Tick>, States>,
 ): HandlerDefinition<States, never> {
   const name = checkHandlerName(options?.name)
+  checkOptionNames(`every '${name}'`, options, everyNames)
   checkOptions(name, options)
   const schedule = { pattern, timezone: options.timezone ?? 'UTC' }
   nextFiring(schedule, 0, name)
@@ -347,7 +350,27 @@ function checkHandlerName(name: unknown): string {
   )
 }
 
+const ofEvery = {
+  name: true,
+  group: true,
+  state: true,
+  retry: true,
+  timeoutMs: true,
+  whenExhausted: true,
+} as const
+const onNames = optionNames<OnOptions>({
+  ...ofEvery,
+  renamedFrom: true,
+  key: true,
+  from: true,
+  catchUp: true,
+  concurrency: true,
+})
+const everyNames = optionNames<EveryOptions>({ ...ofEvery, timezone: true })
+const retryNames = optionNames<RetryOptions>({ attempts: true, baseMs: true, maxMs: true })
+
 function checkOptions(name: string, options: OnOptions<StateSchemas>): void {
+  checkOptionNames(`handler '${name}': retry`, options.retry, retryNames)
   checkNumbers(name, options)
   const { from, catchUp, whenExhausted, group, renamedFrom } = options
   if (from instanceof Date ? Number.isNaN(from.getTime()) : ![undefined, 'start', 'now'].includes(from)) {
@@ -385,11 +408,7 @@ function checkNumbers(name: string, { retry, timeoutMs, concurrency }: OnOptions
     }
   }
   const durations = { 'retry.baseMs': retry?.baseMs, 'retry.maxMs': retry?.maxMs, timeoutMs }
-  for (const [option, value] of Object.entries(durations)) {
-    if (value !== undefined && !(Number.isFinite(value) && value >= 1)) {
-      throw new TypeError(`handler '${name}': '${option}' must be a number of milliseconds, at least 1`)
-    }
-  }
+  for (const [option, value] of Object.entries(durations)) checkDuration(`handler '${name}'`, option, value)
 }
 
 function handlerFunction(

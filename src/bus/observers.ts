@@ -1,5 +1,6 @@
 import { isMillraceError } from '../core/errors.ts'
 import type { AnyEventType, Event } from '../core/event.ts'
+import { checkOptionNames, optionNames } from '../core/options.ts'
 import type { Logger, Runtime } from '../core/runtime.ts'
 import type { Appended, Entry, Offset } from '../log/port.ts'
 import { isInternalTopic } from './internal-topics.ts'
@@ -25,6 +26,8 @@ export interface WatchOptions {
   /** Stops the watch when it aborts. */
   readonly signal?: AbortSignal
 }
+
+const names = optionNames<WatchOptions>({ maxWaiting: true, signal: true })
 
 /** What a watch has come to since it began. */
 export interface WatchCounts {
@@ -192,8 +195,10 @@ function typeNames(types: AnyEventType | readonly AnyEventType[]): ReadonlySet<s
   return new Set(listed.map(({ type }) => type))
 }
 
-function checked(observer: unknown, { maxWaiting = defaultMaxWaiting }: WatchOptions): number {
+function checked(observer: unknown, options: WatchOptions): number {
   if (typeof observer !== 'function') throw new TypeError('watch: the second argument must be a function')
+  checkOptionNames('watch', options, names)
+  const { maxWaiting = defaultMaxWaiting } = options
   if (Number.isSafeInteger(maxWaiting) && maxWaiting >= 1) return maxWaiting
   throw new TypeError("watch: 'maxWaiting' must be a whole number, at least 1")
 }

@@ -1,6 +1,7 @@
 import { MillraceError } from '../core/errors.ts'
 import type { AnyEventType, Event, IncomingEvent } from '../core/event.ts'
 import { encodeEvent } from '../core/event-codec.ts'
+import { checkDuration, checkOptionNames, optionNames } from '../core/options.ts'
 import type { Runtime } from '../core/runtime.ts'
 import type { Appended, LogEngine } from '../log/port.ts'
 import {
@@ -43,6 +44,22 @@ export interface PublishOptions {
   /** Gives up waiting; an append that has begun is not taken back. */
   readonly signal?: AbortSignal
 }
+
+const names = optionNames<PublishOptions>({
+  id: true,
+  source: true,
+  time: true,
+  subject: true,
+  datacontenttype: true,
+  correlationid: true,
+  traceparent: true,
+  topic: true,
+  delay: true,
+  at: true,
+  wait: true,
+  waitTimeoutMs: true,
+  signal: true,
+})
 
 /** Options of `send`. */
 export type SendOptions = Omit<PublishOptions, 'topic'>
@@ -96,12 +113,12 @@ export class Publisher {
 
   /** As {@link publish}, for the handler of this name alone. */
   async send(to: string, type: AnyEventType, data: unknown, options: SendOptions = {}): Promise<Published> {
-    if ((options as PublishOptions).topic !== undefined) {
+    if ((options as PublishOptions | null)?.topic !== undefined) {
       throw new TypeError(
         "send: 'topic' cannot be given: a handler takes events from the topic of their type",
       )
     }
-    if (options.wait !== undefined) return this.#publishAndWait(type, data, options, to)
+    if (options?.wait !== undefined) return this.#publishAndWait(type, data, options, to)
     return this.#publish(type, data, options, { millraceto: to })
   }
 
@@ -121,8 +138,9 @@ export class Publisher {
     options: PublishOptions,
     extension?: Pick<EventAttributes, 'millracereplyto' | 'millraceto'>,
   ): Promise<Published> {
-    const { delay, at, topic, signal, time, wait: _wait, waitTimeoutMs: _waitTimeoutMs, ...given } = options
     checkEventType(type)
+    checkOptionNames('publish', options, names)
+    const { delay, at, topic, signal, time, wait: _wait, waitTimeoutMs: _waitTimeoutMs, ...given } = options
     checkAttributes(given, type.type)
     const rest = extension === undefined ? given : { ...given, ...extension }
     const ownTopic = this.#options.door.topicOf(type)
@@ -131,7 +149,7 @@ export class Publisher {
       await this.#options.ensureTopic(ownTopic)
       this.#topics.add(ownTopic)
     }
-    const attributes: EventAttributes = time === undefined ? rest : { ...rest, time: time.toISOString() }
+    const attributes: EventAttributes = time === undefined ? rest : { ...rest, time: timeText(time) }
     const admitted = this.#options.door.admit(type, data, attributes, topic)
     const ready = admitted instanceof Promise ? await admitted : admitted
     const dueMs = isDelayed(options) ? dueTime(options, this.#options.runtime.now()) : undefined
@@ -252,6 +270,7 @@ function checkEventType(type: AnyEventType): void {
 }
 
 function checkWait(options: PublishOptions): void {
+  checkDuration('publish', 'waitTimeoutMs', options.waitTimeoutMs, 0)
   if (options.wait !== 'handled')
     throw new TypeError(`publish: 'wait' must be 'handled', not '${options.wait}'`)
   if (options.delay !== undefined || options.at !== undefined) {
@@ -279,6 +298,15 @@ function isDelayed(options: PublishOptions): boolean {
   return options.delay !== undefined || options.at !== undefined
 }
 
+function timeText(time: Date): string {
+  if (isDate(time)) return time.toISOString()
+  throw new TypeError("publish: 'time' must be a valid Date")
+}
+
+function isDate(given: unknown): given is Date {
+  return given instanceof Date && !Number.isNaN(given.getTime())
+}
+
 /** When an event with these options is due; undefined when it is not delayed. Throws `TypeError` for what is no time. */
 export function dueTime(
   options: { readonly delay?: number; readonly at?: Date },
@@ -286,9 +314,9 @@ export function dueTime(
 ): number | undefined {
   const { at, delay } = options
   if (at === undefined && delay === undefined) return undefined
-  const dueMs = at === undefined ? nowMs + Number(delay) : at.getTime()
-  if (Number.isFinite(dueMs) && (delay === undefined || delay >= 0)) return dueMs
-  throw new TypeError("'delay' must be a number of milliseconds, at least 0, and 'at' a valid Date")
+  if (delay === undefined && isDate(at)) return at.getTime()
+  if (at === undefined && Number.isFinite(delay) && Number(delay) >= 0) return nowMs + Number(delay)
+  throw new TypeError("either 'delay' must be a number of milliseconds, at least 0, or 'at' a valid Date")
 }
 
 /** Stored bytes as text, so that one event can travel in the data of another; see `decodeWithin`. */

@@ -1,6 +1,7 @@
 import { type AnyCommandType, type CommandOutcome, type CommandState, isCommand } from '../core/command.ts'
 import { isMillraceError, MillraceError } from '../core/errors.ts'
 import type { AnyEventType } from '../core/event.ts'
+import { checkDuration, checkOptionNames, optionNames } from '../core/options.ts'
 import type { Runtime } from '../core/runtime.ts'
 import { within } from './deadline.ts'
 import type { OwnerQueries } from './owner-queries.ts'
@@ -10,7 +11,7 @@ import type { ResultAnswer } from './queries.ts'
 import { type Decision, placeOfResult, resultIdOf, resultUnknown } from './results.ts'
 import type { Waiter } from './waiting-publishers.ts'
 
-/** Options of `submit`. */
+/** Options of `submit`. A result is named by its place, which a command has only once it is in its topic: it cannot be delayed. */
 export type SubmitOptions = Omit<PublishOptions, 'topic' | 'delay' | 'at' | 'wait' | 'waitTimeoutMs'>
 
 /** Options of `request`. */
@@ -18,6 +19,19 @@ export interface RequestOptions extends SubmitOptions {
   /** How long to wait for the result; 30 s unless given. */
   readonly waitTimeoutMs?: number
 }
+
+const ofSubmit = {
+  id: true,
+  source: true,
+  time: true,
+  subject: true,
+  datacontenttype: true,
+  correlationid: true,
+  traceparent: true,
+  signal: true,
+} as const
+const submitNames = optionNames<SubmitOptions>(ofSubmit)
+const requestNames = optionNames<RequestOptions>({ ...ofSubmit, waitTimeoutMs: true })
 
 /** A command that is durable, and will be handled. */
 export interface Submitted extends Published {
@@ -58,7 +72,7 @@ export class Requests {
   /** Publishes a command; resolves once it is durable. */
   async submit(command: AnyCommandType, data: unknown, options: SubmitOptions = {}): Promise<Submitted> {
     this.#handlerOf(command, 'submit')
-    checkOptions('submit', options)
+    checkOptionNames('submit', options, submitNames)
     const published = await this.#tools.publisher.publish(command, data, options)
     return { ...published, resultId: resultIdOf(published) }
   }
@@ -70,7 +84,8 @@ export class Requests {
     options: RequestOptions = {},
   ): Promise<CommandOutcome<C>> {
     const handler = this.#handlerOf(command, 'request')
-    checkOptions('request', options)
+    checkOptionNames('request', options, requestNames)
+    checkDuration('request', 'waitTimeoutMs', options.waitTimeoutMs, 0)
     const { publisher, runtime, begin } = this.#tools
     const timeoutMs = options.waitTimeoutMs ?? defaultWaitTimeoutMs
     const { signal } = options
@@ -142,13 +157,6 @@ export class Requests {
         fix: 'List its handler under `handlers` of the application.',
       },
     )
-  }
-}
-
-/** A result is named by its place, which a command has only once it is in its topic. */
-function checkOptions(method: string, options: object): void {
-  for (const option of ['delay', 'at', 'wait', 'topic']) {
-    if (option in options) throw new TypeError(`${method}: '${option}' cannot be given for a command`)
   }
 }
 

@@ -1,4 +1,11 @@
-import { type AnyEventType, type EventOptions, type EventType, event } from './event.ts'
+import {
+  type AnyEventType,
+  declareEvent,
+  type EventOptions,
+  type EventType,
+  eventOptionNames,
+} from './event.ts'
+import { checkDuration, optionNames } from './options.ts'
 import type { InputOf, OutputOf, Schema } from './schema.ts'
 
 /** How long the result of a command is kept, unless set otherwise: 24 hours. */
@@ -14,6 +21,13 @@ export interface CommandOptions<S extends Schema, R extends Schema, F extends Sc
   /** How long its result can be fetched, in milliseconds; 24 hours unless given. */
   readonly resultTtlMs?: number
 }
+
+const names = optionNames<CommandOptions<Schema, Schema, Schema>>({
+  ...eventOptionNames,
+  result: true,
+  failure: true,
+  resultTtlMs: true,
+})
 
 /** An event type that is also a command: one handler answers it with a result. Made by {@link command}. */
 export interface CommandType<
@@ -88,13 +102,11 @@ export function command<
   R extends Schema,
   F extends Schema | undefined = undefined,
 >(type: Type, options: CommandOptions<S, R, F>): CommandType<Type, InputOf<S>, OutputOf<S>, R, F> {
-  const base = event(type, options)
+  const base = declareEvent(type, options, names)
   const { result, failure, resultTtlMs = defaultResultTtlMs } = options
   checkSchema(type, 'result', result)
   if (failure !== undefined) checkSchema(type, 'failure', failure)
-  if (!Number.isFinite(resultTtlMs) || resultTtlMs < 1) {
-    throw new TypeError(`command '${type}': 'resultTtlMs' must be a number of milliseconds, at least 1`)
-  }
+  checkDuration(`command '${type}'`, 'resultTtlMs', resultTtlMs)
   return Object.freeze({ ...base, result, failure: failure as F, resultTtlMs })
 }
 

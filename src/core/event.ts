@@ -1,4 +1,5 @@
 import { MillraceError } from './errors.ts'
+import { checkOptionNames, type OptionNames, optionNames } from './options.ts'
 import type { InputOf, OutputOf, Schema } from './schema.ts'
 
 /**
@@ -109,6 +110,16 @@ export interface EventOptions<S extends Schema> {
   readonly topic?: string
 }
 
+/** The names of {@link EventOptions}. */
+export const eventOptionNames = {
+  schema: true,
+  key: true,
+  version: true,
+  upcast: true,
+  topic: true,
+} as const
+const ofEvent = optionNames<EventOptions<Schema>>(eventOptionNames)
+
 /** A declared event type: its name, its schema and what its order is kept by. Made by {@link event}. */
 export interface EventType<Type extends string = string, Input = unknown, Output = Input> {
   readonly type: Type
@@ -143,11 +154,20 @@ const topicPattern = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/
 
 /**
  * Declares an event type: dot-separated tokens of letters, digits, `_` and `-`, such as `shop.order.placed`.
- * Throws `TypeError` for a name, schema, key or topic that cannot work.
+ * Throws `TypeError` for a name, schema, key or topic that cannot work, and for an option that there is not.
  */
 export function event<const Type extends string, S extends Schema>(
   type: Type,
   options: EventOptions<S>,
+): EventType<Type, InputOf<S>, OutputOf<S>> {
+  return declareEvent(type, options, ofEvent)
+}
+
+/** As {@link event}, for what has more options. */
+export function declareEvent<const Type extends string, S extends Schema>(
+  type: Type,
+  options: EventOptions<S>,
+  names: OptionNames,
 ): EventType<Type, InputOf<S>, OutputOf<S>> {
   const isName = typeof type === 'string' && type.length <= 128 && typePattern.test(type)
   if (!isName || type.startsWith('millrace.')) {
@@ -155,6 +175,7 @@ export function event<const Type extends string, S extends Schema>(
       `event: '${String(type)}' is no event type; use dot-separated words such as 'order.placed', not under 'millrace.'`,
     )
   }
+  checkOptionNames(`event '${type}'`, options, names)
   if (typeof options?.schema?.['~standard']?.validate !== 'function') {
     throw new TypeError(`event '${type}': 'schema' must be a Standard Schema validator, such as a zod schema`)
   }

@@ -1,6 +1,7 @@
 /** Events whose data is XML: kept as text, parsed where it is asked for, with entities refused. */
 import { SaxesParser, type SaxesTagPlain } from 'saxes'
 import { MillraceError, messageOf } from './errors.ts'
+import { checkOptionNames, optionNames } from './options.ts'
 import { type OutputOf, type Schema, validate } from './schema.ts'
 
 /** How {@link parseXml} reads. Paths name elements from the root, such as `order/item`, and attributes, such as `order/@id`. */
@@ -14,6 +15,8 @@ export interface XmlOptions {
   /** The most bytes of UTF-8 that a document may have; 1 MiB unless given. */
   readonly maxBytes?: number
 }
+
+const names = optionNames<XmlOptions>({ arrays: true, numbers: true, maxDepth: true, maxBytes: true })
 
 /** What an element or an attribute became. */
 export type XmlValue = string | number | XmlElement | readonly XmlValue[]
@@ -44,6 +47,7 @@ export interface XmlSchema<Output> extends Schema<string, string> {
 export function parseXml(text: string, options: XmlOptions = {}): XmlElement {
   if (typeof text !== 'string')
     throw new TypeError(`parseXml: the document must be a string, not ${typeof text}`)
+  checkOptionNames('parseXml', options, names)
   const { maxBytes = 1024 * 1024 } = options
   const bytes = Buffer.byteLength(text)
   if (bytes > maxBytes) {
@@ -63,6 +67,7 @@ export function parseXml(text: string, options: XmlOptions = {}): XmlElement {
  * gives the parsed form to the event's key and to its handlers. A document that is not well-formed is `XML_INVALID`.
  */
 export function xml<S extends Schema>(schema: S, options: XmlOptions = {}): XmlSchema<OutputOf<S>> {
+  checkOptionNames('xml', options, names)
   const check = (value: unknown) => {
     if (typeof value !== 'string') return { issues: [{ message: 'must be XML, as text' }] }
     const result = schema['~standard'].validate(parseXml(value, options))

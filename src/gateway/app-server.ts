@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { RouteContext, RouteDefinition, RouteRequest } from '../app/http.ts'
 import type { RunningApp } from '../app/running.ts'
 import { MillraceError } from '../core/errors.ts'
+import { checkOptionNames, optionNames } from '../core/options.ts'
 import { validate } from '../core/schema.ts'
 import {
   checkContentEncoding,
@@ -25,6 +26,12 @@ export interface AppServerOptions {
   readonly drainMs?: number
 }
 
+const appServerNames = optionNames<AppServerOptions>({
+  port: true,
+  host: true,
+  maxBodyBytes: true,
+  drainMs: true,
+})
 const defaultMaxBodyBytes = 1024 * 1024
 
 /**
@@ -35,6 +42,7 @@ const defaultMaxBodyBytes = 1024 * 1024
  * Rejects with `PORT_IN_USE` where the port is taken and with `APP_INVALID` where two routes are the same.
  */
 export async function serveApp(running: RunningApp, options: AppServerOptions = {}): Promise<Listening> {
+  checkOptionNames('serveApp', options, appServerNames)
   const {
     port = 3000,
     host = '127.0.0.1',

@@ -3,6 +3,7 @@ import type { RunningApp } from '../app/running.ts'
 import { isInternalTopic } from '../bus/internal-topics.ts'
 import { resultIdOf } from '../bus/results.ts'
 import { isCommand } from '../core/command.ts'
+import { checkOptionNames, optionNames } from '../core/options.ts'
 import { makeBackup } from './backups.ts'
 import {
   discardDeadLetters,
@@ -43,6 +44,12 @@ export interface PlatformOptions {
   readonly drainMs?: number
 }
 
+const platformNames = optionNames<PlatformOptions>({
+  port: true,
+  host: true,
+  maxBodyBytes: true,
+  drainMs: true,
+})
 const defaultMaxBodyBytes = 4 * 1024 * 1024
 
 /** Gives what is answered as JSON. */
@@ -83,6 +90,7 @@ const routes: readonly { readonly method: 'GET' | 'POST'; readonly path: string;
  * Rejects with `HOST_NOT_ALLOWED` for any other host and with `PORT_IN_USE` where the port is taken.
  */
 export async function servePlatform(running: RunningApp, options: PlatformOptions = {}): Promise<Listening> {
+  checkOptionNames('servePlatform', options, platformNames)
   const {
     port = 4400,
     host = '127.0.0.1',
