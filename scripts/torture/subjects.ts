@@ -1,4 +1,7 @@
+import { simulateParcels } from '../../examples/dead-letters/simulate.ts'
+import { simulateFlights } from '../../examples/flights/simulate.ts'
 import { simulateShop } from '../../examples/shop/simulate.ts'
+import { simulateOrders } from '../../examples/xml/simulate.ts'
 import { olderProbeApp, probeApp, publishProbe, replayProbe } from '../../src/testing/probe-app.ts'
 import { type SimulationReport, simulate } from '../../src/testing/simulate.ts'
 
@@ -16,4 +19,7 @@ export const subjects: Readonly<Record<string, Subject>> = {
       replay: (settings) => `${replayProbe(settings)} --upgrade`,
     }),
   shop: simulateShop,
+  flights: simulateFlights,
+  parcels: simulateParcels,
+  edi: simulateOrders,
 }
