@@ -1,6 +1,12 @@
-import { describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { on } from '../../src/bus/definitions.ts'
+import { loadCompiler } from '../../src/bus/rules/application-rules.ts'
 import { bench, Counted } from './support.ts'
+
+// Loading the library of CEL takes real time, which virtual time does not wait for.
+beforeAll(async () => {
+  await loadCompiler()
+})
 
 describe('explaining where an event goes', () => {
   it('says which handlers take it, which nearly do, and which condition fails', async () => {
