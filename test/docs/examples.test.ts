@@ -5,6 +5,7 @@ const shown = [
   ['README.md', 'examples/shop/app.ts'],
   ['docs/commands/dead-letters.md', 'examples/dead-letters/app.ts'],
   ['docs/simulation.md', 'examples/shop/simulate.ts'],
+  ['docs/simulation.md', 'examples/simulation/stock.ts'],
 ] as const
 
 test.each(shown)('%s shows %s as it is run', (page, file) => {
