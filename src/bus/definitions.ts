@@ -13,6 +13,7 @@ import {
   type FilterCondition,
   isDeclared,
 } from './event-filter.ts'
+import { isInternalHandler } from './internal-topics.ts'
 
 /** Named values of a handler's state, each with its schema: kept for every key, missing until set or by a default. */
 export type StateSchemas = Readonly<Record<string, Schema>>
@@ -312,9 +313,12 @@ function checkedEvents(
   )
 }
 
-/** The command that a handler answers; undefined for a handler of events. */
-export function commandOf(definition: Pick<HandlerDefinition, 'events'>): AnyCommandType | undefined {
-  const [only] = definition.events
+/** The command that a handler answers; undefined for a handler of events, and for that of rules, which answers nobody. */
+export function commandOf({
+  name,
+  events,
+}: Pick<HandlerDefinition, 'name' | 'events'>): AnyCommandType | undefined {
+  const [only] = isInternalHandler(name) ? [] : events
   return only !== undefined && isCommand(only) ? only : undefined
 }
 

@@ -1,6 +1,7 @@
 import type { parse } from '@bufbuild/cel'
 
-type Syntax = NonNullable<ReturnType<typeof parse>['expr']> | undefined
+/** An expression as it was parsed. */
+export type Syntax = NonNullable<ReturnType<typeof parse>['expr']> | undefined
 
 /** Names that the language itself defines: its types, and where those of protobuf are. */
 const definedNames = new Set([
@@ -23,6 +24,29 @@ export interface SyntaxFacts {
   readonly reads: readonly string[]
   /** How deep the loops over lists and maps are nested. */
   readonly loops: number
+}
+
+/** The expressions that an expression consists of. */
+export function partsOf(expr: Syntax): readonly Syntax[] {
+  const kind = expr?.exprKind
+  switch (kind?.case) {
+    case 'selectExpr':
+      return [kind.value.operand]
+    case 'callExpr':
+      return [kind.value.target, ...kind.value.args]
+    case 'listExpr':
+      return kind.value.elements
+    case 'structExpr':
+      return kind.value.entries.flatMap(({ keyKind, value }) => {
+        return keyKind.case === 'mapKey' ? [keyKind.value, value] : [value]
+      })
+    case 'comprehensionExpr': {
+      const { iterRange, accuInit, loopCondition, loopStep, result } = kind.value
+      return [iterRange, accuInit, loopCondition, loopStep, result]
+    }
+    default:
+      return []
+  }
 }
 
 interface Walk {
@@ -48,31 +72,16 @@ function visit(expr: Syntax, walk: Walk, local: ReadonlySet<string>, depth: numb
     return
   }
   const kind = expr?.exprKind
-  switch (kind?.case) {
-    case 'selectExpr':
-      visit(kind.value.operand, walk, local, depth)
-      return
-    case 'callExpr':
-      for (const each of [kind.value.target, ...kind.value.args]) visit(each, walk, local, depth)
-      return
-    case 'listExpr':
-      for (const each of kind.value.elements) visit(each, walk, local, depth)
-      return
-    case 'structExpr':
-      for (const { keyKind, value } of kind.value.entries) {
-        if (keyKind.case === 'mapKey') visit(keyKind.value, walk, local, depth)
-        visit(value, walk, local, depth)
-      }
-      return
-    case 'comprehensionExpr': {
-      const loop = kind.value
-      walk.loops = Math.max(walk.loops, depth + 1)
-      visit(loop.iterRange, walk, local, depth)
-      visit(loop.accuInit, walk, local, depth)
-      const inner = new Set([...local, loop.iterVar, loop.iterVar2, loop.accuVar])
-      for (const each of [loop.loopCondition, loop.loopStep, loop.result]) visit(each, walk, inner, depth + 1)
-    }
+  if (kind?.case !== 'comprehensionExpr') {
+    for (const part of partsOf(expr)) visit(part, walk, local, depth)
+    return
   }
+  const loop = kind.value
+  walk.loops = Math.max(walk.loops, depth + 1)
+  visit(loop.iterRange, walk, local, depth)
+  visit(loop.accuInit, walk, local, depth)
+  const inner = new Set([...local, loop.iterVar, loop.iterVar2, loop.accuVar])
+  for (const each of [loop.loopCondition, loop.loopStep, loop.result]) visit(each, walk, inner, depth + 1)
 }
 
 /** The names of `a.b['c']` in order; undefined for anything that is not a plain path from a variable. */

@@ -1,6 +1,6 @@
 import { type CelInput, celEnv, isCelError, parse, plan } from '@bufbuild/cel'
-import { strings } from '@bufbuild/cel/ext'
 import { MillraceError, messageOf } from '../core/errors.ts'
+import { bounded, boundedFunctions, countCost, maxLoopRounds } from './expression-cost.ts'
 import { inspectSyntax } from './expression-syntax.ts'
 import { type JsonValue, jsonValueOf } from './json-value.ts'
 
@@ -36,12 +36,13 @@ export interface ExpressionOptions {
   readonly where?: string
 }
 
-const environment = celEnv({ funcs: strings })
+const environment = celEnv({ funcs: boundedFunctions })
 
 /**
  * Compiles an expression of CEL, with the string functions of its extension library. Numbers of events are doubles, as
- * protobuf's JSON has it: comparisons with integers work, arithmetic needs `1.0`. Evaluation ends: the language has no
- * loops but over what it is given, and these nest at most {@link maxNestedLoops} deep. `RULE_INVALID` says what cannot
+ * protobuf's JSON has it: comparisons with integers work, arithmetic needs `1.0`. Evaluation ends soon: the language has no
+ * loops but over what it is given, these nest at most {@link maxNestedLoops} deep, and all of them take 300,000
+ * rounds at most. `RULE_INVALID` says what cannot
  * be compiled and where.
  */
 export function compileExpression(text: string, options: ExpressionOptions = {}): Expression {
@@ -65,6 +66,7 @@ export function compileExpression(text: string, options: ExpressionOptions = {})
     const known = options.variables?.join(', ')
     throw invalid(`There is no variable '${unknown.join("', '")}'; there is ${known}.`, where)
   }
+  if (loops > 0) countCost(parsed.expr)
   const run = plan(environment, parsed)
   return {
     text,
@@ -72,9 +74,17 @@ export function compileExpression(text: string, options: ExpressionOptions = {})
     reads,
     evaluate: (bindings) => {
       const missing = variables.filter((name) => bindings[name] === undefined)
-      return evaluate(() => run(bindings as Record<string, CelInput>), missing)
+      const { result, tooLong } = bounded(() =>
+        evaluate(() => run(bindings as Record<string, CelInput>), missing),
+      )
+      return tooLong ? endless : result
     },
   }
+}
+
+const endless: Evaluation = {
+  ok: false,
+  problem: `its loops take more than ${maxLoopRounds} rounds on these values`,
 }
 
 function parseExpression(text: string, where: string): ReturnType<typeof parse> {

@@ -10,19 +10,29 @@ export type JsonValue =
   | readonly JsonValue[]
   | { readonly [name: string]: JsonValue }
 
+/** How many characters and values a result of an expression may have in all. */
+export const maxValueSize = 4 * 1024 * 1024
+
 /**
  * A value of CEL as JSON: integers become numbers, timestamps and durations their text as protobuf's JSON has it, bytes base64.
- * Throws a `RangeError` for what JSON cannot hold: an integer beyond 2^53, a number that is not finite, a type.
+ * Throws a `RangeError` for what JSON cannot hold: an integer beyond 2^53, a number that is not finite, a type; and for more than
+ * {@link maxValueSize}, because a short expression can name one large value many times.
  */
 export function jsonValueOf(value: CelValue): JsonValue {
+  return converted(value, { left: maxValueSize })
+}
+
+function converted(value: CelValue, size: { left: number }): JsonValue {
+  size.left -= typeof value === 'string' || value instanceof Uint8Array ? value.length + 1 : 1
+  if (size.left < 0) throw new RangeError('the value is larger than an event can be')
   if (value === null || typeof value === 'boolean' || typeof value === 'string') return value
   if (typeof value === 'number') return finite(value)
   if (typeof value === 'bigint') return safeInteger(value)
   if (value instanceof Uint8Array) return Buffer.from(value).toString('base64')
   if (isCelUint(value)) return safeInteger(value.value)
-  if (isCelList(value)) return [...value].map(jsonValueOf)
+  if (isCelList(value)) return Array.from(value, (element) => converted(element, size))
   if (isCelMap(value)) {
-    return Object.fromEntries([...value].map(([name, member]) => [nameOf(name), jsonValueOf(member)]))
+    return Object.fromEntries([...value].map(([name, member]) => [nameOf(name), converted(member, size)]))
   }
   if ('message' in value) return textOfMessage(value.message)
   throw new RangeError(`a value of type ${String(value)} cannot be written as JSON`)

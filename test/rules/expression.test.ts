@@ -79,3 +79,46 @@ describe('an expression', () => {
     )
   })
 })
+
+describe('an expression over a large event', () => {
+  const numbers = Array.from({ length: 50_000 }, (_, index) => index)
+  const large = { data: { numbers, text: 'ab'.repeat(50_000), lines: [{ sku: 'lamp' }, { sku: 'tea' }] } }
+
+  function over(text: string): unknown {
+    const outcome = compileExpression(text).evaluate({ event: large })
+    return outcome.ok ? outcome.value : outcome.problem
+  }
+
+  it('may walk all of it, and make as much of it', () => {
+    expect(over('event.data.numbers.exists(n, n == 49999.0)')).toBe(true)
+    expect(over('event.data.numbers.map(n, n * 2.0)')).toEqual(numbers.map((n) => n * 2))
+    expect(over('event.data.numbers.filter(n, n < 3.0)')).toEqual([0, 1, 2])
+    expect(over('event.data.lines.map(a, event.data.lines.map(b, a.sku + b.sku))')).toEqual([
+      ['lamplamp', 'lamptea'],
+      ['tealamp', 'teatea'],
+    ])
+  })
+
+  it.each([
+    ['event.data.numbers.all(a, event.data.numbers.all(b, a + b >= 0.0))', /more than 300000 rounds/],
+    ["event.data.numbers.all(a, !event.data.text.matches('(a+b+)+c'))", /more than 300000 rounds/],
+    ["event.data.numbers.all(a, event.data.text.contains('a'))", /more than 300000 rounds/],
+    ["event.data.text.replace('a', event.data.text)", /replace would make/],
+    ["event.data.numbers.map(n, event.data.text).join(',')", /join would make/],
+    ['event.data.numbers.map(n, event.data.text)', /larger than an event/],
+  ])('ends soon, and says why it gave up: %s', (text, problem) => {
+    expect(over(text)).toMatch(problem)
+  })
+
+  it.each([
+    ["'banana'.replace('an', '')", 'ba'],
+    ["'banana'.replace('an', 'AN', 1)", 'bANana'],
+    ["'banana'.replace('x', 'y')", 'banana'],
+    ["'banana'.replace('a', 'b', 0)", 'banana'],
+    ["['a', 'b'].join('-')", 'a-b'],
+    ["['a', 'b'].join()", 'ab'],
+    ["['a', 1].join()", 'join takes a list of texts'],
+  ])('has the functions of the language: %s', (text, expected) => {
+    expect(over(text)).toBe(expected)
+  })
+})
