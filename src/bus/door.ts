@@ -133,6 +133,7 @@ export class Door {
 
 /** What only the bus itself writes into an event. */
 const ownAttributes = [
+  'millracereplyto',
   'millraceto',
   'millracekey',
   'millracesilent',

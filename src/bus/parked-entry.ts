@@ -14,6 +14,7 @@ export interface ErrorRecord {
   readonly name: string
   readonly message: string
   readonly code?: string
+  /** With those of what caused it, each behind `Caused by: `. */
   readonly stack?: string
 }
 
@@ -44,6 +45,7 @@ export interface ParkedEntry {
 export const maxFailures = 16
 
 const maxStackLength = 4_000
+const maxCauses = 8
 
 /** An error in the form that is stored. */
 export function errorRecord(error: unknown): ErrorRecord {
@@ -54,10 +56,22 @@ export function errorRecord(error: unknown): ErrorRecord {
   return {
     ...base,
     ...(isMillraceError(error) ? { code: error.code } : {}),
-    ...(error instanceof Error && error.stack !== undefined
-      ? { stack: error.stack.slice(0, maxStackLength) }
-      : {}),
+    ...(error instanceof Error && error.stack !== undefined ? { stack: stackOf(error) } : {}),
   }
+}
+
+/** The stack of an error and of what caused it: one that was wrapped was thrown elsewhere. */
+function stackOf(error: Error): string {
+  const stacks: string[] = []
+  const seen = new Set<unknown>()
+  let next: unknown = error
+  while (next instanceof Error && !seen.has(next) && seen.size < maxCauses) {
+    seen.add(next)
+    stacks.push((next.stack ?? messageOf(next)).slice(0, maxStackLength))
+    next = next.cause
+  }
+  if (next !== undefined && !(next instanceof Error)) stacks.push(messageOf(next).slice(0, maxStackLength))
+  return stacks.join('\nCaused by: ').slice(0, maxStackLength)
 }
 
 /** The entry with one more record behind it. */

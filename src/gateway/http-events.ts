@@ -67,8 +67,10 @@ function parseBinary(request: EventRequest, type: MediaType | undefined): Incomi
   if (Object.hasOwn(attributes, 'datacontenttype')) {
     throw eventInvalid('The content type of the data is sent as content-type.', 'header ce-datacontenttype')
   }
-  // Headers are text; `hops` is the one attribute that is kept as a number.
-  if (/^\d+$/.test(String(attributes.hops))) attributes.hops = Number(attributes.hops)
+  // Headers are text; these are the attributes that are kept as numbers.
+  for (const name of ['hops', 'dataversion']) {
+    if (/^\d+$/.test(String(attributes[name]))) attributes[name] = Number(attributes[name])
+  }
   if (type !== undefined) attributes.datacontenttype = request.headers['content-type']
   const at = (name: string) =>
     name === 'datacontenttype' ? 'header content-type' : `header ${prefix}${name}`

@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { advanced, discarded, failed, type ParkedEntry, redriven } from '../../src/bus/parked-entry.ts'
+import {
+  advanced,
+  discarded,
+  errorRecord,
+  failed,
+  type ParkedEntry,
+  redriven,
+} from '../../src/bus/parked-entry.ts'
 
 const failure = { attempt: 3, atMs: 40, error: { name: 'Error', message: 'no' } }
 
@@ -51,5 +58,28 @@ describe('a dead letter that is discarded', () => {
     const both = redriven(redriven(held, 2, 50), 4, 50)
     const waiting = failed(both, 2, { ...failure, attempt: 1 }, 90)
     expect(discarded(waiting, 4, 60)).toEqual({ ...waiting, redrive: [2] })
+  })
+})
+
+describe('an error that is stored', () => {
+  it('has the stacks of what caused it, which is where a wrapped error was thrown', () => {
+    const root = new RangeError('too far')
+    const { stack = '' } = errorRecord(new Error('outer', { cause: new Error('middle', { cause: root }) }))
+    expect(stack.split('\n').filter((line) => !line.startsWith('    at '))).toEqual([
+      'Error: outer',
+      'Caused by: Error: middle',
+      'Caused by: RangeError: too far',
+    ])
+    expect(stack).toContain(root.stack)
+  })
+
+  it('is bounded, also where causes go round in a circle or are no errors', () => {
+    const circle = new Error('x'.repeat(10_000))
+    circle.cause = circle
+    expect(errorRecord(circle).stack?.length).toBeLessThanOrEqual(4_000)
+    const small = new Error('small')
+    small.cause = small
+    expect(errorRecord(small).stack?.match(/Error: small/g)?.length).toBe(1)
+    expect(errorRecord(new Error('outer', { cause: 'a text' })).stack).toContain('Caused by: a text')
   })
 })

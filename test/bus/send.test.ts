@@ -137,6 +137,9 @@ describe('send', () => {
       data: { key: 'a', n: 1 },
     }
     await expect(running.accept([incoming])).rejects.toMatchObject(refused)
+    const { millraceto: _, ...unaddressed } = incoming
+    const replies = { ...unaddressed, millracereplyto: 'millrace.shop.replies/0/somebody' }
+    await expect(running.accept([replies])).rejects.toMatchObject({ ...refused, where: 'millracereplyto' })
     const options = { millraceto: 'handler' } as object
     await expect(running.publish(Counted, { key: 'a', n: 1 }, options)).rejects.toThrow(
       "no option 'millraceto'",

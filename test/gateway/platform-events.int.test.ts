@@ -154,6 +154,7 @@ describe('binary mode', () => {
       'ce-subject': 'Euro%20%e2%82%ac%20%F0%9F%98%80%2520',
       'ce-custom': '"a \\"quoted\\" value"',
       'ce-hops': '2',
+      'ce-dataversion': '1',
     }
     const event = await stored(at, await post(at, headers))
     expect(event).toMatchObject({ subject: 'Euro € 😀%20', custom: 'a "quoted" value', hops: 2 })
