@@ -128,3 +128,8 @@ function actingOf(matched: readonly Rule[], policy: RuleBook['policy']): readonl
 function hiding(acting: readonly Rule[]): string | undefined {
   return acting.find(hidesEvents)?.name
 }
+
+/** What was sent to one handler, or moved by a rule, is decided already. */
+export function isDecided({ millraceto, millracemoved }: Event): boolean {
+  return millraceto !== undefined || millracemoved === true
+}

@@ -2,7 +2,7 @@ import type { Event } from '../../core/event.ts'
 import type { LogEngine, Offset, Place } from '../../log/port.ts'
 import type { LogRecord } from '../record-cache.ts'
 import type { ApplicationRules } from './application-rules.ts'
-import { noDecision, type RuleDecision } from './compiled-rules.ts'
+import { isDecided, noDecision, type RuleDecision } from './compiled-rules.ts'
 import { findMark, type RecordedChange } from './rule-history.ts'
 import { ruleMarkOf } from './rule-marks.ts'
 import { type RuleMark, RuleTimeline } from './rule-timeline.ts'
@@ -101,9 +101,4 @@ export class PartitionRules {
     if (told !== undefined || change.marks !== undefined || !change.topics.includes(place.topic)) return told
     return (await findMark(place, change, engine, signal)) ?? -1
   }
-}
-
-/** What was sent to one handler, or moved by a rule, is decided already. */
-export function isDecided({ millraceto, millracemoved }: Event): boolean {
-  return millraceto !== undefined || millracemoved === true
 }
