@@ -268,7 +268,7 @@ class Running implements RunningApp {
 
   status(): Promise<readonly HandlerStatus[]> {
     return Promise.all(
-      this.app.handlers.map((definition) => {
+      [...this.app.handlers, ...this.#rules.definitions].map((definition) => {
         const group = this.#groups.get(this.#groupOf(definition.name)) as GroupProcessor
         return group.status(definition)
       }),
@@ -413,7 +413,9 @@ class Running implements RunningApp {
       repliesTopic: internalTopics(this.app.name).replies,
       handlers,
       counts: new Map(
-        handlers.map(({ name }) => [name, { handled: 0, attempts: 0, failures: 0, deadLettered: 0 }]),
+        [...handlers.map(({ name }) => name), rulesHandler].map((name) => {
+          return [name, { handled: 0, attempts: 0, failures: 0, deadLettered: 0 }]
+        }),
       ),
       forget: new Set(this.#options.forget ?? []),
       forgotten: this.#forgotten,

@@ -1,6 +1,7 @@
 import { type RedriveRequest, redriveType } from '../bus/dead-letter-requests.ts'
 import type { Event } from '../core/event.ts'
 import type { Offset } from '../log/port.ts'
+import type { RuledRecords } from './ruled-records.ts'
 import { type Witness, witnessOf, witnessTopic } from './witness.ts'
 
 /** A record of the log, in the order in which records became visible over all topics and partitions. */
@@ -155,6 +156,8 @@ export interface History {
   readonly cursors: readonly CursorSample[]
   /** What requesters were told, and what everybody is told at the end, of every command that was acknowledged. */
   readonly results?: readonly ToldResult[]
+  /** What rules have to say of records. */
+  readonly ruled?: RuledRecords
   /** The last time of the simulation by the slowest clock, in milliseconds since 1970 UTC. */
   readonly endedMs: number
 }
@@ -211,13 +214,17 @@ export function recordsOf(history: History, subscription: Subscription): readonl
         event.id.startsWith(`${subscription.handler}@`),
     )
   }
-  return history.log.filter(
-    ({ topic, event }) =>
+  return history.log.filter((record) => {
+    const { topic, event } = record
+    return (
       !topic.startsWith('millrace.') &&
       topic !== witnessTopic &&
       subscription.types.includes(event.type) &&
-      (event.millraceto === undefined || event.millraceto === subscription.handler),
-  )
+      event.millracemoved !== true &&
+      history.ruled?.get(record)?.hidden !== true &&
+      (event.millraceto === undefined || event.millraceto === subscription.handler)
+    )
+  })
 }
 
 /** What was asked to be handed back, by {@link deliveryName}. */

@@ -16,6 +16,7 @@ import type {
 } from './history.ts'
 import { eventName, witnessesOf } from './history.ts'
 import { type Publishers, toldOf } from './publishers.ts'
+import { ruledRecords } from './ruled-records.ts'
 import type { SimulatedProcess, World } from './simulated-process.ts'
 import { type Ledger, ledgerName } from './witness.ts'
 
@@ -128,6 +129,7 @@ export async function readHistory(world: World, processes: readonly SimulatedPro
     parked: await readParked(processes),
     ledgers: [],
     cursors: recorder.cursors,
+    ruled: ruledRecords(recorder.log, app),
     endedMs: Math.min(
       epochMs + time.elapsedMs,
       ...processes.map((process) => process.clock?.now() ?? epochMs),

@@ -6,6 +6,7 @@ import { messageOf } from '../core/errors.ts'
 import { type Faults, faultKinds, faultRates } from './faults.ts'
 import type { History } from './history.ts'
 import { invariants } from './invariants/index.ts'
+import type { Operate } from './operator.ts'
 import type { Workload } from './publishers.ts'
 import { shrink } from './shrink.ts'
 import type { StartFunction } from './simulated-process.ts'
@@ -41,6 +42,8 @@ export interface SimulateOptions {
   readonly without?: readonly number[]
   /** How many shorter courses are tried when one fails, so that the shortest is shown; 60 unless given. */
   readonly shorterCourses?: number
+  /** Somebody who does something to a process now and then while faults happen, such as changing rules. */
+  readonly operate?: Operate
   /** Throws when the application broke a rule of its own. */
   readonly check?: (report: SimulationReport) => void
   /** The command that runs settings again, for the message of a failure. */
@@ -94,6 +97,7 @@ export async function simulate(app: App, options: SimulateOptions): Promise<Simu
     start: options.start ?? start,
     workload: options.publish,
     ...(options.predecessor === undefined ? {} : { predecessor: options.predecessor }),
+    ...(options.operate === undefined ? {} : { operate: options.operate }),
   }
   const settings: SimulationSettings = {
     seed: options.seed,

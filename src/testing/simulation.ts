@@ -4,6 +4,7 @@ import { FaultPlan, type FaultRates } from './faults.ts'
 import { HandlerFaults } from './handler-faults.ts'
 import type { History } from './history.ts'
 import { LogObserver } from './log-observer.ts'
+import { type Operate, Operator } from './operator.ts'
 import { type PendingStep, PendingSteps } from './pending-steps.ts'
 import { Publishers, type Workload } from './publishers.ts'
 import { SeededRandom } from './random.ts'
@@ -33,6 +34,7 @@ export interface SimulationSubject {
   readonly predecessor?: App
   readonly start: StartFunction
   readonly workload: Workload
+  readonly operate?: Operate
 }
 
 /** What came of a simulation. */
@@ -68,6 +70,7 @@ export class Simulation {
   readonly #world: World
   readonly #processes: readonly SimulatedProcess[]
   readonly #publishers: Publishers
+  readonly #operator: Operator | undefined
   readonly #observer: LogObserver
   readonly #stateObserver: StateObserver
   /** Whether the last step applied a commit. */
@@ -107,6 +110,8 @@ export class Simulation {
       (_, index) => new SimulatedProcess(`p${index + 1}`, this.#world),
     )
     this.#publishers = new Publishers(this.#world, subject.workload, this.#processes)
+    this.#operator =
+      subject.operate === undefined ? undefined : new Operator(this.#world, subject.operate, this.#processes)
     this.#observer = new LogObserver(log, partitions, this.#recorder)
     this.#stateObserver = new StateObserver(log, subject.app, partitions)
   }
@@ -137,6 +142,7 @@ export class Simulation {
     for (let decision = 0; decision < this.#settings.steps; decision += 1) {
       await this.#look()
       this.#disturbProcesses()
+      this.#operator?.step()
       this.#restartProcesses()
       const more = this.#publishers.published < this.#settings.events
       if (more && this.#choice.chance(publishChance)) this.#publishers.publishNext()

@@ -3,11 +3,13 @@ import type { Runtime } from '../../core/runtime.ts'
 import type { LogEngine } from '../../log/port.ts'
 import type { compileExpression, Expression } from '../../rules/expression.ts'
 import type { AddressOf } from '../addressing.ts'
+import type { HandlerDefinition } from '../definitions.ts'
 import type { RoutedView } from '../routed-view.ts'
 import type { EventReader } from '../upcast.ts'
 import { CompiledRules, type CompileExpression } from './compiled-rules.ts'
 import type { RuleBook } from './rule-book.ts'
 import { settleMarks } from './rule-changes.ts'
+import { rulesHandlerDefinition } from './rule-handler.ts'
 import { RuleHistory } from './rule-history.ts'
 import { Rules } from './rules.ts'
 
@@ -54,6 +56,11 @@ export class ApplicationRules {
     return this.#options.topics()
   }
 
+  /** The handler that does what rules say, once there are any: for what is told of handlers. */
+  get definitions(): readonly HandlerDefinition[] {
+    return this.history.changes.length === 0 ? [] : [rulesHandlerDefinition(this.events, () => {})]
+  }
+
   /** Reads the changes there were, and settles where each takes effect. */
   async begin(): Promise<void> {
     await settleMarks({ ...this.#options, history: this.history })
@@ -95,6 +102,11 @@ export async function loadCompiler(): Promise<CompileExpression> {
   if (compiler !== undefined) return compiler
   const { compileExpression } = await import('../../rules/expression.ts')
   compiler ??= remembering(compileExpression)
+  return compiler
+}
+
+/** The compiler, where it was loaded already. */
+export function loadedCompiler(): CompileExpression | undefined {
   return compiler
 }
 

@@ -30,29 +30,38 @@ export interface RuleActionTools {
  * the event from the handlers, which then would be lost: that is a dead letter.
  */
 export function rulesDefinition(tools: RuleActionTools): HandlerDefinition {
+  return rulesHandlerDefinition(tools.events, async (event, given) => {
+    const ctx = given as AttemptContext
+    const decision = tools.decisionOf(event)
+    const failures: RuleFailure[] = [...decision.failures]
+    const lost: RuleFailure[] = []
+    for (const rule of decision.acting) {
+      try {
+        for (const admitted of await admit(rule, event, ctx, tools)) ctx.append(admitted)
+      } catch (error) {
+        const failure = { rule: rule.name, problem: messageOf(error) }
+        failures.push(failure)
+        if (decision.hiddenBy !== undefined && hidesEvents(rule)) lost.push(failure)
+      }
+    }
+    tools.noted(decision, failures)
+    if (lost.length > 0) throw cannotAct(lost)
+  })
+}
+
+/** The definition of the handler of rules, which takes every event of the application. */
+export function rulesHandlerDefinition(
+  events: ReadonlyMap<string, AnyEventType>,
+  run: HandlerDefinition['run'],
+): HandlerDefinition {
+  const options = { name: rulesHandler, from: 'start' as const }
   return Object.freeze({
     name: rulesHandler,
     kind: 'on' as const,
-    events: [...tools.events.values()],
+    events: [...events.values()],
     schedule: undefined,
-    options: { name: rulesHandler, from: 'start' as const },
-    run: async (event: Event, given: unknown) => {
-      const ctx = given as AttemptContext
-      const decision = tools.decisionOf(event)
-      const failures: RuleFailure[] = [...decision.failures]
-      const lost: RuleFailure[] = []
-      for (const rule of decision.acting) {
-        try {
-          for (const admitted of await admit(rule, event, ctx, tools)) ctx.append(admitted)
-        } catch (error) {
-          const failure = { rule: rule.name, problem: messageOf(error) }
-          failures.push(failure)
-          if (decision.hiddenBy !== undefined && hidesEvents(rule)) lost.push(failure)
-        }
-      }
-      tools.noted(decision, failures)
-      if (lost.length > 0) throw cannotAct(lost)
-    },
+    options,
+    run,
   })
 }
 

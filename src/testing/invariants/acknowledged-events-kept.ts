@@ -8,6 +8,10 @@ export const acknowledgedEventsKept: Invariant = (history) => {
     if (topic.startsWith('millrace.')) continue
     stored.set(eventName(event), (stored.get(eventName(event)) ?? 0) + 1)
   }
+  // What rules send or move is the event itself, once more.
+  for (const [{ event }, { sends, moves }] of history.ruled ?? []) {
+    stored.set(eventName(event), (stored.get(eventName(event)) ?? 0) - sends.length - moves.length)
+  }
   const breaches: string[] = []
   for (const event of history.acknowledged) {
     const name = eventName(event)

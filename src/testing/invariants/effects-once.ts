@@ -1,7 +1,7 @@
 import { type History, type Invariant, witnessesOf } from '../history.ts'
 import { witnessTopic } from '../witness.ts'
 
-/** What completed attempts emitted is in the log, each exactly once. */
+/** What completed attempts emitted, and what rules did, is in the log, each exactly once. */
 export const effectsOnce: Invariant = (history) => {
   const breaches: string[] = []
   const seen = new Set<string>()
@@ -13,7 +13,7 @@ export const effectsOnce: Invariant = (history) => {
     }
   }
   const expected = expectedEmits(history)
-  const found = foundEmits(history, new Set(history.attempts.map(({ id }) => id)))
+  const found = foundEmits(history, causesOf(history))
   for (const name of new Set([...expected.keys(), ...found.keys()])) {
     const { least, most } = expected.get(name) ?? { least: 0, most: 0 }
     const count = found.get(name) ?? 0
@@ -37,7 +37,18 @@ function expectedEmits(history: History): Map<string, { least: number; most: num
       expected.set(name, counts)
     }
   }
+  for (const [{ event }, { emits }] of history.ruled ?? []) {
+    for (const type of emits) {
+      const name = `'${type}' caused by '${event.id}'`
+      const { least, most } = expected.get(name) ?? { least: 0, most: 0 }
+      expected.set(name, { least: least + 1, most: most + 1 })
+    }
+  }
   return expected
+}
+
+function causesOf({ attempts, ruled }: History): ReadonlySet<string> {
+  return new Set([...attempts.map(({ id }) => id), ...[...(ruled ?? [])].map(([{ event }]) => event.id)])
 }
 
 function foundEmits(history: History, causes: ReadonlySet<string>): Map<string, number> {

@@ -11,6 +11,7 @@ import { keyOrder } from './key-order.ts'
 import { onceStable } from './once-stable.ts'
 import { oneAtATime } from './one-at-a-time.ts'
 import { parkedKeysDrained } from './parked-keys-drained.ts'
+import { rulesHold } from './rules-hold.ts'
 import { stateFollowsEffects } from './state-follows-effects.ts'
 import { waitingEndsWhenHandled } from './waiting-ends-when-handled.ts'
 
@@ -30,4 +31,5 @@ export const invariants: Readonly<Record<string, Invariant>> = {
   'parked keys are drained': parkedKeysDrained,
   'commands are decided once': commandsDecidedOnce,
   'waiting ends when handled': waitingEndsWhenHandled,
+  'rules hold where they took effect': rulesHold,
 }
