@@ -7,10 +7,10 @@ import {
   CompiledRules,
   type CompileExpression,
   conditionOptions,
+  isDecided,
   noDecision,
   type RuleCompileTools,
 } from './rules/compiled-rules.ts'
-import { isDecided } from './rules/partition-rules.ts'
 import type { Rule } from './rules/rule.ts'
 import { type RuleBook, rulesInOrder } from './rules/rule-book.ts'
 
