@@ -1,55 +1,133 @@
-import { pick, streets } from './lots.ts'
+import { type Lot, lots, streets } from './lots.ts'
 import { random } from './random.ts'
 
-/** Patterns of one kind: as many as asked for, all different, of which an event matches few. */
-type Kind = (count: number) => object[]
+/** Patterns, and the events that they are measured with. */
+export interface RuleSet {
+  readonly patterns: readonly object[]
+  readonly events: readonly Lot[]
+}
 
-const digits = (value: number, length: number) => String(value).padStart(length, '0')
-const many = (count: number, make: (index: number) => object) =>
-  Array.from({ length: count }, (_, index) => make(index))
-const names = streets(20_000)
-const street = (index: number) => names[(index * 7_919) % names.length] ?? ''
-const block = (index: number) => digits((index * 7_919) % 10_000, 4)
+type Properties = Readonly<Record<string, string | null>>
+
+/** Patterns of one kind, each of its own number, and lots made such that they match one of them, or none. */
+interface Kind {
+  pattern(index: number): object
+  /** Every whole number is the number of a pattern; a half, such as 7.5, lies between two, and matches none. */
+  lot(plain: Lot, index: number): Lot
+}
+
+const size = 2_000
+const most = 10_000
+const names = streets(2 * most)
+/** Numbers that follow each other are not neighbours in what is matched. */
+const spread = (index: number) => Math.floor((index % 1) * 2) + 2 * ((Math.floor(index) * 7_919) % most)
+const street = (index: number) => names[spread(index)] ?? ''
+const block = (index: number) => String(spread(index)).padStart(5, '0')
+const west = (index: number) => -122.5144 + spread(index) * 7.4e-6
+const between = (index: number) => ({ numeric: ['>=', west(index), '<', west(index + 0.5)] })
+const network = (index: number) => `10.${(index >> 8) & 255}.${index & 255}`
+
+const withProperties = (plain: Lot, properties: Properties): Lot => ({
+  ...plain,
+  properties: { ...plain.properties, ...properties },
+})
 const onStreet = (value: unknown) => ({ properties: { STREET: [value] } })
+const onLot = (value: unknown) => ({ properties: { MAPBLKLOT: [value] } })
+const startsWith = (plain: Lot, index: number) =>
+  withProperties(plain, { MAPBLKLOT: `${block(index)}${plain.properties.LOT_NUM}` })
+
+/** Moves all corners to where no pattern asks for them, but one to where the pattern of this number does. */
+function cornersOf(plain: Lot, index: number): Lot['geometry'] {
+  const low = index % 1 === 0
+  const coordinates = plain.geometry.coordinates.map((corner, at) => ({
+    ...corner,
+    x: west(Math.floor(index) + (at === 3 ? 0 : 0.5)) + 1e-7 * (1 + at),
+    y: (at === 3) === low ? 37.76 : 37.78,
+  }))
+  return { ...plain.geometry, coordinates }
+}
 
 const kinds: Readonly<Record<string, Kind>> = {
-  exact: (count) =>
-    many(count, (index) => ({ properties: { MAPBLKLOT: [block(index) + digits(index % 1_000, 3)] } })),
-  prefix: (count) => many(count, (index) => ({ properties: { MAPBLKLOT: [{ prefix: block(index) }] } })),
-  suffix: (count) => many(count, (index) => ({ properties: { MAPBLKLOT: [{ suffix: block(index) }] } })),
-  'ignore case': (count) =>
-    many(count, (index) => onStreet({ 'equals-ignore-case': street(index).toLowerCase() })),
-  wildcard: (count) =>
-    many(count, (index) => ({
-      properties: {
-        MAPBLKLOT: [{ wildcard: `${index % 2 === 0 ? block(index) : `*${block(index)}`}*${index % 10}` }],
-      },
-    })),
-  numeric: (count) =>
-    many(count, (index) => {
-      const low = -122.5144 + ((index * 7_919 * 1.48e-5) % 0.148)
-      return { geometry: { firstCoordinates: { x: [{ numeric: ['>', low, '<', low + 1.48e-5] }] } } }
+  exact: {
+    pattern: (index) => onLot(`${block(index)}123`),
+    lot: (plain, index) => withProperties(plain, { MAPBLKLOT: `${block(index)}123` }),
+  },
+  prefix: { pattern: (index) => onLot({ prefix: block(index) }), lot: startsWith },
+  suffix: {
+    pattern: (index) => onLot({ suffix: block(index) }),
+    lot: (plain, index) => withProperties(plain, { MAPBLKLOT: `${plain.properties.LOT_NUM}${block(index)}` }),
+  },
+  'ignore case': {
+    pattern: (index) => onStreet({ 'equals-ignore-case': street(index).toLowerCase() }),
+    lot: (plain, index) => withProperties(plain, { STREET: street(index) }),
+  },
+  wildcard: {
+    pattern: (index) => onLot({ wildcard: `${index % 2 === 0 ? '' : '*'}${block(index)}*${index % 10}` }),
+    lot: (plain, index) =>
+      withProperties(plain, {
+        MAPBLKLOT: `${Math.floor(index) % 2 === 0 ? '' : '12'}${block(index)}4${Math.floor(index) % 10}`,
+      }),
+  },
+  numeric: {
+    pattern: (index) => ({ geometry: { firstCoordinates: { x: [between(index)] } } }),
+    lot: ({ geometry, ...plain }, index) => ({
+      ...plain,
+      geometry: { ...geometry, firstCoordinates: { ...geometry.firstCoordinates, x: west(index) + 1e-6 } },
     }),
-  'anything but': (count) =>
-    many(count, (index) => ({
-      properties: {
-        BLOCK_NUM: [block(index)],
-        ST_TYPE: [{ 'anything-but': [pick(['ST', 'AVE'], random(index))] }],
-      },
-    })),
-  cidr: (count) =>
-    many(count, (index) => ({ properties: { ADDRESS: [{ cidr: `10.${index >> 8}.${index & 255}.0/24` }] } })),
-  'one array element': (count) =>
-    many(count, (index) => {
-      const low = -122.5144 + ((index * 7_919 * 1.48e-5) % 0.148)
-      return {
-        geometry: {
-          coordinates: { x: [{ numeric: ['>', low, '<', low + 1.48e-5] }], y: [{ numeric: ['<', 37.77] }] },
-        },
-      }
+  },
+  'anything but': {
+    pattern: (index) => ({
+      properties: { BLOCK_NUM: [block(index)], ST_TYPE: [{ 'anything-but': ['ST'] }] },
     }),
-  'routing key': (count) => many(count, (index) => ({ subject: `sf.${block(index)}.*` })),
+    lot: (plain, index) =>
+      withProperties(plain, {
+        BLOCK_NUM: block(Math.floor(index)),
+        ST_TYPE: index % 1 === 0 ? 'AVE' : 'ST',
+      }),
+  },
+  cidr: {
+    pattern: (index) => ({ properties: { ADDRESS: [{ cidr: `${network(index)}.0/25` }] } }),
+    lot: (plain, index) =>
+      withProperties(plain, {
+        ADDRESS: `${network(Math.floor(index))}.${index % 1 === 0 ? 77 : 177}`,
+      }),
+  },
+  'one array element': {
+    pattern: (index) => ({
+      geometry: { coordinates: { x: [between(index)], y: [{ numeric: ['<', 37.77] }] } },
+    }),
+    lot: (plain, index) => ({ ...plain, geometry: cornersOf(plain, index) }),
+  },
+  'routing key': {
+    pattern: (index) => ({ subject: `sf.${block(index)}.*` }),
+    lot: (plain, index) => ({ ...plain, subject: `sf.${block(index)}.${plain.properties.LOT_NUM}` }),
+  },
 }
+
+/** The first pattern of the first kind, the second of the second, and so on. */
+const mixed: Kind = {
+  pattern: (index) => kindOf(index).pattern(index),
+  lot(plain, index) {
+    const missing = Object.values(kinds).reduce((lot, kind) => kind.lot(lot, Math.floor(index) + 0.5), plain)
+    return index % 1 === 0 ? kindOf(index).lot(missing, index) : missing
+  },
+}
+
+function kindOf(index: number): Kind {
+  const all = Object.values(kinds)
+  return all[index % all.length] as Kind
+}
+
+/** So many patterns of a kind, and lots of which one half, in no order, match one of them each; whatever their number. */
+function ruleSet({ pattern, lot }: Kind, count: number): RuleSet {
+  const next = random(count)
+  return {
+    patterns: Array.from({ length: count }, (_, index) => pattern(index)),
+    events: plainLots.map((plain) => lot(plain, Math.floor(next() * count) + (next() < 0.5 ? 0 : 0.5))),
+  }
+}
+
+const plainLots = lots(size)
 
 /** Five patterns of each kind, like those that event-ruler is measured with: some match nothing, some almost everything. */
 const five: Readonly<Record<string, readonly object[]>> = {
@@ -83,18 +161,14 @@ const five: Readonly<Record<string, readonly object[]>> = {
   ].map((geometry) => ({ geometry })),
 }
 
-/** What is measured: for each name the sets of patterns, by how many there are. */
-export function ruleSets(): ReadonlyMap<string, readonly object[]> {
-  const sets = new Map<string, readonly object[]>()
-  for (const [name, patterns] of Object.entries(five)) sets.set(`5 ${name}`, patterns)
-  sets.set('5 of each', Object.values(five).flat())
-  for (const count of [1, 100, 1_000, 10_000]) {
-    for (const [name, kind] of Object.entries(kinds)) sets.set(`${count} ${name}`, kind(count))
-    const all = Object.values(kinds).map((kind) => kind(count))
-    sets.set(
-      `${count} mixed`,
-      many(count, (index) => all[index % all.length]?.[index] ?? {}),
-    )
+/** What is measured: for each name a set of patterns and its events, made when it is its turn. */
+export function ruleSets(): ReadonlyMap<string, () => RuleSet> {
+  const sets = new Map<string, () => RuleSet>()
+  const natural = (patterns: readonly object[]) => () => ({ patterns, events: plainLots })
+  for (const [name, patterns] of Object.entries(five)) sets.set(`5 ${name}`, natural(patterns))
+  sets.set('5 of each', natural(Object.values(five).flat()))
+  for (const [name, kind] of Object.entries({ ...kinds, mixed })) {
+    for (const count of [1, 100, 1_000, most]) sets.set(`${count} ${name}`, () => ruleSet(kind, count))
   }
   return sets
 }
