@@ -190,6 +190,7 @@ class Running implements RunningApp {
     for (const [group, handlers] of this.#handlersByGroup()) {
       this.#groups.set(group, new GroupProcessor(this.#groupTools(group, handlers, compile), this.#memberId))
     }
+    for (const group of this.#groups.values()) await group.join()
     for (const group of this.#groups.values()) await group.start()
     this.#checkForgotten()
     const tools: RetentionTools = {

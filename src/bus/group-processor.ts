@@ -20,6 +20,9 @@ export class GroupProcessor {
   readonly #idle = new Wake()
   #membership: Membership | undefined
   #setups: Promise<void>[] = []
+  /** Until they settle, it is not known whether the handlers fit what is in the partitions that were claimed. */
+  #checks: Promise<unknown>[] = []
+  readonly #begun = Promise.withResolvers<void>()
   readonly #backoff = new Backoff()
   /** Claims that wait, because their partition has just failed. */
   #waiting = 0
@@ -30,14 +33,23 @@ export class GroupProcessor {
   constructor(tools: GroupTools, memberId: string) {
     this.#tools = tools
     this.#memberId = memberId
+    // Where it stops before it has begun, nobody may wait for that.
+    this.#begun.promise.catch(() => {})
   }
 
-  /** Joins the group; resolves once every claim that could be had at once is at work, rejects when one cannot be. */
-  async start(): Promise<void> {
+  /**
+   * Joins the group. Resolves once it is known that the handlers fit what is in every partition that could be had at once;
+   * rejects when they do not. Nothing is changed by either, and no handler runs before {@link start}.
+   */
+  async join(): Promise<void> {
     await this.#join()
-    const setups = await Promise.allSettled(this.#setups.splice(0))
-    const failed = setups.find((setup) => setup.status === 'rejected')
-    if (failed !== undefined) throw failed.reason
+    await allOf(this.#checks.splice(0))
+  }
+
+  /** Begins. Resolves once every claim that could be had at once is at work, rejects when one cannot be. */
+  async start(): Promise<void> {
+    this.#begun.resolve()
+    await allOf(this.#setups.splice(0))
   }
 
   /** What queries about a partition are answered from, once it is at work here. */
@@ -79,6 +91,7 @@ export class GroupProcessor {
   /** Lets running handlers finish, or aborts them when `deadline` aborts, commits and gives up its claims. */
   async stop(deadline: AbortSignal): Promise<void> {
     this.#stop.abort()
+    this.#begun.reject(new Error('the process stops'))
     await this.#rejoined
     const processors = [...this.#processors.values()]
     const expire = () => {
@@ -158,20 +171,27 @@ export class GroupProcessor {
 
   async #join(): Promise<void> {
     this.#membership = await this.#tools.engine.join(this.#tools.group, { id: this.#memberId }, (claim) => {
-      const setup = this.#claimed(claim)
+      const checked = Promise.withResolvers<void>()
+      const setup = this.#claimed(claim, checked.resolve)
       // A failed set-up is met by start(), or rejoins; until then it must not count as unhandled.
       setup.catch(() => {})
       this.#setups.push(setup)
+      const check = Promise.race([checked.promise, setup])
+      check.catch(() => {})
+      this.#checks.push(check)
     })
   }
 
-  async #claimed(claim: Claim): Promise<void> {
+  async #claimed(claim: Claim, checked: () => void): Promise<void> {
     if (!(await this.#mayTake(claim))) return
     const processor = new PartitionProcessor(claim, this.#tools, (error) => this.#failed(claim, error))
     this.#processors.set(claim.partition, processor)
     claim.signal.addEventListener('abort', () => this.#forget(claim.partition, processor), { once: true })
     try {
-      await processor.start()
+      await processor.start(() => {
+        checked()
+        return this.#begun.promise
+      })
       this.#atWork.add(processor)
     } catch (error) {
       // Partitions change hands while others start and stop too: this one is its next owner's concern.
@@ -225,6 +245,7 @@ export class GroupProcessor {
         await this.#membership?.leave()
         if (this.#stop.signal.aborted) return
         this.#setups = []
+        this.#checks = []
         await this.#join()
       } catch (error) {
         if (isMillraceError(error, 'LOG_CLOSED') || this.#stop.signal.aborted) return
@@ -236,4 +257,11 @@ export class GroupProcessor {
     this.#rejoining = false
     this.#tools.progressed()
   }
+}
+
+/** Resolves once all of them have; rejects as the first of them that rejects, once all have settled. */
+async function allOf(promises: readonly Promise<unknown>[]): Promise<void> {
+  const settled = await Promise.allSettled(promises)
+  const failed = settled.find(({ status }) => status === 'rejected') as PromiseRejectedResult | undefined
+  if (failed !== undefined) throw failed.reason
 }

@@ -6,6 +6,7 @@ import type { HandlerDefinition } from './definitions.ts'
 import type { GroupTools } from './group-tools.ts'
 import { internalSinks, type NamedSink } from './internal-sinks.ts'
 import { rulesHandler } from './internal-topics.ts'
+import { checkFit } from './partition-fit.ts'
 import { dropVanished, loadSubscriptions } from './partition-setup.ts'
 import { PartitionState, type Stored } from './partition-state.ts'
 import type { QueriedPartition } from './queried-partition.ts'
@@ -74,10 +75,15 @@ export class PartitionProcessor {
     return this.#subscriptions
   }
 
-  /** Loads what was committed, sets up what is new, and begins. Rejects when the handlers do not fit what is there. */
-  async start(): Promise<void> {
+  /**
+   * Looks whether the handlers fit what is there; then, once `mayBegin` resolves, loads what was committed, sets up what is
+   * new, and begins. Rejects when they do not, with nothing changed.
+   */
+  async start(mayBegin: () => Promise<void>): Promise<void> {
     this.#tools.runtime.spawn(`commits of partition ${this.claim.partition}`, () => this.state.run())
     try {
+      await checkFit(this.#tools, this.claim, this.state)
+      await mayBegin()
       await this.#load()
     } catch (error) {
       this.#fail(error)

@@ -1,4 +1,3 @@
-import { MillraceError } from '../core/errors.ts'
 import type { Claim, Offset, Place } from '../log/port.ts'
 import { type CursorDocument, CursorTracker } from './cursor-tracker.ts'
 import type { From, HandlerDefinition } from './definitions.ts'
@@ -7,14 +6,13 @@ import type { GroupTools } from './group-tools.ts'
 import { isInternalHandler } from './internal-topics.ts'
 import { ParkedKeys } from './parked-keys.ts'
 import type { PartitionState } from './partition-state.ts'
-import { holdsFormerKeys, isRekeyed } from './rekeying.ts'
-import { endOfPrefix, stateLayout } from './state-layout.ts'
+import { isRekeyed } from './rekeying.ts'
+import { stateLayout } from './state-layout.ts'
 import { Subscription } from './subscription.ts'
 import type { SubscriptionTools } from './subscription-tools.ts'
 
 /**
- * The subscriptions of a group's handlers in one partition: where they stood, or where a new one begins.
- * `FROM_REQUIRED` for a new one that does not say so on a topic that has records.
+ * The subscriptions of a group's handlers in one partition, which they fit: where they stood, or where a new one begins.
  */
 export async function loadSubscriptions(
   tools: GroupTools,
@@ -32,7 +30,6 @@ export async function loadSubscriptions(
         const { name, options } = definition
         trackers.set(topic, await newTracker(tools, claim, state, name, topic, options.renamedFrom))
       } else if (isRekeyed(definition)) {
-        await refuseFormerKeys(claim, state, definition.name, topic)
         sources.push(await trackerOf(tools, claim, state, definition, topic))
         continue
       } else trackers.set(topic, await trackerOf(tools, claim, state, definition, topic))
@@ -41,18 +38,6 @@ export async function loadSubscriptions(
     subscriptions.push(new Subscription(definition, { trackers, sources }, parked, toolsOf(definition)))
   }
   return subscriptions
-}
-
-/** What was parked by the keys of a topic could not be found again by the keys of the handler: `HANDLER_VANISHED`. */
-async function refuseFormerKeys(
-  claim: Claim,
-  state: PartitionState,
-  handler: string,
-  topic: string,
-): Promise<void> {
-  const prefix = stateLayout.parked(handler, topic, '')
-  const [held] = await state.range(prefix, endOfPrefix(prefix), 1)
-  if (held !== undefined) throw holdsFormerKeys(handler, topic, claim.partition)
 }
 
 /** The tracker in an internal topic, which begins at its start, or behind what a handler that was forgotten has left. */
@@ -86,16 +71,6 @@ async function trackerOf(
   const place: Place = { topic, partition: claim.partition }
   const { start, end } = await tools.engine.bounds(place)
   const { from, catchUp } = definition.options
-  if (from === undefined && end > start) {
-    throw new MillraceError(
-      'FROM_REQUIRED',
-      `Handler '${definition.name}' is new, and topic '${topic}' has records.`,
-      {
-        where: `handler '${definition.name}'`,
-        fix: "Say where it begins: from: 'start', from: 'now' or from: new Date(…).",
-      },
-    )
-  }
   const cursor = await beginning(tools, place, from ?? 'start', { start, end })
   const silent = catchUp === 'silent' ? { silentUntil: end } : {}
   return new CursorTracker(topic, { cursor, done: [], ...silent })
@@ -123,9 +98,9 @@ function beginning(
 }
 
 /**
- * A handler that is gone, or does not take from a topic any more, must not leave work behind unnoticed: `HANDLER_VANISHED`.
- * Without any, or when it is to be forgotten, its keys are removed; its cells stay, because a handler of that name may
- * come back. Gives the topics that were read and are not any more.
+ * Removes the keys of a handler that is gone, or does not take from a topic any more, and has left no work behind, or is to
+ * be forgotten; its cells stay, because a handler of that name may come back. Gives the topics that were read and are not
+ * any more.
  */
 export async function dropVanished(
   tools: GroupTools,
@@ -139,16 +114,12 @@ export async function dropVanished(
   )
   const read = new Set(tools.handlers.flatMap((definition) => tools.topicsOf(definition)))
   const unread = new Set<string>()
-  for (const { key, text } of await state.range('subscription/', 'subscription0', 10_000)) {
+  for (const { key } of await state.range('subscription/', 'subscription0', 10_000)) {
     const [, handler = '', topic = ''] = key.split('/')
     if (isInternalHandler(handler) || present.has(key)) continue
-    const parkedPrefix = stateLayout.parked(handler, topic, '')
-    const parked = await state.range(parkedPrefix, endOfPrefix(parkedPrefix), 10_000)
-    const { cursor } = JSON.parse(text) as CursorDocument
-    const end = await endOf(tools, { topic, partition: claim.partition })
     if (!read.has(topic)) unread.add(topic)
     if (tools.forget.has(handler)) continue
-    if (cursor < end || parked.length > 0) throw vanished(handler, topic, claim.partition)
+    const end = await endOf(tools, { topic, partition: claim.partition })
     // Should it come back, what was handed on to it is handed on to it anew, as its `from` says.
     const isRekeyed = topic === tools.internal.rekeyed
     state.stage({
@@ -169,19 +140,8 @@ export async function dropVanished(
   return [...unread]
 }
 
-async function endOf(tools: GroupTools, place: Place): Promise<Offset> {
+/** Where a topic ends in a partition: at 0 for one that there is not. */
+export async function endOf(tools: GroupTools, place: Place): Promise<Offset> {
   const topics = await tools.engine.listTopics()
   return topics.some(({ name }) => name === place.topic) ? (await tools.engine.bounds(place)).end : 0
-}
-
-function vanished(handler: string, topic: string, partition: number): MillraceError {
-  return new MillraceError(
-    'HANDLER_VANISHED',
-    `Handler '${handler}' does not take from topic '${topic}' any more, and has work pending there.`,
-    {
-      where: `handler '${handler}', partition ${partition}`,
-      fix: 'Put the handler back until it has caught up, or give up its work with `millrace forget`.',
-      facts: { handler, topic, partition },
-    },
-  )
 }

@@ -11,6 +11,20 @@ const keysPerStep = 1_000
  */
 const families = ['state', 'once', 'dead-letter', 'parked', 'subscription'] as const
 
+/** The names that handlers have in a partition as it is: the former ones of those that are to be renamed. */
+export async function namesBefore(
+  handlers: readonly HandlerDefinition[],
+  state: PartitionState,
+): Promise<ReadonlyMap<HandlerDefinition, string>> {
+  const names = new Map<HandlerDefinition, string>()
+  for (const definition of handlers) {
+    const { name, options } = definition
+    const isKnown = options.renamedFrom === undefined || (await hasKeys(state, `subscription/${name}/`))
+    names.set(definition, isKnown ? name : (options.renamedFrom ?? name))
+  }
+  return names
+}
+
 /**
  * Moves what handlers kept in a partition under the names they had before. Nothing is moved for a handler that is known by
  * its present name already.
@@ -19,9 +33,8 @@ export async function moveRenamed(
   handlers: readonly HandlerDefinition[],
   state: PartitionState,
 ): Promise<void> {
-  for (const { name, options } of handlers) {
-    const before = options.renamedFrom
-    if (before === undefined || (await hasKeys(state, `subscription/${name}/`))) continue
+  for (const [{ name }, before] of await namesBefore(handlers, state)) {
+    if (before === name) continue
     for (const family of families) await moveKeys(state, `${family}/${before}/`, `${family}/${name}/`)
   }
 }
