@@ -3,7 +3,7 @@ import { typesNamed } from '../bus/event-filter.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { AnyEventType } from '../core/event.ts'
 import { checkTopicName } from '../core/event.ts'
-import { checkDuration, checkOptionNames, optionNames } from '../core/options.ts'
+import { checkDuration, checkList, checkOptionNames, optionNames } from '../core/options.ts'
 import type { Retention } from '../log/port.ts'
 import type { RouteDefinition } from './http.ts'
 
@@ -71,6 +71,8 @@ export function isApp(value: unknown): value is App {
 export function app(options: AppOptions): App {
   checkTopicName(options?.name)
   checkOptionNames(`app '${options.name}'`, options, appNames)
+  for (const name of ['handlers', 'routes', 'events'] as const)
+    checkList(`app '${options.name}'`, name, options[name])
   checkParts(options)
   const handlers = (options.handlers ?? []) as readonly HandlerDefinition[]
   checkHandlers(options.name, handlers)

@@ -35,7 +35,7 @@ import { Wake } from '../bus/wake.ts'
 import type { AnyCommandType, CommandOutcome, CommandState } from '../core/command.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { AnyEventType, DataInputOf, Event } from '../core/event.ts'
-import { checkDuration, checkOptionNames, optionNames } from '../core/options.ts'
+import { checkDuration, checkList, checkOptionNames, optionNames } from '../core/options.ts'
 import { realRuntime } from '../core/real-runtime.ts'
 import { type Logger, type Runtime, silentLogger } from '../core/runtime.ts'
 import { partitionOf } from '../log/partition.ts'
@@ -68,6 +68,7 @@ export async function start(app: App, options: StartOptions = {}): Promise<Runni
   if (!isApp(app)) throw new TypeError('start: the first argument must be made by app()')
   checkOptionNames('start', options, startNames)
   checkDuration('start', 'drainMs', options.drainMs, 0)
+  checkList('start', 'forget', options.forget)
   const runtime = options.runtime ?? realRuntime()
   const log = options.log ?? 'lmdb:.millrace'
   const partitions = options.partitions === undefined ? {} : { partitions: options.partitions }

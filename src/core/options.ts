@@ -25,6 +25,12 @@ export function checkOptionNames(what: string, options: object | undefined, name
   }
 }
 
+/** Throws `TypeError` for what is to be a list and is none. */
+export function checkList(what: string, name: string, value: unknown): void {
+  if (value === undefined || Array.isArray(value)) return
+  throw new TypeError(`${what}: '${name}' must be a list`)
+}
+
 /** Throws `TypeError` for a duration that is none: a number of milliseconds, at least `least`. */
 export function checkDuration(what: string, name: string, value: number | undefined, least: 0 | 1 = 1): void {
   if (value === undefined || (Number.isFinite(value) && value >= least)) return

@@ -89,6 +89,15 @@ describe('an option that there is not is a TypeError that names it', () => {
   })
 })
 
+it.each([
+  ['handlers', () => app(misspelt({ name: 'a', handlers: {} }))],
+  ['routes', () => app(misspelt({ name: 'a', routes: 'none' }))],
+  ['events', () => app(misspelt({ name: 'a', events: { Counted } }))],
+  ['forget', () => start(app({ name: 'a' }), misspelt({ log: 'memory:', forget: 'gone' }))],
+])('%s must be a list', async (name, call) => {
+  await expect(async () => call()).rejects.toThrow(new RegExp(`'${name}' must be a list`))
+})
+
 it('what is to be redriven or discarded cannot be undefined, which would mean all', async () => {
   const b = bench()
   const { deadLetters } = await b.start({ handlers: [on(Counted, { name: 'count' }, () => {})] })
