@@ -470,8 +470,11 @@ class Running implements RunningApp {
     return [...new Set([this.app.name, ...ofEvents, ...Object.keys(this.app.topics)])]
   }
 
-  async #ensureTopic(name: string): Promise<void> {
-    if (this.#topics.has(name)) return
+  #ensureTopic(name: string): Promise<void> | undefined {
+    return this.#topics.has(name) ? undefined : this.#createTopic(name)
+  }
+
+  async #createTopic(name: string): Promise<void> {
     const retention = this.app.topics[name]?.retention
     await this.engine.createTopic(name, retention === undefined ? {} : { retention })
     this.#topics.add(name)

@@ -43,15 +43,24 @@ export interface AttemptTools {
   readonly door: Door
   readonly addressOf: AddressOf
   readonly hopLimit: number
-  /** Makes sure that a topic exists before something is appended to it. */
-  ensureTopic(name: string): Promise<void>
+  /** Makes sure that a topic exists before something is appended to it; undefined where it is known to. */
+  ensureTopic(name: string): Promise<void> | undefined
 }
 
 /** What an attempt leaves behind when it succeeds. */
 export interface Effects {
-  readonly puts: (readonly [string, string])[]
-  readonly deletes: string[]
-  readonly appends: Entry[]
+  readonly puts: readonly (readonly [string, string])[]
+  readonly deletes: readonly string[]
+  readonly appends: readonly Entry[]
+}
+
+/** What most attempts leave behind. */
+export const noEffects: Effects = Object.freeze({ puts: [], deletes: [], appends: [] })
+
+/** What an attempt has emitted. */
+interface Emitted<Ready> {
+  readonly admitted: Ready
+  readonly dueMs: number | undefined
 }
 
 /**
@@ -67,7 +76,7 @@ export class AttemptContext implements HandlerContext {
   readonly #subject: AttemptSubject
   readonly #tools: AttemptTools
   // What most attempts have none of is made when it is used.
-  #emitted: { readonly admitted: Admitted | Promise<Admitted>; readonly dueMs: number | undefined }[] = none
+  #emitted: Emitted<Admitted | Promise<Admitted>>[] = none
   /** Writes of this attempt by cell name; undefined stands for a removal. */
   #writes: Map<string, string | undefined> | undefined
   #onceNames: Set<string> | undefined
@@ -83,7 +92,8 @@ export class AttemptContext implements HandlerContext {
     this.silent = subject.silent
     this.redriven = subject.redriven
     this.log = tools.logger
-    this.state = this.#stateAccess(subject.definition.options.state ?? {})
+    const { state } = subject.definition.options
+    this.state = state === undefined ? noState : this.#stateAccess(state)
   }
 
   now(): number {
@@ -138,8 +148,6 @@ export class AttemptContext implements HandlerContext {
     const dueMs = dueTime(options, this.now())
     if (this.silent) return
     const admitted = this.#tools.door.admit(type, data, { ...this.#attributes(options), ...extension })
-    // A rejection is met by effects(); until then it must not count as unhandled.
-    if (admitted instanceof Promise) admitted.catch(() => {})
     this.#keep(admitted, dueMs)
   }
 
@@ -204,47 +212,43 @@ export class AttemptContext implements HandlerContext {
     this.#revoked = true
   }
 
-  /**
-   * What the attempt did, once all that it emitted has been validated; at once where it did nothing. Rejects when some of
-   * it was refused.
-   */
+  /** What the attempt did; later where some of it waits to be validated. Rejects when some of it was refused. */
   effects(): Effects | Promise<Effects> {
     const { attempt, redriven } = this.#subject
-    const didNothing = this.#emitted === none && this.#writes === undefined && this.#onceNames === undefined
-    if (didNothing && attempt === 1 && !redriven) return { puts: [], deletes: [], appends: [] }
-    return this.#collected()
-  }
-
-  async #collected(): Promise<Effects> {
-    const { definition, topic, offset, key, attempt, redriven } = this.#subject
-    const effects: Effects = { puts: [], deletes: [], appends: [] }
-    for (const [cell, text] of this.#writes ?? []) {
-      const stateKey = stateLayout.cell(definition.name, cell, key)
-      if (text === undefined) effects.deletes.push(stateKey)
-      else effects.puts.push([stateKey, text])
-    }
-    for (const { admitted, dueMs } of this.#emitted) await this.#emitInto(effects, await admitted, dueMs)
-    for (const name of this.#onceNames ?? [])
-      effects.deletes.push(stateLayout.once(definition.name, topic, offset, name))
+    const ready = this.#emitted === none ? none : this.#emitted.filter(isReady)
     // Earlier attempts may have remembered under names that this one has not used.
-    if (attempt > 1 || redriven) {
-      const place = { handler: definition.name, topic, offset }
-      effects.deletes.push(...(await rememberedKeys(this.#tools.state, place)))
-    }
-    return effects
+    const mayRemember = attempt > 1 || redriven
+    if (mayRemember || ready.length < this.#emitted.length) return this.#collectLater(mayRemember)
+    if (ready === none && this.#writes === undefined && this.#onceNames === undefined) return noEffects
+    return this.#collect(ready, [])
   }
 
-  async #emitInto(effects: Effects, { event, entry }: Admitted, dueMs: number | undefined): Promise<void> {
-    await this.#tools.ensureTopic(entry.topic)
-    if (dueMs === undefined) {
-      effects.appends.push(entry)
-      return
+  async #collectLater(mayRemember: boolean): Promise<Effects> {
+    const ready: Emitted<Admitted>[] = []
+    for (const { admitted, dueMs } of this.#emitted) ready.push({ admitted: await admitted, dueMs })
+    if (!mayRemember) return this.#collect(ready, [])
+    const { definition, topic, offset } = this.#subject
+    const place = { handler: definition.name, topic, offset }
+    return this.#collect(ready, await rememberedKeys(this.#tools.state, place))
+  }
+
+  #collect(emitted: readonly Emitted<Admitted>[], remembered: readonly string[]): Effects {
+    const { definition, topic, offset, key } = this.#subject
+    const puts: [string, string][] = []
+    const deletes = [...remembered]
+    const appends: Entry[] = []
+    for (const [cell, text] of this.#writes ?? none) {
+      const stateKey = stateLayout.cell(definition.name, cell, key)
+      if (text === undefined) deletes.push(stateKey)
+      else puts.push([stateKey, text])
     }
-    const text = Buffer.from(entry.value).toString('utf8')
-    effects.puts.push([
-      stateLayout.timer(dueMs, event.id),
-      JSON.stringify({ topic: entry.topic, event: text }),
-    ])
+    for (const { admitted, dueMs } of emitted) {
+      if (dueMs === undefined) appends.push(admitted.entry)
+      else puts.push(timerPut(admitted, dueMs))
+    }
+    for (const name of this.#onceNames ?? none)
+      deletes.push(stateLayout.once(definition.name, topic, offset, name))
+    return { puts, deletes, appends }
   }
 
   #attributes(options: EmitOptions): EventAttributes {
@@ -258,7 +262,16 @@ export class AttemptContext implements HandlerContext {
 
   #keep(admitted: Admitted | Promise<Admitted>, dueMs: number | undefined): void {
     if (this.#emitted === none) this.#emitted = []
-    this.#emitted.push({ admitted, dueMs })
+    const ready =
+      admitted instanceof Promise ? admitted.then((later) => this.#placed(later)) : this.#placed(admitted)
+    // A rejection is met by effects(); until then it must not count as unhandled.
+    if (ready instanceof Promise) ready.catch(() => {})
+    this.#emitted.push({ admitted: ready, dueMs })
+  }
+
+  /** What was admitted, once its topic is there. */
+  #placed(admitted: Admitted): Admitted | Promise<Admitted> {
+    return this.#tools.ensureTopic(admitted.entry.topic)?.then(() => admitted) ?? admitted
   }
 
   #written(): Map<string, string | undefined> {
@@ -305,6 +318,17 @@ export class AttemptContext implements HandlerContext {
 }
 
 const none: never[] = []
+const noState: StateAccess<StateSchemas> = Object.freeze({})
+
+function isReady(emitted: Emitted<Admitted | Promise<Admitted>>): emitted is Emitted<Admitted> {
+  return !(emitted.admitted instanceof Promise)
+}
+
+function timerPut({ event, entry }: Admitted, dueMs: number): [string, string] {
+  const text = Buffer.from(entry.value).toString('utf8')
+  return [stateLayout.timer(dueMs, event.id), JSON.stringify({ topic: entry.topic, event: text })]
+}
+
 const emitNames = optionNames<EmitOptions>({ subject: true, datacontenttype: true, delay: true, at: true })
 const onceNames = optionNames<OnceOptions<unknown>>({ whenSilent: true })
 

@@ -36,7 +36,7 @@ export interface GroupTools {
   /** Whether this group does what rules say: the application's own does, every other only heeds them. */
   readonly actsOnRules: boolean
   topicsOf(definition: HandlerDefinition): readonly string[]
-  ensureTopic(name: string): Promise<void>
+  ensureTopic(name: string): Promise<void> | undefined
   /** Something was committed somewhere. */
   progressed(): void
 }

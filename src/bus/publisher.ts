@@ -83,7 +83,7 @@ export interface PublisherOptions {
   /** The topic that delayed events wait in. */
   readonly delayedTopic: string
   /** Makes sure that a topic exists before something is appended to it. */
-  ensureTopic(name: string): Promise<void>
+  ensureTopic(name: string): Promise<void> | undefined
   /** Begins to wait for the handlers of a type in a topic, or for the only one; absent where no application runs. */
   readonly beginWait?: (type: string, topic: string, to: string | undefined) => Promise<Waiter>
 }

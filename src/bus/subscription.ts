@@ -4,7 +4,7 @@ import type { Offset } from '../log/port.ts'
 import { type Outcome, runAttempt } from './attempt.ts'
 import { AttemptDeadlines } from './attempt-deadlines.ts'
 import { loopError } from './chain.ts'
-import type { Effects } from './context.ts'
+import { type Effects, noEffects } from './context.ts'
 import type { CursorTracker } from './cursor-tracker.ts'
 import type { HandlerDefinition } from './definitions.ts'
 import { nextOf } from './drain.ts'
@@ -61,6 +61,7 @@ export class Subscription {
   readonly #concurrency: number
   #inFlight = 0
   #parkedFirst = false
+  #pumping = false
   #closed = false
 
   constructor(
@@ -176,13 +177,19 @@ export class Subscription {
 
   /** Starts whatever may run now: parked keys and others in turn, so that neither waits for the backlog of the other. */
   pump(): void {
-    while (!this.#closed && this.#inFlight < this.#slots()) {
-      this.#parkedFirst = !this.#parkedFirst
-      const took = this.#parkedFirst
-        ? this.#takeParked() || this.#takeLane()
-        : this.#takeLane() || this.#takeParked()
-      if (!took) return
+    // An attempt that ends at once comes back here from below: the loop goes on with its slot.
+    if (this.#pumping) return
+    this.#pumping = true
+    try {
+      while (!this.#closed && this.#inFlight < this.#slots() && this.#startNext());
+    } finally {
+      this.#pumping = false
     }
+  }
+
+  #startNext(): boolean {
+    this.#parkedFirst = !this.#parkedFirst
+    return this.#parkedFirst ? this.#takeParked() || this.#takeLane() : this.#takeLane() || this.#takeParked()
   }
 
   /** Starts nothing more. */
@@ -233,7 +240,8 @@ export class Subscription {
     lane.running = true
     this.#inFlight += 1
     const subject = { topic: lane.topic, key: lane.key, offset: record.offset }
-    this.#tools.runtime.spawn(this.#taskName, () => this.#run(subject, record, 1, false))
+    const running = this.#run(subject, record, 1, false)
+    if (running !== undefined) this.#tools.runtime.spawn(this.#taskName, () => running)
   }
 
   #startParked(parked: ParkedKey): void {
@@ -267,7 +275,7 @@ export class Subscription {
   }
 
   /** Attempts a record, and completes the attempt. One of a version that cannot be read here fails like any other. */
-  async #run(subject: Subject, record: LogRecord, attempt: number, isRedriven: boolean): Promise<void> {
+  #run(subject: Subject, record: LogRecord, attempt: number, isRedriven: boolean): Promise<void> | undefined {
     let event: Event
     try {
       event = record.event
@@ -275,26 +283,33 @@ export class Subscription {
       const stored = storedEventOf(error)
       if (stored === undefined) throw error
       this.#complete(subject, stored, attempt, { kind: 'failed', error })
-      return
+      return undefined
     }
-    this.#complete(subject, event, attempt, await this.#attempt(subject, event, attempt, isRedriven))
+    const startedMs = this.#tools.runtime.now()
+    const ended = (outcome: Outcome) => {
+      if (outcome.kind !== 'aborted') this.durations.add(this.#tools.runtime.now() - startedMs)
+      this.#complete(subject, event, attempt, outcome)
+    }
+    const outcome = this.#attempt(subject, event, attempt, isRedriven)
+    if (outcome instanceof Promise) return outcome.then(ended)
+    ended(outcome)
+    return undefined
   }
 
-  async #attempt(subject: Subject, event: Event, attempt: number, isRedriven: boolean): Promise<Outcome> {
-    const { counts, hopLimit, partition, runtime, stop } = this.#tools
+  #attempt(subject: Subject, event: Event, attempt: number, isRedriven: boolean): Outcome | Promise<Outcome> {
+    const { counts, hopLimit, partition, stop } = this.#tools
     counts.attempts += 1
     if ((event.hops ?? 0) > hopLimit) return { kind: 'failed', error: loopError(event, hopLimit) }
     if (awaitsKey(this.definition, event)) return attemptKey(this.definition, event, this.#tools)
     const silentUntil = this.trackers.get(subject.topic)?.silentUntil ?? 0
     const silent = subject.offset < silentUntil || event.millracesilent === true
-    const startedMs = runtime.now()
-    const outcome = await runAttempt(
-      { ...subject, definition: this.definition, event, partition, attempt, silent, redriven: isRedriven },
+    const { topic, key, offset } = subject
+    const { definition } = this
+    return runAttempt(
+      { definition, event, topic, partition, offset, key, attempt, silent, redriven: isRedriven },
       this.#tools,
       { deadlines: this.#deadlines, stop },
     )
-    if (outcome.kind !== 'aborted') this.durations.add(runtime.now() - startedMs)
-    return outcome
   }
 
   #complete(subject: Subject, event: Event, attempt: number, outcome: Outcome): void {
@@ -323,7 +338,8 @@ export class Subscription {
     if (lane === undefined || tracker === undefined || outcome.kind === 'aborted') return
     const done = [{ tracker, offset: subject.offset }]
     if (outcome.kind === 'succeeded') {
-      this.#tools.state.stage({ ...this.#answered(event, outcome), done })
+      const effects = this.#answered(event, outcome)
+      this.#tools.state.stage(effects === noEffects ? { done } : { ...effects, done })
       this.#lanes.shift(lane)
       return
     }

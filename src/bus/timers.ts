@@ -19,7 +19,7 @@ export interface TimerTools {
   readonly ticksTopic: string
   readonly source: string
   readonly signal: AbortSignal
-  ensureTopic(name: string): Promise<void>
+  ensureTopic(name: string): Promise<void> | undefined
 }
 
 /** An event that waits for its time, as its timer keeps it. */

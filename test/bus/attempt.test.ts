@@ -17,7 +17,7 @@ const Happened = event('happened', { schema: z.number() })
 const happened: Event = { specversion: '1.0', id: '1', source: 't', type: 'happened', time: '', data: 1 }
 const runtime = realRuntime()
 
-function subjectOf(run: (signal: AbortSignal) => Promise<void>): AttemptSubject {
+function subjectOf(run: (signal: AbortSignal) => Promise<void> | void): AttemptSubject {
   const definition = on(Happened, { name: 'handle' }, (_event, { signal }) => run(signal))
   const place = { topic: 't', partition: 0, offset: 0, key: 'k' }
   return { definition, event: happened, ...place, attempt: 1, silent: false, redriven: false }
@@ -70,4 +70,23 @@ test('an attempt ends when its partition stops, and its own signal aborts with t
   })
   expect(outcome).toEqual({ kind: 'aborted' })
   expect(seen).toEqual([reason])
+})
+
+test('an attempt whose handler waits for nothing ends at once, and so does its context', () => {
+  const attempt = (run: () => void) => {
+    return runAttempt(subjectOf(run), tools(), {
+      deadlines: new AttemptDeadlines(runtime, 1_000),
+      stop: new StopRegistry(),
+    })
+  }
+  const error = new Error('not now')
+  expect(attempt(() => {})).toMatchObject({
+    kind: 'succeeded',
+    effects: { puts: [], deletes: [], appends: [] },
+  })
+  expect(
+    attempt(() => {
+      throw error
+    }),
+  ).toEqual({ kind: 'failed', error })
 })
