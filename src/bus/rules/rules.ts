@@ -141,6 +141,7 @@ export class Rules {
   async try(options: RuleTrialOptions = {}): Promise<RuleTrial> {
     const given = options.rules?.map((rule) => checkRule(plainOf(rule)))
     const policy = options.policy === undefined ? undefined : checkPolicy(options.policy)
+    checkTopic(options.topic, this.#tools.topics())
     const book = await this.#book()
     const rules = given === undefined ? book.rules : new Map(given.map((rule) => [rule.name, rule]))
     const compile = await this.#tools.loadCompiler()
@@ -180,6 +181,14 @@ export class Rules {
     await history.refresh()
     return history.changes[history.indexOf(id) ?? -1] as RecordedChange
   }
+}
+
+function checkTopic(topic: string | undefined, topics: readonly string[]): void {
+  if (topic === undefined || topics.includes(topic)) return
+  throw new MillraceError('TOPIC_UNKNOWN', `The application has no topic '${topic}'.`, {
+    where: 'topic',
+    fix: `Use one of: ${topics.join(', ')}.`,
+  })
 }
 
 /** A value as the log keeps it, so that what is checked is what is stored. */

@@ -12,10 +12,10 @@ export async function printRules(output: Output, list: RuleList): Promise<void> 
   if (list.rules.length === 0) return output.print('There are no rules.')
   const rows = list.rules.map(({ rule, counts: { matched, acted, failed } }) => {
     const state = rule.enabled === false ? 'off' : 'on'
-    return [rule.name, state, rule.priority ?? 0, wantedOf(rule), actionsOf(rule), matched, acted, failed]
+    return [rule.name, state, rule.priority ?? 0, matched, acted, failed, actionsOf(rule), wantedOf(rule)]
   })
-  const head = ['rule', 'state', 'priority', 'matches', 'does', 'matched', 'acted', 'failed']
-  for (const line of table([head, ...rows])) await output.print(line)
+  const head = ['rule', 'state', 'priority', 'matched', 'acted', 'failed', 'does', 'with']
+  for (const line of table([head, ...rows])) await output.print(fitting(line, output))
   for (const { rule, counts } of list.rules) {
     if (counts.lastProblem !== undefined) output.note(`${rule.name} failed: ${counts.lastProblem}`)
   }
@@ -52,8 +52,8 @@ export async function printTrial(output: Output, trial: RuleTrial): Promise<void
     const place = `${hit.topic}/${hit.partition}/${hit.offset}`
     return [place, hit.type, hit.acting.join(' ') || '-', hit.hiddenBy ?? '-', failed.join('; ') || '-']
   })
-  for (const line of table([['event', 'type', 'act', 'hidden by', 'failed'], ...rows]))
-    await output.print(line)
+  for (const line of table([['event', 'type', 'acting', 'hidden by', 'failed'], ...rows]))
+    await output.print(fitting(line, output))
 }
 
 /** Prints where an event would go, and why. */
@@ -79,6 +79,12 @@ async function printMatch(output: Output, kind: string, match: RouteMatch, verdi
       `  ${what}: ${got}, wanted ${typeof wanted === 'string' ? wanted : JSON.stringify(wanted)}`,
     )
   }
+}
+
+/** A line as long as the terminal is wide. */
+function fitting(line: string, { stdout: { isTTY, columns } }: Output): string {
+  const isTooLong = isTTY === true && columns !== undefined && line.length > columns
+  return isTooLong ? `${line.slice(0, columns - 1)}…` : line
 }
 
 function wantedOf({ pattern, when }: Rule): string {
