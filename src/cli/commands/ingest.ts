@@ -152,6 +152,11 @@ function stopped(error: unknown, file: string): unknown {
       facts,
     })
   }
+  // A fault of the file as a whole: its header, a quote or an array that does not end.
+  if (code === 'CSV_INVALID' || code === 'JSON_INVALID') {
+    const place = `${sourceName(file)}, ${where}`
+    return new MillraceError(code, message, { where: place, fix: error.fix, cause: error, facts })
+  }
   if (code === 'EVENT_TYPE_UNKNOWN')
     return new MillraceError(code, message, { where: '--type', fix: error.fix, cause: error })
   if (!error.retryable) return error

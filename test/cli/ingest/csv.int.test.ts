@@ -52,6 +52,19 @@ test('a row that is refused is named by its line; with skip the others are taken
   expect(JSON.parse(skipped.stdout)).toMatchObject({ added: 1, known: 1, skipped: 2 })
 })
 
+test('a fault of the file as a whole is told with the name of the file', async () => {
+  await writeFile(place.path('orders.csv'), 'n,n\n1,2\n')
+  const header = await place.run(['ingest', 'orders.csv', '--json', ...log])
+  expect(JSON.parse(header.stderr)).toMatchObject({
+    error: { code: 'CSV_INVALID', where: expect.stringMatching(/orders\.csv, line 1$/) },
+  })
+  await writeFile(place.path('orders.json'), '[{"n":1}')
+  const array = await place.run(['ingest', 'orders.json', '--json', ...log])
+  expect(JSON.parse(array.stderr)).toMatchObject({
+    error: { code: 'JSON_INVALID', where: expect.stringMatching(/orders\.json, element 1$/) },
+  })
+})
+
 test.each([
   [['--csv-types', 'n:date'], '--csv-types'],
   [['--csv-delimiter', ';;'], '--csv-delimiter'],
