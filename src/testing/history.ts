@@ -1,7 +1,6 @@
 import { type RedriveRequest, redriveType } from '../bus/dead-letter-requests.ts'
 import type { Event } from '../core/event.ts'
 import type { Offset } from '../log/port.ts'
-import type { RuledRecords } from './ruled-records.ts'
 import { type Witness, witnessOf, witnessTopic } from './witness.ts'
 
 /** A record of the log, in the order in which records became visible over all topics and partitions. */
@@ -13,6 +12,21 @@ export interface LoggedRecord {
   /** Records of one number became visible in the same step: nothing is known about their order across topics. */
   readonly step: number
 }
+
+/** What the rules that hold at a record's place say of it. */
+export interface RuledRecord {
+  /** Whether they keep it from the handlers of its topic. */
+  readonly hidden: boolean
+  /** The types of the events that they emit for it. */
+  readonly emits: readonly string[]
+  /** The handlers that it is sent to, */
+  readonly sends: readonly string[]
+  /** and the topics that it is moved to. */
+  readonly moves: readonly string[]
+}
+
+/** The records that rules have a say in. */
+export type RuledRecords = ReadonlyMap<LoggedRecord, RuledRecord>
 
 /** A publish that was acknowledged. */
 export interface AcknowledgedEvent {

@@ -3,6 +3,7 @@ export { type EngineUnderTest, type LogUnderTest, type TestFunctions, testEngine
 export type { FaultKind, FaultRates, Faults } from './faults.ts'
 export type { History, Invariant } from './history.ts'
 export { ManualRuntime, type ManualRuntimeOptions } from './manual-runtime.ts'
+export type { Operate } from './operator.ts'
 export type { Publication, Workload } from './publishers.ts'
 export type { SeededRandom } from './random.ts'
 export { type SimulateOptions, SimulationFailed, type SimulationReport, simulate } from './simulate.ts'

@@ -6,22 +6,7 @@ import type { Rule } from '../bus/rules/rule.ts'
 import type { RuleBook, RuleChange } from '../bus/rules/rule-book.ts'
 import { ruleChangedType } from '../bus/rules/rule-history.ts'
 import { ruleMarkType } from '../bus/rules/rule-marks.ts'
-import type { LoggedRecord } from './history.ts'
-
-/** What the rules that hold at a record's place say of it. */
-export interface RuledRecord {
-  /** Whether they keep it from the handlers of its topic. */
-  readonly hidden: boolean
-  /** The types of the events that they emit for it. */
-  readonly emits: readonly string[]
-  /** The handlers that it is sent to, */
-  readonly sends: readonly string[]
-  /** and the topics that it is moved to. */
-  readonly moves: readonly string[]
-}
-
-/** The records that rules have a say in. */
-export type RuledRecords = ReadonlyMap<LoggedRecord, RuledRecord>
+import type { LoggedRecord, RuledRecord, RuledRecords } from './history.ts'
 
 /**
  * What rules have to say of every record, found from the log alone: the changes in their order, applied one by one, and the marks
