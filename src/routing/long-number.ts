@@ -1,6 +1,6 @@
 /**
  * Numbers as JSON writes them. A double carries most of them exactly. The rest (an account number of 20 digits, a price with
- * 30 decimals) become a neighbour: as that they are compared with bounds, but they equal nothing but the same text.
+ * 30 decimals) equal nothing but the same text, and are between no bounds: numeric matching ends where doubles do.
  */
 
 /** A number of a JSON text with more digits than every double has. */
@@ -23,7 +23,7 @@ export class LongNumber {
 }
 
 const jsonNumber = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/
-const short = /^-?(?:\d{1,15}|[\d.]{1,16})$/
+const short = /^-?(?:\d{1,15}|\d+\.\d+)$/
 
 /** The value of a JSON number; undefined where `text` is not one. */
 export function readNumber(text: string): number | LongNumber | undefined {

@@ -1,4 +1,5 @@
 import { messageOf } from '../core/errors.ts'
+import { checkWildcards } from './check-wildcards.ts'
 import type { Test } from './field-test.ts'
 import { exactNumber, LongNumber } from './long-number.ts'
 import { parseRoutingKey, parseValues } from './parse-values.ts'
@@ -13,7 +14,7 @@ type Branch = ReadonlyMap<string, readonly Test[]>
 
 /** Reads an event pattern: JSON text, or what `JSON.parse` makes of it. Throws `PATTERN_INVALID` with the path of what is wrong. */
 export function parsePattern(pattern: unknown): ParsedPattern {
-  return new ParsedPattern(sorted(parseObject([new Map()], topObject(pattern), [], '')))
+  return parsed(parseObject([new Map()], topObject(pattern), [], ''))
 }
 
 /** Reads a pattern whose `type` and `subject` may also be routing keys with wildcards, as a text without a list. */
@@ -27,7 +28,7 @@ export function parseFilter(filter: unknown): ParsedPattern {
     branches = withField(branches, name, parseRoutingKey(key, name))
   }
   const more = Object.keys(fields).length > 0 || branches[0]?.size === 0
-  return new ParsedPattern(sorted(more ? parseObject(branches, fields, [], '') : branches))
+  return parsed(more ? parseObject(branches, fields, [], '') : branches)
 }
 
 function topObject(pattern: unknown): Record<string, unknown> {
@@ -121,12 +122,14 @@ function parseOr(
   return result
 }
 
-function sorted(branches: readonly Branch[]): ParsedPattern['alternatives'] {
-  return branches.map((branch) =>
+function parsed(branches: readonly Branch[]): ParsedPattern {
+  const alternatives = branches.map((branch) =>
     [...branch]
       .map(([path, tests]) => ({ path, tests }))
       .sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0)),
   )
+  checkWildcards(alternatives)
+  return new ParsedPattern(alternatives)
 }
 
 /** Names that EventBridge keeps for match expressions, so that they cannot name fields within `$or`. */

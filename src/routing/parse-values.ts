@@ -5,27 +5,14 @@ import { looseText } from './letter-case.ts'
 import { LongNumber } from './long-number.ts'
 import { parseNumeric } from './parse-numeric.ts'
 import { described, patternInvalid } from './pattern-invalid.ts'
-import { wildcardComplexity, wildcardPieces } from './wildcard.ts'
-
-const maxWildcardComplexity = 10
+import { wildcardPieces } from './wildcard.ts'
 
 /** The tests of a field's list of values: an event passes with any of them. */
 export function parseValues(values: readonly unknown[], path: string): readonly Test[] {
   if (values.length === 0) {
     throw patternInvalid('A field needs at least one value; its list is empty.', path)
   }
-  const tests = values.map((value, index) => parseValue(value, `${path}[${index}]`))
-  const wildcards = tests
-    .flatMap((test) => (test.kind === 'no-match' ? test.tests : [test]))
-    .flatMap((test) => (test.kind === 'wildcard' ? [test.pieces] : []))
-  if (wildcards.length > 0 && wildcardComplexity(wildcards, maxWildcardComplexity) >= maxWildcardComplexity) {
-    throw patternInvalid(
-      'The wildcards of a field are too complex together.',
-      path,
-      'Use fewer asterisks, and repeat less of what follows one.',
-    )
-  }
-  return tests
+  return values.map((value, index) => parseValue(value, `${path}[${index}]`))
 }
 
 function parseValue(value: unknown, path: string): Test {

@@ -41,14 +41,18 @@ export function matchesWildcard(pieces: readonly string[], value: string): boole
   return from <= end
 }
 
+/** A match expression with wildcard texts, each as its pieces. */
+export interface Wildcards {
+  readonly texts: readonly (readonly string[])[]
+}
+
 /**
- * How many beginnings of the wildcard texts one value can match at the same time, at worst, counted up to `limit`. It is
- * what the cost of an automaton grows with, and what EventBridge refuses patterns by.
+ * How many beginnings of wildcard texts one value can match at the same time, at worst, counted up to `limit`: a beginning
+ * that texts share counts once for each expression that has it. It is what the cost of an automaton grows with, and what
+ * EventBridge refuses patterns by.
  */
-export function wildcardComplexity(texts: readonly (readonly string[])[], limit: number): number {
-  const machine = texts.map((pieces) => tokens(pieces))
-  const alphabet = new Set(machine.flat())
-  alphabet.delete(star)
+export function wildcardComplexity(expressions: readonly Wildcards[], limit: number): number {
+  const machine = machineOf(expressions)
   const start = close(
     machine,
     machine.map((_, index) => [index, 0] as const),
@@ -57,39 +61,72 @@ export function wildcardComplexity(texts: readonly (readonly string[])[], limit:
   const open = [start]
   let worst = 0
   for (let state = open.pop(); state !== undefined; state = open.pop()) {
-    for (const character of alphabet) {
+    for (const character of awaited(machine, state)) {
       const next = close(machine, step(machine, state, character))
-      if (next.length > worst) worst = next.length
+      const beginnings = new Set(next.map(([text, length]) => machine[text]?.beginnings[length]))
+      worst = Math.max(worst, beginnings.size)
       if (worst >= limit || known.size > 10_000) return limit
       const key = keyOf(next)
-      if (next.length > 0 && !known.has(key)) open.push(next)
+      if (!known.has(key)) open.push(next)
       known.add(key)
     }
   }
   return worst
 }
 
+/** One wildcard text: its characters, and for each length the number of the beginning that it is. */
+interface Track {
+  readonly characters: readonly string[]
+  readonly beginnings: readonly number[]
+}
+
+type Machine = readonly Track[]
 type Place = readonly [text: number, length: number]
 const star = ''
 
+function machineOf(expressions: readonly Wildcards[]): Machine {
+  const numbers = new Map<string, number>()
+  return expressions.flatMap(({ texts }, index) =>
+    texts.map((pieces) => {
+      const characters = charactersOf(pieces)
+      const beginnings = [-1 - index]
+      for (const character of characters) {
+        const key = `${beginnings[beginnings.length - 1]} ${character}`
+        const number = numbers.get(key) ?? numbers.size
+        numbers.set(key, number)
+        beginnings.push(number)
+      }
+      return { characters, beginnings }
+    }),
+  )
+}
+
 /** The characters of a wildcard text, between the quotes that its value has in JSON: those count as beginnings, too. */
-function tokens(pieces: readonly string[]): string[] {
+function charactersOf(pieces: readonly string[]): string[] {
   const between = pieces.flatMap((piece, index) => (index === 0 ? [...piece] : [star, ...piece]))
   return ['"', ...between, '"']
 }
 
-function step(machine: readonly (readonly string[])[], state: readonly Place[], character: string): Place[] {
+/** The characters that lead somewhere: any other leaves no more than what each of these leaves. */
+function awaited(machine: Machine, state: readonly Place[]): ReadonlySet<string> {
+  const characters = new Set(state.map(([text, length]) => machine[text]?.characters[length] ?? star))
+  characters.delete(star)
+  return characters
+}
+
+function step(machine: Machine, state: readonly Place[], character: string): Place[] {
   return state.flatMap(([text, length]): Place[] => {
-    const stays: Place[] = machine[text]?.[length - 1] === star ? [[text, length]] : []
-    return machine[text]?.[length] === character ? [...stays, [text, length + 1]] : stays
+    const characters = machine[text]?.characters ?? []
+    const stays: Place[] = characters[length - 1] === star ? [[text, length]] : []
+    return characters[length] === character ? [...stays, [text, length + 1]] : stays
   })
 }
 
 /** Adds what an asterisk that stands for nothing leads to. */
-function close(machine: readonly (readonly string[])[], state: readonly Place[]): Place[] {
+function close(machine: Machine, state: readonly Place[]): Place[] {
   const closed = new Map(state.map((place) => [place.join(), place]))
   for (const [text, length] of closed.values()) {
-    if (machine[text]?.[length] === star) closed.set(`${text},${length + 1}`, [text, length + 1])
+    if (machine[text]?.characters[length] === star) closed.set(`${text},${length + 1}`, [text, length + 1])
   }
   return [...closed.values()]
 }

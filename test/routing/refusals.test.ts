@@ -32,6 +32,9 @@ const refused: readonly (readonly [pattern: unknown, where: string])[] = [
   [{ a: [{ wildcard: 'a\\' }] }, 'a[0].wildcard'],
   [{ a: ['x', { wildcard: '*a*a*a*a*a*a*' }] }, 'a'],
   [{ a: ['*b', '*c', '*d', '*e', '*f', '*g'].map((wildcard) => ({ wildcard })) }, 'a'],
+  [{ a: [{ wildcard: '*aaaaaaaaaa' }] }, 'a'],
+  [{ a: [{ 'anything-but': { wildcard: ['x', '*aaaaaaaaaa'] } }] }, 'a'],
+  [{ b: [1], $or: ['*b', '*c', '*d', '*e', '*f', '*g'].map((wildcard) => ({ a: [{ wildcard }] })) }, 'a'],
   [{ a: [{ numeric: 1 }] }, 'a[0].numeric'],
   [{ a: [{ numeric: [] }] }, 'a[0].numeric'],
   [{ a: [{ numeric: ['>', 1, '<'] }] }, 'a[0].numeric'],
@@ -43,6 +46,7 @@ const refused: readonly (readonly [pattern: unknown, where: string])[] = [
   [{ a: [{ numeric: ['>', 1, '<', 1] }] }, 'a[0].numeric'],
   ['{"a":[{"numeric":["<",1e999]}]}', 'a[0].numeric[1]'],
   ['{"a":[{"numeric":["=",12345678901234567891]}]}', 'a[0].numeric[1]'],
+  ['{"a":[{"numeric":["=",9999999999999999]}]}', 'a[0].numeric[1]'],
   [{ a: [{ cidr: '10.0.0.0' }] }, 'a[0].cidr'],
   [{ a: [{ cidr: '10.0.0.0/32' }] }, 'a[0].cidr'],
   [{ a: [{ cidr: '10.0.0.0/-1' }] }, 'a[0].cidr'],
@@ -79,6 +83,16 @@ test.each(refused)('%j is refused, at %s', (pattern, where) => {
   })()
   expect(refusal).toBeInstanceOf(MillraceError)
   expect(refusal).toMatchObject({ code: 'PATTERN_INVALID', where })
+})
+
+test.each([
+  [{ a: [{ wildcard: '*aaaaaaaaa' }] }],
+  [{ a: ['*b', '*c', '*d', '*e', '*f'].map((wildcard) => ({ wildcard })) }],
+  [{ a: [{ 'anything-but': { wildcard: ['*b', '*c', '*d', '*e', '*f', '*g'] } }] }],
+  [{ $or: [0, 1, 2, 3, 4, 5].map((A) => ({ A: [A], a: [{ wildcard: `*${A}` }] })) }],
+  [{ a: [{ wildcard: '*aaaaaaa' }], b: [{ wildcard: '*aaaaaaa' }] }],
+])('the wildcards of %j are not too complex', (pattern) => {
+  expect(compilePattern(pattern).matches({ c: 1 })).toBe(false)
 })
 
 test('a pattern whose choices multiply beyond 1,000 combinations is refused before they are made', () => {
