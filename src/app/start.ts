@@ -131,6 +131,7 @@ class Running implements RunningApp {
       source: app.name,
       topic: app.name,
       maxEventBytes: app.maxEventBytes,
+      events: app.events,
     })
     const waiting = new WaitingPublishers({
       engine,

@@ -35,6 +35,8 @@ export interface DoorOptions {
   /** The topic of event types that name none. */
   readonly topic: string
   readonly maxEventBytes?: number | undefined
+  /** The event types that the application declares, by their names. */
+  readonly events?: ReadonlyMap<string, AnyEventType>
 }
 
 /** An event that has passed the door: valid, encoded, and with its place. */
@@ -62,13 +64,18 @@ export class Door {
     return type.topic ?? this.#options.topic
   }
 
-  /** Admits data of a declared type. Asynchronous only when its schema is. */
+  /**
+   * Admits data of a type. Asynchronous only when its schema is. Throws `TypeError` for another type than the one that the
+   * application declares by that name: its handlers are to see what they were declared for.
+   */
   admit(
     type: AnyEventType,
     data: unknown,
     attributes: EventAttributes,
     topic?: string,
   ): Admitted | Promise<Admitted> {
+    const declared = this.#options.events?.get(type.type)
+    if (declared !== undefined && declared !== type) throw declaredTwice(type.type)
     const given = dataOfType(data, attributes.datacontenttype)
     const output = validate(type.schema, given, { code: 'DATA_INVALID', what: `Data of '${type.type}'` })
     if (output instanceof Promise)
@@ -129,6 +136,12 @@ export class Door {
     } as Event
     return this.admitEvent(event, topic ?? this.topicOf(type), attributes.id !== undefined)
   }
+}
+
+function declaredTwice(type: string): TypeError {
+  return new TypeError(
+    `event type '${type}' is declared twice: this is not the one of the application; declare it once and import it`,
+  )
 }
 
 /** What only the bus itself writes into an event. */

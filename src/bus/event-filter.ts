@@ -38,7 +38,10 @@ const parts = ['type', 'subject', 'source', 'data', 'when']
 /** Checks a filter of a handler. `TypeError` for parts that there are not, `PATTERN_INVALID` for a pattern that cannot be. */
 export function checkFilter(handler: string, filter: EventFilter): CheckedFilter {
   const unknown = Object.keys(filter).find((part) => !parts.includes(part))
-  if (unknown !== undefined || Object.keys(filter).length === 0) {
+  if (unknown !== undefined) {
+    throw new TypeError(`on '${handler}': a filter has no '${unknown}'; it has ${parts.join(', ')}`)
+  }
+  if (Object.keys(filter).length === 0) {
     throw new TypeError(
       `on '${handler}': the first argument must be event types made by event(), or a filter of ${parts.join(', ')}`,
     )
