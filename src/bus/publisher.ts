@@ -3,7 +3,7 @@ import type { AnyEventType, Event, IncomingEvent } from '../core/event.ts'
 import { encodeEvent } from '../core/event-codec.ts'
 import { checkDuration, checkOptionNames, optionNames } from '../core/options.ts'
 import type { Runtime } from '../core/runtime.ts'
-import type { Appended, LogEngine } from '../log/port.ts'
+import type { Appended, Entry, LogEngine } from '../log/port.ts'
 import {
   type Admitted,
   checkAttributes,
@@ -64,6 +64,9 @@ const names = optionNames<PublishOptions>({
 /** Options of `send`. */
 export type SendOptions = Omit<PublishOptions, 'topic'>
 
+/** What the bus writes into an event that is published. */
+type Extension = Pick<EventAttributes, 'millracereplyto' | 'millraceto'>
+
 /** A published event's place. */
 export interface Published extends Appended {
   readonly id: string
@@ -98,8 +101,6 @@ export const publishBounds = { inFlight: 16_384, waiting: 16_384 } as const
 export class Publisher {
   readonly #options: PublisherOptions
   readonly #room: Room = new Room()
-  /** Topics that are known to be there: asking costs every publish a turn. */
-  readonly #topics = new Set<string>()
 
   constructor(options: PublisherOptions) {
     this.#options = options
@@ -132,28 +133,45 @@ export class Publisher {
     return this.#publish(type, data, options, { millracereplyto: replyTo })
   }
 
-  async #publish(
+  #publish(
     type: AnyEventType,
     data: unknown,
     options: PublishOptions,
-    extension?: Pick<EventAttributes, 'millracereplyto' | 'millraceto'>,
+    extension?: Extension,
   ): Promise<Published> {
+    try {
+      const admitted = this.#admit(type, data, options, extension)
+      if (admitted instanceof Promise) return admitted.then((later) => this.#appendOne(later, options.signal))
+      return this.#appendOne(admitted, options.signal)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /** Later only where the topic or the schema must be waited for. */
+  #admit(
+    type: AnyEventType,
+    data: unknown,
+    options: PublishOptions,
+    extension: Extension | undefined,
+  ): Admitted | Promise<Admitted> {
     checkEventType(type)
     checkOptionNames('publish', options, names)
     const { delay, at, topic, signal, time, wait: _wait, waitTimeoutMs: _waitTimeoutMs, ...given } = options
     checkAttributes(given, type.type)
+    const { door, ensureTopic, runtime } = this.#options
     const rest = extension === undefined ? given : { ...given, ...extension }
-    const ownTopic = this.#options.door.topicOf(type)
-    if (topic !== undefined) await this.#checkTopic(topic)
-    else if (!this.#topics.has(ownTopic)) {
-      await this.#options.ensureTopic(ownTopic)
-      this.#topics.add(ownTopic)
-    }
+    const known = topic === undefined ? ensureTopic(door.topicOf(type)) : this.#checkTopic(topic)
     const attributes: EventAttributes = time === undefined ? rest : { ...rest, time: timeText(time) }
-    const admitted = this.#options.door.admit(type, data, attributes, topic)
-    const ready = admitted instanceof Promise ? await admitted : admitted
-    const dueMs = isDelayed(options) ? dueTime(options, this.#options.runtime.now()) : undefined
-    return first(await this.#append([dueMs === undefined ? ready : this.#delayed(ready, dueMs)], signal))
+    const admitted =
+      known === undefined
+        ? door.admit(type, data, attributes, topic)
+        : known.then(() => door.admit(type, data, attributes, topic))
+    if (delay === undefined && at === undefined) return admitted
+    return Promise.resolve(admitted).then((ready) => {
+      const dueMs = dueTime(options, runtime.now())
+      return dueMs === undefined ? ready : this.#delayed(ready, dueMs)
+    })
   }
 
   async #publishAndWait(
@@ -242,14 +260,30 @@ export class Publisher {
     if (entering !== undefined) await entering
     try {
       const entries = admitted.map(({ entry }) => entry)
-      const appended = await this.#options.engine.append(entries, signal)
-      this.#options.cache.remember(entries, appended)
-      this.#options.observers?.appended(entries, appended)
-      return appended.map(({ topic, partition, offset, duplicate }, index) => {
-        return { topic, partition, offset, duplicate, id: admitted[index]?.event.id ?? '' }
-      })
+      const appended = this.#told(entries, await this.#options.engine.append(entries, signal))
+      return admitted.map((one, index) => published(one, appended[index]))
     } finally {
       this.#room.leave(admitted.length)
+    }
+  }
+
+  /** Tells those in this process who follow the log of what is durable. */
+  #told(entries: readonly Entry[], appended: readonly Appended[]): readonly Appended[] {
+    this.#options.cache.remember(entries, appended)
+    this.#options.observers?.appended(entries, appended)
+    return appended
+  }
+
+  /** As {@link #append}, without the arrays: this is what most publishing is. */
+  async #appendOne(admitted: Admitted, signal: AbortSignal | undefined): Promise<Published> {
+    const entering = this.#room.enter(1, signal)
+    if (entering !== undefined) await entering
+    try {
+      const entries = [admitted.entry]
+      const [appended] = this.#told(entries, await this.#options.engine.append(entries, signal))
+      return published(admitted, appended)
+    } finally {
+      this.#room.leave(1)
     }
   }
 
@@ -294,10 +328,6 @@ function waitTimeout(published: Published, timeoutMs: number): MillraceError {
   })
 }
 
-function isDelayed(options: PublishOptions): boolean {
-  return options.delay !== undefined || options.at !== undefined
-}
-
 function timeText(time: Date): string {
   if (isDate(time)) return time.toISOString()
   throw new TypeError("publish: 'time' must be a valid Date")
@@ -324,11 +354,11 @@ function encodeWithin(value: Uint8Array): string {
   return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('utf8')
 }
 
-function first(published: readonly Published[]): Published {
-  const [only] = published
-  if (only === undefined)
+function published({ event: { id } }: Admitted, appended: Appended | undefined): Published {
+  if (appended === undefined)
     throw new MillraceError('STORAGE_FAILED', 'The engine gave no place for an appended event.')
-  return only
+  const { topic, partition, offset, duplicate } = appended
+  return { topic, partition, offset, duplicate, id }
 }
 
 function atIndex(error: unknown, index: number, count: number): unknown {

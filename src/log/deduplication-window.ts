@@ -91,6 +91,12 @@ export class DeduplicationWindow {
     this.#link(index)
   }
 
+  /** Visits the newest `count` entries, the oldest of them first. */
+  visitNewest(count: number, visit: EntryVisitor): void {
+    for (let sequence = this.#next - count; sequence < this.#next; sequence += 1)
+      this.#ring.visit(this.#indexOf(sequence), visit)
+  }
+
   /** Forgets the newest `count` entries, as if they had not been added. */
   dropNewest(count: number): void {
     const until = Math.max(this.#oldest, this.#next - count)
@@ -155,6 +161,15 @@ export class DeduplicationWindow {
   }
 }
 
+/** Takes an entry in its parts, so that none is put together for it. */
+export type EntryVisitor = (
+  high: number,
+  low: number,
+  topicId: number,
+  partition: number,
+  offset: number,
+) => void
+
 const none: readonly Sighting[] = Object.freeze([])
 
 function tableFor(capacity: number): Uint32Array {
@@ -205,6 +220,16 @@ class Ring {
 
   timeMs(index: number): number {
     return this.#timeMs[index] as number
+  }
+
+  visit(index: number, visit: EntryVisitor): void {
+    visit(
+      this.#high[index] as number,
+      this.#low[index] as number,
+      this.#topicId[index] as number,
+      this.#partition[index] as number,
+      this.#offset[index] as number,
+    )
   }
 
   sighting(index: number): Sighting {

@@ -40,9 +40,9 @@ interface Plan {
 export interface AppendContext {
   readonly catalog: Catalog
   readonly identities: Identities
-  readonly nowMs: number
+  now(): number
   /** Throws `LOG_FULL` unless there is room for this many bytes more. */
-  checkRoom(bytes: number): void
+  checkRoom(bytes: number, writes: Writes): void
 }
 
 /** Puts the entries of one call into a transaction: all of them, or none when it throws. */
@@ -51,12 +51,12 @@ export function stageAppends(entries: readonly Entry[], context: AppendContext, 
   if (entry !== undefined && entries.length === 1) {
     const plan = planAppend(entry, context.catalog, context.identities)
     if (plan.appended !== undefined) return [plan.appended]
-    context.checkRoom(sizeOf(entries))
+    context.checkRoom(sizeOf(entries), writes)
     return [stageNew(plan, context, writes)]
   }
   const plans = planAppends(entries, context.catalog, context.identities)
   const added = plans.filter(({ appended, sameAs }) => appended === undefined && sameAs === undefined)
-  if (added.length > 0) context.checkRoom(sizeOf(added.map((plan) => plan.entry)))
+  if (added.length > 0) context.checkRoom(sizeOf(added.map((plan) => plan.entry)), writes)
   const answers: Appended[] = []
   for (const plan of plans) {
     const earlier = plan.sameAs === undefined ? undefined : answers[plan.sameAs]
@@ -71,7 +71,7 @@ function stageNew({ entry, place, fingerprint }: Plan, context: AppendContext, w
   const offset = place.stage(entry.value, entry.timeMs, writes)
   const { topic, topicId, partition } = place
   if (fingerprint !== undefined) {
-    context.identities.stage(fingerprint, { topicId, partition, offset }, context.nowMs, writes)
+    context.identities.stage(fingerprint, { topicId, partition, offset }, context.now(), writes)
   }
   return { topic, partition, offset, duplicate: false }
 }

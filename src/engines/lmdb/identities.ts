@@ -16,11 +16,6 @@ export interface IdentitiesOptions {
   readonly key: HashKey
 }
 
-interface Added {
-  readonly fingerprint: Fingerprint
-  readonly at: Sighting
-}
-
 /** Bytes of a row of ids before its entries: the checksum and when they were added. */
 export const idsHeaderBytes = 4 + 8
 /** Bytes of one entry of a row of ids. */
@@ -33,7 +28,8 @@ export class Identities {
   readonly #catalog: Catalog
   readonly #options: IdentitiesOptions
   #window: DeduplicationWindow
-  #added: Added[] = []
+  /** How many of the newest are not durable yet. */
+  #added = 0
   /** Rows whose last sequence is below this were removed. */
   #sweptBelow = 0
 
@@ -95,18 +91,18 @@ export class Identities {
   /** Remembers an entry of the transaction that is being put together. */
   stage(fingerprint: Fingerprint, at: Sighting, nowMs: number, writes: Writes): void {
     if (this.#options.maxIds < 1) return
-    if (this.#added.length === 0)
+    if (this.#added === 0)
       writes.afterwards(
         () => undefined,
         () => this.#unstage(),
       )
-    this.#added.push({ fingerprint, at })
+    this.#added += 1
     this.#window.add(fingerprint, at, nowMs)
   }
 
   #unstage(): void {
-    this.#window.dropNewest(this.#added.length)
-    this.#added = []
+    this.#window.dropNewest(this.#added)
+    this.#added = 0
   }
 
   /** Forgets what is too old, and removes rows of which nothing is remembered any more. */
@@ -126,19 +122,21 @@ export class Identities {
 
   /** Writes the row of a transaction whose steps are all staged. */
   stageRow(nowMs: number, writes: Writes): void {
-    if (this.#added.length === 0) return
-    const row = Buffer.allocUnsafe(8 + this.#added.length * idBytes)
+    // Of more than are kept, the oldest are forgotten already.
+    const count = Math.min(this.#added, this.#window.size)
+    if (count === 0) return
+    const row = Buffer.allocUnsafe(8 + count * idBytes)
     let position = row.writeDoubleBE(nowMs, 0)
-    for (const { fingerprint, at } of this.#added) {
-      position = row.writeUInt32BE(fingerprint.high, position)
-      position = row.writeUInt32BE(fingerprint.low, position)
-      position = row.writeUInt32BE(at.topicId, position)
-      position = row.writeUInt16BE(at.partition, position)
-      position = row.writeUIntBE(at.offset, position, 6)
-    }
+    this.#window.visitNewest(count, (high, low, topicId, partition, offset) => {
+      position = row.writeUInt32BE(high, position)
+      position = row.writeUInt32BE(low, position)
+      position = row.writeUInt32BE(topicId, position)
+      position = row.writeUInt16BE(partition, position)
+      position = row.writeUIntBE(offset, position, 6)
+    })
     writes.put(idsKey(this.#window.next - 1), seal(row))
     writes.afterwards(() => {
-      this.#added = []
+      this.#added = 0
     })
   }
 }

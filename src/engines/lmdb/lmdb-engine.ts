@@ -16,7 +16,7 @@ import type {
   TopicOptions,
   TrimLimits,
 } from '../../log/port.ts'
-import { checkSize, sizeOf, stageAppends } from './appending.ts'
+import { type AppendContext, checkSize, sizeOf, stageAppends } from './appending.ts'
 import type { Catalog } from './catalog.ts'
 import { boundReached, diskFull, freeBytesOf, logClosed, topicUnknown } from './failures.ts'
 import { Group, type GroupContext, type Share } from './group.ts'
@@ -59,6 +59,7 @@ class LmdbEngine implements LogEngine {
   readonly #identities: Identities
   readonly #runtime: Runtime
   readonly #commits: GroupCommit
+  readonly #appendContexts: Readonly<Record<keyof typeof reservedBytes, AppendContext>>
   readonly #news = new News()
   readonly #groups = new Map<string, Group>()
   readonly #maxBytes: number
@@ -82,6 +83,10 @@ class LmdbEngine implements LogEngine {
       powerLossSafe: options.unsafeNoSync !== true,
       atomicAppend: true,
       appendDeduplicates: true,
+    }
+    this.#appendContexts = {
+      publishers: this.#appendContext('publishers'),
+      handlers: this.#appendContext('handlers'),
     }
     this.#commits = new GroupCommit(this.#store, this.#runtime, {
       before: (writes) => this.#beforeTransaction(writes),
@@ -163,16 +168,22 @@ class LmdbEngine implements LogEngine {
     whose: keyof typeof reservedBytes,
     writes: Writes,
   ): readonly Appended[] {
+    return stageAppends(entries, this.#appendContexts[whose], writes)
+  }
+
+  #appendContext(whose: keyof typeof reservedBytes): AppendContext {
     // Handlers that drain a full log must be able to commit, so theirs is a quarter more.
     const maxBytes = whose === 'handlers' ? this.#maxBytes * 1.25 : this.#maxBytes
-    const checkRoom = (bytes: number) => {
-      const added = writes.recordBytes + bytes
-      if (this.#usedBytes + added > maxBytes) throw boundReached(this.#store.folder, this.#maxBytes)
-      if (this.#freeBytes - 2 * added < reservedBytes[whose]) throw diskFull(this.#store.folder)
+    return {
+      catalog: this.#catalog,
+      identities: this.#identities,
+      now: () => this.#runtime.now(),
+      checkRoom: (bytes, writes) => {
+        const added = writes.recordBytes + bytes
+        if (this.#usedBytes + added > maxBytes) throw boundReached(this.#store.folder, this.#maxBytes)
+        if (this.#freeBytes - 2 * added < reservedBytes[whose]) throw diskFull(this.#store.folder)
+      },
     }
-    const nowMs = this.#runtime.now()
-    const context = { catalog: this.#catalog, identities: this.#identities, nowMs, checkRoom }
-    return stageAppends(entries, context, writes)
   }
 
   read(at: Place, from: Offset, limits: ReadLimits, signal?: AbortSignal): Promise<Batch> {

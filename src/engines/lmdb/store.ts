@@ -230,10 +230,10 @@ function sealRecords(writes: Writes): Buffer[] {
 
 /** Must not throw: what was put by then would be committed. Keys are copied as they are put. */
 function putAll(database: RawDatabase, writes: Writes, sealed: readonly Buffer[]): void {
-  for (const [index, { place, offset }] of writes.records.entries()) {
+  writes.records.forEach(({ place, offset }, index) => {
     setOffset(place.key, offset)
     settled(database.put(place.key, sealed[index] as Buffer))
-  }
+  })
   for (const { key, value } of writes.rows) {
     settled(value === undefined ? database.remove(key) : database.put(key, value))
   }
