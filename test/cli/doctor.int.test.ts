@@ -76,7 +76,7 @@ describe('doctor', () => {
   test('names each place that is damaged, says what to do, and fails', async () => {
     await tamper(async (database) => {
       const row = stateRow(database, 'subscription/')
-      await database.put(row, sealJson({ cursor: 1_000_000, done: [] } satisfies CursorDocument))
+      await database.put(row, sealJson({ cursor: 1_000_000, done: [] } satisfies CursorDocument, row))
       for (const { key: recordKey, value } of [...database.getRange({ ...allOf('record'), limit: 1 })]) {
         const changed = Buffer.from(value)
         changed.writeUInt8(changed.readUInt8(30) ^ 1, 30)

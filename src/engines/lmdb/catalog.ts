@@ -10,7 +10,7 @@ import type { Writes } from './writes.ts'
 
 /** The one row about the log as a whole. */
 export interface LogRow {
-  readonly format: 1
+  readonly format: 2
   readonly partitions: number
   readonly deduplicationKey: readonly [number, number]
   readonly lastTopicId: number

@@ -1,6 +1,6 @@
 /**
  * The layout of the database: one tree, whose keys begin with a tag. Numbers are big-endian, so that keys sort by them.
- * Every value begins with a CRC-32 of the rest of it; see `sealed.ts`.
+ * Every value begins with a CRC-32 of the rest of it, that of a state with its key too; see `sealed.ts`.
  *
  * | tag | rest of the key | value |
  * | --- | --- | --- |

@@ -1,6 +1,7 @@
-import { closeSync, existsSync, mkdirSync, openSync, readSync, realpathSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, realpathSync, statSync } from 'node:fs'
 import { open } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
+import { MillraceError } from '../../core/errors.ts'
 import type { Runtime } from '../../core/runtime.ts'
 import type { HashKey } from '../../log/half-sip-hash.ts'
 import { defaultPartitions, type EngineOptions } from '../../log/port.ts'
@@ -8,6 +9,7 @@ import { Catalog, type LogRow } from './catalog.ts'
 import { storageFailed } from './failures.ts'
 import { Identities } from './identities.ts'
 import { logKey } from './keys.ts'
+import { checkMetaPages } from './meta-pages.ts'
 import { inUse, thisProcess } from './opening.ts'
 import { sealJson } from './sealed.ts'
 import { Store } from './store.ts'
@@ -31,8 +33,6 @@ export interface OpenedLog {
 /** The folders that this process has open. LMDB itself must not open one twice in a process. */
 const openHere = new Set<string>()
 
-/** What the first page of every LMDB file has, in the byte order of the machine that made it. */
-const databaseMark = Buffer.from([0xde, 0xc0, 0xef, 0xbe])
 const defaultWindowMs = 10 * 60 * 1000
 const defaultMaxIds = 5_000_000
 const mostPartitions = 65_536
@@ -70,10 +70,10 @@ export function holdFolder(path: string): () => void {
 function prepareFolder(folder: string): string {
   try {
     makeFolder(resolve(folder))
-    checkDatabaseFile(join(folder, 'data.mdb'))
+    checkMetaPages(folder)
     return realpathSync(folder)
   } catch (error) {
-    throw storageFailed(folder, error)
+    throw error instanceof MillraceError ? error : storageFailed(folder, error)
   }
 }
 
@@ -91,25 +91,14 @@ function makeFolder(path: string): void {
   }
 }
 
-/** LMDB ends the process when it opens a file that is no database, so whether it is one must be known before. */
-export function checkDatabaseFile(path: string): void {
-  if (!existsSync(path)) return
-  const head = Buffer.alloc(64)
-  const file = openSync(path, 'r')
-  const size = readSync(file, head)
-  closeSync(file)
-  const isDatabase = head.includes(databaseMark) || head.includes(Buffer.from(databaseMark).reverse())
-  if (size > 0 && !isDatabase) throw new Error('data.mdb is no LMDB database')
-}
-
 async function load(
   store: Store,
   partitions: number,
   options: LmdbOptions,
 ): Promise<Omit<OpenedLog, 'close'>> {
   const log = store.json<LogRow>(logKey) ?? (await create(store, partitions, options.runtime))
-  if (log.format !== 1) {
-    throw storageFailed(store.folder, new Error(`it has format ${String(log.format)}; this version reads 1`))
+  if (log.format !== 2) {
+    throw storageFailed(store.folder, new Error(`it has format ${String(log.format)}; this version reads 2`))
   }
   const catalog = new Catalog(store, log)
   catalog.load()
@@ -125,7 +114,7 @@ async function load(
 
 async function create(store: Store, partitions: number, runtime: Runtime): Promise<LogRow> {
   const log: LogRow = {
-    format: 1,
+    format: 2,
     partitions,
     deduplicationKey: randomKey(runtime),
     lastTopicId: 0,

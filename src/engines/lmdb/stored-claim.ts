@@ -10,7 +10,7 @@ import {
 import { checkSize, sizeOf } from './appending.ts'
 import { stateKey, stateKeyIn } from './keys.ts'
 import { seal, unseal } from './sealed.ts'
-import type { Store } from './store.ts'
+import type { Row, Store } from './store.ts'
 import type { Writes } from './writes.ts'
 
 /** What a claim needs of the engine. */
@@ -61,8 +61,9 @@ export class StoredClaim implements Claim {
     return this.#context.begin(() => {
       this.#checkHeld()
       return keys.map((key) => {
-        const sealed = this.#context.store.get(this.#rowKey(key))
-        return sealed === undefined ? undefined : this.#unseal(key, sealed)
+        const rowKey = this.#rowKey(key)
+        const sealed = this.#context.store.get(rowKey)
+        return sealed === undefined ? undefined : this.#unseal(key, { key: rowKey, value: sealed })
       })
     })
   }
@@ -81,7 +82,7 @@ export class StoredClaim implements Claim {
     if (limit < 1 || Buffer.compare(start, end) >= 0) return found
     this.#context.store.visit({ start, end, limit }, (row) => {
       const key = stateKeyIn(row.key)
-      return found.push({ key, value: this.#unseal(key, row.value) }) < limit
+      return found.push({ key, value: this.#unseal(key, row) }) < limit
     })
     return found
   }
@@ -104,7 +105,10 @@ export class StoredClaim implements Claim {
   #rowsOf(change: Change): { key: Uint8Array; value?: Uint8Array }[] {
     const rows: { key: Uint8Array; value?: Uint8Array }[] = []
     for (const key of change.deletes) rows.push({ key: this.#rowKey(key) })
-    for (const { key, value } of change.puts) rows.push({ key: this.#rowKey(key), value: seal(value) })
+    for (const { key, value } of change.puts) {
+      const rowKey = this.#rowKey(key)
+      rows.push({ key: rowKey, value: seal(value, rowKey) })
+    }
     return rows
   }
 
@@ -176,8 +180,8 @@ export class StoredClaim implements Claim {
     return bound.subarray(0, stateKey(0, 0, '').length + maxStateKeyBytes + 1)
   }
 
-  #unseal(key: string, sealed: Uint8Array): Uint8Array {
-    const value = unseal(sealed)
+  #unseal(key: string, row: Row): Uint8Array {
+    const value = unseal(row.value, row.key)
     if (value !== undefined) return value
     throw new MillraceError('RECORD_CORRUPT', 'A value of the state does not match its checksum.', {
       where: `${this.group}/${this.partition}/${key}`,

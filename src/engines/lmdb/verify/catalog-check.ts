@@ -43,7 +43,7 @@ export class CatalogCheck {
     const read = objectIn(value, 'log')
     if ('finding' in read) return [read.finding]
     const { format, partitions, lastTopicId, lastGroupId, deduplicationKey } = read.row
-    if (format !== 1) return [rowInvalid('log', `It has format ${String(format)}; this version reads 1.`)]
+    if (format !== 2) return [rowInvalid('log', `It has format ${String(format)}; this version reads 2.`)]
     const isKey = Array.isArray(deduplicationKey) && deduplicationKey.length === 2
     if (!isWhole(partitions, 1) || !isWhole(lastTopicId) || !isWhole(lastGroupId) || !isKey) {
       return [rowInvalid('log', 'The row about the log lacks a number.')]

@@ -1,12 +1,12 @@
 import { realpathSync } from 'node:fs'
-import { join } from 'node:path'
-import { MillraceError, messageOf } from '../../../core/errors.ts'
+import { isMillraceError, MillraceError, messageOf } from '../../../core/errors.ts'
 import type { Runtime } from '../../../core/runtime.ts'
 import type { Finding, IsHandlerState, StateCheck, VerificationProgress } from '../../../log/verification.ts'
 import { openDatabaseToRead, type RawDatabase } from '../database.ts'
 import { storageFailed } from '../failures.ts'
 import { allOf, numberIn, stateKeyIn, type Tag } from '../keys.ts'
-import { checkDatabaseFile, holdFolder } from '../open-log.ts'
+import { checkMetaPages } from '../meta-pages.ts'
+import { holdFolder } from '../open-log.ts'
 import { thisProcess, untilFree } from '../opening.ts'
 import { unseal } from '../sealed.ts'
 import type { Row } from '../store.ts'
@@ -14,6 +14,7 @@ import { CatalogCheck } from './catalog-check.ts'
 import { damage, objectIn } from './damage.ts'
 import { HashOfParts } from './hash-of-parts.ts'
 import { IdsCheck } from './ids-check.ts'
+import { checkPages } from './page-check.ts'
 import { RecordCheck } from './record-check.ts'
 
 /** Options of {@link verifyLmdb}. */
@@ -33,13 +34,20 @@ export interface VerifyOptions {
  * `STORAGE_FAILED` when the folder has no database that can be opened.
  */
 export async function* verifyLmdb(folder: string, options: VerifyOptions): AsyncGenerator<Finding, void> {
-  const path = databaseFolder(folder)
+  let path: string
+  try {
+    path = databaseFolder(folder)
+  } catch (error) {
+    if (!isMillraceError(error, 'LOG_DAMAGED')) throw error
+    yield damage('pages-damaged', 'data.mdb', error.message)
+    return
+  }
   const letGo = holdFolder(path)
   try {
     const database = openToRead(path)
     try {
       await untilFree(database, path, thisProcess(), options.runtime)
-      yield* new Verification(database, options).run()
+      yield* new Verification(path, database, options).run()
     } catch (error) {
       throw error instanceof MillraceError ? error : storageFailed(path, error)
     } finally {
@@ -53,10 +61,10 @@ export async function* verifyLmdb(folder: string, options: VerifyOptions): Async
 function databaseFolder(folder: string): string {
   try {
     const path = realpathSync(folder)
-    checkDatabaseFile(join(path, 'data.mdb'))
+    checkMetaPages(path)
     return path
   } catch (error) {
-    throw storageFailed(folder, error)
+    throw error instanceof MillraceError ? error : storageFailed(folder, error)
   }
 }
 
@@ -70,6 +78,7 @@ function openToRead(path: string): RawDatabase {
 
 /** One reading of all rows. What others refer to comes first: the catalog, then the records, then the rest. */
 class Verification {
+  readonly #folder: string
   readonly #database: RawDatabase
   readonly #options: VerifyOptions
   readonly #catalog = new CatalogCheck()
@@ -80,7 +89,8 @@ class Verification {
   readonly #stateHash = new HashOfParts()
   readonly #rows = new Map<Tag, number>()
 
-  constructor(database: RawDatabase, options: VerifyOptions) {
+  constructor(folder: string, database: RawDatabase, options: VerifyOptions) {
+    this.#folder = folder
     this.#database = database
     this.#options = options
     this.#records = new RecordCheck(this.#catalog)
@@ -95,6 +105,7 @@ class Verification {
     const scan = (tag: Tag, check: (row: Row) => readonly Finding[]) => this.#scan(transaction, tag, check)
     const catalog = this.#catalog
     try {
+      yield* checkPages(this.#folder)
       yield* scan('opening', checkOpening)
       yield* scan('log', (row) => catalog.log(row))
       yield* scan('topic', (row) => catalog.topic(row))
@@ -167,7 +178,7 @@ class Verification {
     if (group === undefined) return []
     const partition = numberIn(key, 5, 2)
     const stateKey = stateKeyIn(key)
-    const value = unseal(sealed)
+    const value = unseal(sealed, key)
     if (value === undefined) {
       const where = `${group}/${partition}: ${stateKey}`
       return [damage('state-damaged', where, 'The value does not match its checksum.', stateFix)]
