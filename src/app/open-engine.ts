@@ -12,7 +12,7 @@ export type OpenEngineOptions = EngineOptions & { readonly runtime: Runtime }
 export interface LogUrl {
   /** `lmdb`, `memory` and so on. */
   readonly engine: string
-  /** What follows the engine's name, such as a folder; empty for `memory:`. */
+  /** What follows the engine's name, such as a folder; empty for `memory:`. May hold a password where it names a server. */
   readonly rest: string
 }
 
@@ -23,14 +23,14 @@ export function parseLogUrl(url: string): LogUrl {
   if (found === null || (engine === 'lmdb' && rest === '') || (engine === 'memory' && rest !== '')) {
     throw new MillraceError('LOG_URL_INVALID', `'${url}' names no log.`, {
       where: 'log',
-      fix: "Name it by a URL: 'lmdb:FOLDER' or 'memory:'.",
+      fix: "Name it by a URL: 'lmdb:FOLDER', 'postgres://HOST/DATABASE' or 'memory:'.",
     })
   }
   return { engine, rest }
 }
 
 /**
- * Opens the log that `url` names: `lmdb:FOLDER` or `memory:`. Only the engine that is named is loaded.
+ * Opens the log that `url` names: `lmdb:FOLDER`, `postgres://…` or `memory:`. Only the engine that is named is loaded.
  * `LOG_URL_INVALID` or `ENGINE_UNKNOWN` for a URL that cannot be opened; and whatever the engine refuses, such as `LOG_IN_USE`.
  */
 export async function openEngine(url: string, options: OpenEngineOptions): Promise<LogEngine> {
@@ -40,6 +40,11 @@ export async function openEngine(url: string, options: OpenEngineOptions): Promi
       const { openLmdb } = await import('../engines/lmdb/lmdb-engine.ts')
       return openLmdb(rest, options)
     }
+    case 'postgres':
+    case 'postgresql': {
+      const { openPostgres } = await import('../engines/postgres/postgres-engine.ts')
+      return openPostgres(url, options)
+    }
     case 'memory': {
       const { openMemory } = await import('../engines/memory/index.ts')
       return openMemory(options)
@@ -47,7 +52,7 @@ export async function openEngine(url: string, options: OpenEngineOptions): Promi
     default:
       throw new MillraceError('ENGINE_UNKNOWN', `There is no engine '${engine}'.`, {
         where: url,
-        fix: "Use 'lmdb:FOLDER' or 'memory:'.",
+        fix: "Use 'lmdb:FOLDER', 'postgres://HOST/DATABASE' or 'memory:'.",
       })
   }
 }

@@ -1,0 +1,180 @@
+import { MillraceError } from '../../core/errors.ts'
+import { Connection, type Connector } from './connection.ts'
+import { storageFailed } from './failures.ts'
+
+/** What is stored of a log as a whole. */
+export interface LogRow {
+  readonly partitions: number
+  /** Whether the server flushes what it acknowledges. */
+  readonly flushes: boolean
+}
+
+const oldestServer = 130_000
+const firstVersion = `
+create table log (
+  single boolean primary key default true check (single),
+  version integer not null,
+  partitions integer not null
+);
+create table topic (
+  id integer generated always as identity primary key,
+  name text collate "C" not null unique,
+  options text not null
+);
+-- A topic that was deleted and of which records are left.
+create table deleted_topic (id integer primary key);
+create table place (
+  topic_id integer not null,
+  partition integer not null,
+  start_offset bigint not null default 0,
+  end_offset bigint not null default 0,
+  -- The bytes of all records that were ever appended, and of those that were trimmed.
+  appended_bytes bigint not null default 0,
+  trimmed_bytes bigint not null default 0,
+  last_time_ms double precision not null default '-Infinity',
+  primary key (topic_id, partition)
+) with (fillfactor = 50);
+-- Offsets are dense, and neither times nor sums of bytes fall: a search by either halves over the primary key.
+create table record (
+  topic_id integer not null,
+  partition integer not null,
+  "offset" bigint not null,
+  time_ms double precision not null,
+  appended_bytes bigint not null,
+  checksum bigint not null,
+  value bytea not null,
+  primary key (topic_id, partition, "offset")
+);
+create sequence identity_sequence;
+create table identity (
+  topic_id integer not null,
+  id bytea not null,
+  partition integer not null,
+  "offset" bigint not null,
+  at_ms double precision not null,
+  sequence bigint not null,
+  primary key (topic_id, id)
+);
+create index identity_by_sequence on identity (sequence);
+create table consumer_group (
+  id integer generated always as identity primary key,
+  name text collate "C" not null unique
+);
+create table process (
+  id text primary key,
+  seen timestamptz not null
+) with (fillfactor = 50);
+create table member (
+  group_id integer not null,
+  member_id text collate "C" not null,
+  process_id text not null,
+  primary key (group_id, member_id)
+);
+create table claim (
+  group_id integer not null,
+  partition integer not null,
+  epoch bigint not null,
+  member_id text collate "C",
+  primary key (group_id, partition)
+) with (fillfactor = 50);
+create table state (
+  group_id integer not null,
+  partition integer not null,
+  key bytea not null,
+  checksum bigint not null,
+  value bytea not null,
+  primary key (group_id, partition, key)
+);
+create table need (
+  topic_id integer not null,
+  partition integer not null,
+  group_id integer not null,
+  "offset" bigint not null,
+  primary key (topic_id, partition, group_id)
+) with (fillfactor = 50);
+-- The last transaction of each writer, by which it finds out what became of one whose answer was lost.
+create table writer (
+  id text primary key,
+  batch bigint not null,
+  at timestamptz not null default now()
+) with (fillfactor = 50);
+`
+
+/** What leads from each version of the tables to the next: the first from nothing to version 1. */
+const migrations: readonly string[] = [firstVersion]
+
+/**
+ * Creates or migrates the tables of a log and reads what it is. One process at a time does that. `STORAGE_FAILED` when the
+ * server is too old, or a newer version of Millrace has written the log.
+ */
+export async function prepareSchema(connector: Connector, partitions: number): Promise<LogRow> {
+  const { schema, where } = connector.settings
+  const connection = await Connection.open(connector, { search_path: schema })
+  try {
+    const flushes = await checkServer(connection, where)
+    const present = await readLog(connection)
+    if (present !== undefined && present.version === migrations.length) return { ...present, flushes }
+    await connection.query('begin')
+    await connection.query('select pg_advisory_xact_lock(hashtextextended($1, 7))', [`millrace ${schema}`])
+    await connection.query("select set_config('search_path', $1, true)", [schema])
+    await migrate(connection, connector, partitions)
+    await connection.query('commit')
+    const made = await readLog(connection)
+    if (made === undefined) throw storageFailed(where, new Error('the tables were removed'))
+    return { ...made, flushes }
+  } finally {
+    connection.close()
+  }
+}
+
+async function migrate(connection: Connection, { settings }: Connector, partitions: number): Promise<void> {
+  const version = (await readLog(connection))?.version ?? 0
+  if (version > migrations.length) {
+    throw new MillraceError(
+      'STORAGE_FAILED',
+      `The log has version ${version}; this Millrace reads ${migrations.length}.`,
+      {
+        where: settings.where,
+        fix: 'Start it with the newer version of Millrace that wrote it.',
+      },
+    )
+  }
+  if (version === 0) {
+    // A role that may not create one can be given one that is there.
+    const [found] = await connection.rows('select to_regnamespace($1) is not null as present', [
+      settings.schema,
+    ])
+    if (found?.present !== true) await connection.query(`create schema "${settings.schema}"`)
+  }
+  await connection.query(migrations.slice(version).join('\n'))
+  await connection.query(
+    `insert into log (version, partitions) values ($1, $2)
+     on conflict (single) do update set version = excluded.version`,
+    [migrations.length, partitions],
+  )
+}
+
+async function readLog(
+  connection: Connection,
+): Promise<{ readonly version: number; readonly partitions: number } | undefined> {
+  const [found] = await connection.rows("select to_regclass('log') is not null as present")
+  if (found?.present !== true) return undefined
+  const [row] = await connection.rows('select version, partitions from log')
+  if (row === undefined) return undefined
+  return { version: Number(row.version), partitions: Number(row.partitions) }
+}
+
+/** Gives whether the server flushes what it acknowledges, as it is set for this role and database. */
+async function checkServer(connection: Connection, where: string): Promise<boolean> {
+  const [row] = await connection.rows(
+    `select current_setting('server_version_num')::integer as version, current_setting('server_version') as named,
+            current_setting('fsync') = 'on' and current_setting('full_page_writes') = 'on'
+              and current_setting('synchronous_commit') <> 'off' as flushes,
+            pg_is_in_recovery() as follows`,
+  )
+  if (Number(row?.version) < oldestServer) {
+    throw storageFailed(where, new Error(`its version is ${row?.named}, and 13 is the oldest that will do`))
+  }
+  if (row?.follows === true) throw storageFailed(where, new Error('it is a standby, which takes no writes'))
+  return row?.flushes === true
+}

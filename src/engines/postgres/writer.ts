@@ -1,0 +1,191 @@
+import type { Runtime } from '../../core/runtime.ts'
+import type { Connection, Connector } from './connection.ts'
+import { Link } from './database.ts'
+import { isConnectionLost, isPassing, outcomeUnknown, overloaded, toMillraceError } from './failures.ts'
+import type { PlannedPlace } from './plan.ts'
+import type { Step } from './step.ts'
+import { type Prepared, prepare, type TransactionContext } from './transaction.ts'
+
+/** What a writer tells its engine. */
+export interface WriterHooks {
+  /** Records are durable; called before those who wrote them are answered. */
+  grown(places: readonly PlannedPlace[]): void
+  /** So many ids were remembered. */
+  remembered(ids: number): void
+}
+
+/** A transaction takes no further step when it has reached this size. */
+const enoughBytes = 16 * 1024 * 1024
+const enoughSteps = 8192
+const mostWaitingBytes = 256 * 1024 * 1024
+const mostWaitingSteps = 200_000
+const firstWaitMs = 50
+const longestWaitMs = 1000
+/** About fifteen seconds; fewer while it is known that the server is away. */
+const attempts = { usually: 18, away: 3 } as const
+/** Turns of the microtask queue: enough for callers that were just answered to come back with their next step. */
+const turnsToGather = 16
+
+/** Whether a transaction whose answer was lost holds. */
+type Outcome = 'committed' | 'not committed' | 'unknown'
+
+/**
+ * Writes what one process has to write: all that comes while a transaction is under way shares the next one. There is one at a
+ * time, so what a process appends to a place is stored in the order of its calls.
+ */
+export class Writer {
+  readonly #context: TransactionContext
+  readonly #runtime: Runtime
+  readonly #hooks: WriterHooks
+  readonly #link: Link
+  #waiting: Step[] = []
+  #waitingBytes = 0
+  #running = false
+  #whenIdle: (() => void)[] = []
+  #batch = 0
+  #away = false
+
+  constructor(connector: Connector, context: TransactionContext, runtime: Runtime, hooks: WriterHooks) {
+    this.#context = context
+    this.#runtime = runtime
+    this.#hooks = hooks
+    this.#link = new Link(connector)
+  }
+
+  /** Makes the row by which this writer finds out what became of a transaction. */
+  async begin(): Promise<void> {
+    const connection = await this.#link.get()
+    await connection.query('insert into writer (id, batch) values ($1, 0)', [this.#context.writerId])
+  }
+
+  /** Takes a step, which is settled by its own functions. Throws `OVERLOADED` when too much waits. */
+  submit(step: Step): void {
+    const isTooMuch = this.#waitingBytes + step.sizeBytes > mostWaitingBytes && this.#waiting.length > 0
+    if (isTooMuch || this.#waiting.length >= mostWaitingSteps) throw overloaded(this.#context.where)
+    this.#waiting.push(step)
+    this.#waitingBytes += step.sizeBytes
+    if (this.#running) return
+    this.#running = true
+    this.#runtime.spawn('postgres writer', () => this.#run())
+  }
+
+  /** Resolves when no step waits or is being written. */
+  idle(): Promise<void> {
+    return this.#running ? new Promise((resolve) => this.#whenIdle.push(resolve)) : Promise.resolve()
+  }
+
+  /** Call it when idle. */
+  async close(): Promise<void> {
+    try {
+      const connection = await this.#link.get()
+      await connection.query('delete from writer where id = $1', [this.#context.writerId])
+    } catch {
+      // A row that stays is removed by others in a day.
+    }
+    await this.#link.close()
+  }
+
+  async #run(): Promise<void> {
+    for (;;) {
+      for (let turn = 0; turn < turnsToGather; turn += 1) await undefined
+      const steps = this.#take()
+      if (steps.length === 0) break
+      await this.#writeAll(steps)
+    }
+    this.#running = false
+    for (const resolve of this.#whenIdle.splice(0)) resolve()
+  }
+
+  #take(): Step[] {
+    let bytes = 0
+    let count = 0
+    for (const { sizeBytes } of this.#waiting) {
+      if (count >= enoughSteps || (count > 0 && bytes + sizeBytes > enoughBytes)) break
+      bytes += sizeBytes
+      count += 1
+    }
+    this.#waitingBytes -= bytes
+    return this.#waiting.splice(0, count)
+  }
+
+  /** Settles every step: together where that is possible, else each by itself, so that none suffers for another. */
+  async #writeAll(steps: readonly Step[]): Promise<void> {
+    try {
+      await this.#write(steps)
+    } catch (error) {
+      const failure = toMillraceError(error, this.#context.where)
+      if (steps.length === 1 || isConnectionLost(error) || failure === error) {
+        for (const step of steps) step.reject(failure)
+        return
+      }
+      for (const step of steps) await this.#writeAll([step])
+    }
+  }
+
+  async #write(steps: readonly Step[]): Promise<void> {
+    let waitMs = firstWaitMs
+    for (let left = this.#away ? attempts.away : attempts.usually; ; left -= 1) {
+      try {
+        await this.#attempt(steps)
+        this.#away = false
+        return
+      } catch (error) {
+        if (!isConnectionLost(error) && !isPassing(error)) throw error
+        if (left <= 1) {
+          this.#away = isConnectionLost(error)
+          throw error
+        }
+      }
+      await this.#runtime.sleep(waitMs)
+      waitMs = Math.min(2 * waitMs, longestWaitMs)
+    }
+  }
+
+  /** One attempt; when it throws, nothing of it holds, or it is an `UNREACHABLE` that says that this is not known. */
+  async #attempt(steps: readonly Step[]): Promise<void> {
+    const connection = await this.#link.get()
+    this.#batch += 1
+    const prepared = await this.#prepare(connection, steps)
+    if (prepared === undefined) return
+    try {
+      await prepared.commit()
+    } catch (error) {
+      if (!isConnectionLost(error)) throw error
+      const outcome = await this.#findOutcome()
+      if (outcome === 'unknown') throw outcomeUnknown(this.#context.where, error)
+      if (outcome === 'not committed') throw error
+    }
+    this.#hooks.grown(prepared.grown)
+    for (const { step, appended } of prepared.parts) step.resolve(appended)
+    if (prepared.ids > 0) this.#hooks.remembered(prepared.ids)
+  }
+
+  async #prepare(connection: Connection, steps: readonly Step[]): Promise<Prepared | undefined> {
+    try {
+      return await prepare(connection, steps, this.#batch, this.#context)
+    } catch (error) {
+      if (!connection.isLost) await connection.query('rollback').catch(() => connection.close())
+      throw error
+    }
+  }
+
+  /** The session that was lost may still be committing: its row is locked until it has, or has not. */
+  async #findOutcome(): Promise<Outcome> {
+    let waitMs = firstWaitMs
+    for (let left = attempts.usually; left > 0; left -= 1) {
+      try {
+        const connection = await this.#link.get()
+        const text = 'select batch from writer where id = $1 for update'
+        const [row] = await connection.rows(text, [this.#context.writerId])
+        this.#away = false
+        if (row === undefined) return 'unknown'
+        return Number(row.batch) === this.#batch ? 'committed' : 'not committed'
+      } catch {
+        await this.#runtime.sleep(waitMs)
+        waitMs = Math.min(2 * waitMs, longestWaitMs)
+      }
+    }
+    this.#away = true
+    return 'unknown'
+  }
+}

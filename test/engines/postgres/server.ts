@@ -1,0 +1,153 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+
+const installer = fileURLToPath(new URL('../../../scripts/debian-packages.ts', import.meta.url))
+
+/** The folder of the server's programs; undefined where there is none. Debian does not put it on the path. */
+function findPrograms(): string | undefined {
+  const debian = '/usr/lib/postgresql'
+  const versions = existsSync(debian) ? readdirSync(debian).sort((a, b) => Number(b) - Number(a)) : []
+  const folders = [
+    ...versions.map((version) => join(debian, version, 'bin')),
+    ...(process.env.PATH ?? '').split(delimiter),
+  ]
+  return folders.find((folder) => existsSync(join(folder, 'initdb')) && existsSync(join(folder, 'postgres')))
+}
+
+function installPrograms(): string | undefined {
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) return undefined
+  spawnSync(process.execPath, [installer, 'initdb=postgresql'], { stdio: ['ignore', 'ignore', 'inherit'] })
+  return findPrograms()
+}
+
+const programs = findPrograms() ?? installPrograms()
+
+/** Whether a server can be started here. Says so loudly where not. */
+export const hasPostgres = programs !== undefined
+if (!hasPostgres) console.error('SKIPPED: there is no PostgreSQL here, and it could not be installed.')
+
+/** The server refuses to run as root, so it runs as a user who owns nothing else that matters. */
+function unprivileged(): { readonly uid?: number; readonly gid?: number } {
+  if (process.getuid?.() !== 0) return {}
+  const users = readFileSync('/etc/passwd', 'utf8')
+    .split('\n')
+    .map((line) => line.split(':'))
+  const found = users.find(([name]) => name === 'postgres') ?? users.find(([name]) => name === 'nobody')
+  return { uid: Number(found?.[2]), gid: Number(found?.[3]) }
+}
+
+/** A PostgreSQL server of a test's own, in a temporary folder, with fsync on. */
+export class PostgresServer {
+  readonly folder: string
+  readonly port: number
+  readonly #settings: readonly string[]
+  #process: ChildProcess | undefined
+  #logs = 0
+
+  private constructor(folder: string, port: number, settings: readonly string[]) {
+    this.folder = folder
+    this.port = port
+    this.#settings = settings
+  }
+
+  /** Makes and starts one; `settings` are such as `max_connections=200`. */
+  static async start(settings: readonly string[] = []): Promise<PostgresServer> {
+    const folder = mkdtempSync(join(tmpdir(), 'millrace-postgres-'))
+    const { uid, gid } = unprivileged()
+    if (uid !== undefined && gid !== undefined) chownSync(folder, uid, gid)
+    chmodSync(folder, 0o700)
+    const args = [
+      '--pgdata',
+      folder,
+      '--username',
+      'postgres',
+      '--auth',
+      'trust',
+      '--encoding',
+      'UTF8',
+      '--no-sync',
+    ]
+    const made = spawnSync(join(programs ?? '', 'initdb'), [...args, '--locale', 'C.UTF-8'], {
+      uid,
+      gid,
+      cwd: folder,
+    })
+    if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr}`)
+    const server = new PostgresServer(folder, await freePort(), settings)
+    await server.run()
+    return server
+  }
+
+  /** The URL of a log; each name is another log. */
+  url(schema = this.newSchema()): string {
+    return `postgres://postgres@127.0.0.1:${this.port}/postgres?schema=${schema}`
+  }
+
+  newSchema(): string {
+    this.#logs += 1
+    return `log_${this.#logs}`
+  }
+
+  /** Starts the server again after {@link stop} or {@link kill}, on the same port. Resolves once it takes connections. */
+  async run(): Promise<void> {
+    const settings = [
+      `port=${this.port}`,
+      'listen_addresses=127.0.0.1',
+      `unix_socket_directories=${this.folder}`,
+    ]
+    const args = [...settings, 'max_connections=200', ...this.#settings].flatMap((setting) => ['-c', setting])
+    const child = spawn(join(programs ?? '', 'postgres'), ['-D', this.folder, ...args], {
+      ...unprivileged(),
+      cwd: this.folder,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    this.#process = child
+    const said: string[] = []
+    for await (const line of createInterface({ input: child.stderr })) {
+      said.push(line)
+      if (!line.includes('ready to accept connections')) continue
+      child.stderr.resume()
+      return
+    }
+    throw new Error(`the server did not start: ${said.join('\n')}`)
+  }
+
+  /** Ends the server's sessions and the server. */
+  stop(): Promise<void> {
+    return this.#end('SIGINT')
+  }
+
+  /** Ends the server as a crash does: it recovers when it runs again. */
+  crash(): Promise<void> {
+    return this.#end('SIGQUIT')
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#process
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+    const ended = once(child, 'exit')
+    child.kill(signal)
+    await ended
+  }
+
+  async remove(): Promise<void> {
+    await this.crash()
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (address === null || typeof address === 'string') throw new Error('no port was given')
+  return address.port
+}
