@@ -14,7 +14,7 @@ type Branch = ReadonlyMap<string, readonly Test[]>
 
 /** Reads an event pattern: JSON text, or what `JSON.parse` makes of it. Throws `PATTERN_INVALID` with the path of what is wrong. */
 export function parsePattern(pattern: unknown): ParsedPattern {
-  return parsed(parseObject([new Map()], topObject(pattern), [], ''))
+  return parsed(parseFields([new Map()], topObject(pattern)))
 }
 
 /** Reads a pattern whose `type` and `subject` may also be routing keys with wildcards, as a text without a list. */
@@ -28,7 +28,7 @@ export function parseFilter(filter: unknown): ParsedPattern {
     branches = withField(branches, name, parseRoutingKey(key, name))
   }
   const more = Object.keys(fields).length > 0 || branches[0]?.size === 0
-  return parsed(more ? parseObject(branches, fields, [], '') : branches)
+  return parsed(more ? parseFields(branches, fields) : branches)
 }
 
 function topObject(pattern: unknown): Record<string, unknown> {
@@ -53,11 +53,34 @@ function isObject(value: unknown): value is Record<string, unknown> {
   )
 }
 
+/** Where a pattern first has `$or` as a choice, and as a field. */
+interface OrUses {
+  choice?: string
+  field?: string
+}
+
+function parseFields(
+  branches: readonly Branch[],
+  fields: Readonly<Record<string, unknown>>,
+): readonly Branch[] {
+  const uses: OrUses = {}
+  const result = parseObject(branches, fields, [], '', uses)
+  if (uses.choice !== undefined && uses.field !== undefined) {
+    throw patternInvalid(
+      `'$or' names a field here, and a choice at '${uses.choice}'; a pattern has it as one of them.`,
+      uses.field,
+      'Give each $or a list of two objects or more.',
+    )
+  }
+  return result
+}
+
 function parseObject(
   branches: readonly Branch[],
   object: Readonly<Record<string, unknown>>,
   names: readonly string[],
   path: string,
+  uses: OrUses,
   withinOr = false,
 ): readonly Branch[] {
   const entries = Object.entries(object)
@@ -66,15 +89,19 @@ function parseObject(
   let result = branches
   for (const [name, value] of entries) {
     const at = path === '' ? name : `${path}.${name}`
-    if (name === '$or' && isOr(value)) {
-      result = parseOr(result, value, names, at)
-      continue
+    if (name === '$or') {
+      if (isOr(value)) {
+        uses.choice ??= at
+        result = parseOr(result, value, names, at, uses)
+        continue
+      }
+      uses.field ??= at
     }
     if (withinOr && reserved.has(name)) {
       throw patternInvalid(`'${name}' cannot name a field within $or.`, at)
     }
     const inner = [...names, name]
-    if (isObject(value)) result = parseObject(result, value, checkLevels(inner, at), at, withinOr)
+    if (isObject(value)) result = parseObject(result, value, checkLevels(inner, at), at, uses, withinOr)
     else if (Array.isArray(value)) {
       result = withField(result, checkLevels(inner, at).join('.'), parseValues(value, at))
     } else {
@@ -111,10 +138,11 @@ function parseOr(
   choices: readonly Readonly<Record<string, unknown>>[],
   names: readonly string[],
   path: string,
+  uses: OrUses,
 ): readonly Branch[] {
   const result: Branch[] = []
   for (const [index, choice] of choices.entries()) {
-    result.push(...parseObject(branches, choice, names, `${path}[${index}]`, true))
+    result.push(...parseObject(branches, choice, names, `${path}[${index}]`, uses, true))
     if (result.length > maxCombinations) {
       throw patternInvalid(`The choices of a pattern make more than ${maxCombinations} combinations.`, path)
     }

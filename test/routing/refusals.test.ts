@@ -69,6 +69,9 @@ const refused: readonly (readonly [pattern: unknown, where: string])[] = [
   [{ $or: [{ a: [1] }, {}] }, '$or[1]'],
   [{ b: { $or: [{ a: [1] }, { c: 1 }] } }, 'b.$or[1].c'],
   [{ $or: [{ a: { prefix: ['x'] } }, { b: [1] }] }, '$or[0].a.prefix'],
+  [{ $or: [{ a: [1] }, { $or: ['x'] }] }, '$or[1].$or'],
+  [{ $or: [{ a: [1] }, { b: { $or: { c: [1] } } }] }, '$or[1].b.$or'],
+  [{ a: { $or: { b: [1] } }, $or: [{ c: [1] }, { d: [1] }] }, 'a.$or'],
   [{ a: Object.fromEntries([['b.'.repeat(70), [1]]]) }, `a.${'b.'.repeat(70)}`],
   [{ type: 'order.*' }, 'type'],
 ]
