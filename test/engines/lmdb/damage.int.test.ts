@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { verifyApart } from '../../../src/cli/doctor/verify-apart.ts'
+import { realRuntime } from '../../../src/core/real-runtime.ts'
 import { currentMeta } from '../../../src/engines/lmdb/meta-pages.ts'
 import { PageFile, pageHeaderBytes } from '../../../src/engines/lmdb/page-file.ts'
 import { freePages, walkTree } from '../../../src/engines/lmdb/page-tree.ts'
@@ -96,6 +97,7 @@ async function outcomeOf(damaged: Buffer): Promise<Outcome & { readonly folder: 
   writeFileSync(join(folder, 'data.mdb'), damaged)
   child ??= fork(program, { silent: true })
   const worker = child
+  const patience = new AbortController()
   const outcome: Outcome = { findings: undefined }
   await new Promise<void>((resolve) => {
     const end = (why: string) => {
@@ -103,18 +105,21 @@ async function outcomeOf(damaged: Buffer): Promise<Outcome & { readonly folder: 
       child = undefined
       settle()
     }
-    const timer = setTimeout(() => worker.kill('SIGKILL') && end('it hung'), patienceMs)
     const onExit = (code: number | null, signal: string | null) => end(signal ?? `exit ${code}`)
     const onMessage = (answer: Answer) => {
       Object.assign(outcome, answer)
       if (!('findings' in answer)) settle()
     }
     const settle = () => {
-      clearTimeout(timer)
+      patience.abort()
       worker.off('exit', onExit).off('message', onMessage)
       resolve()
     }
     worker.on('exit', onExit).on('message', onMessage).send({ folder })
+    const hang = () => worker.kill('SIGKILL') && end('it hung')
+    realRuntime()
+      .sleep(patienceMs, patience.signal)
+      .then(hang, () => undefined)
   })
   return { ...outcome, folder }
 }

@@ -46,7 +46,12 @@ export async function* verifyLmdb(folder: string, options: VerifyOptions): Async
   try {
     const database = openToRead(path)
     try {
-      await untilFree(database, path, thisProcess(), options.runtime)
+      const problem = await untilFreeOrUnreadable(database, path, options.runtime)
+      if (problem !== undefined) {
+        yield* checkPages(path)
+        yield damage('pages-damaged', 'data.mdb', problem)
+        return
+      }
       yield* new Verification(path, database, options).run()
     } catch (error) {
       throw error instanceof MillraceError ? error : storageFailed(path, error)
@@ -55,6 +60,21 @@ export async function* verifyLmdb(folder: string, options: VerifyOptions): Async
     }
   } finally {
     letGo()
+  }
+}
+
+/** Why LMDB cannot read even who has the log open; undefined once nobody has. */
+async function untilFreeOrUnreadable(
+  database: RawDatabase,
+  path: string,
+  runtime: Runtime,
+): Promise<string | undefined> {
+  try {
+    await untilFree(database, path, thisProcess(), runtime)
+    return undefined
+  } catch (error) {
+    if (error instanceof MillraceError) throw error
+    return `LMDB cannot read it: ${messageOf(error)}`
   }
 }
 
