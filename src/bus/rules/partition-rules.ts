@@ -83,7 +83,7 @@ export class PartitionRules {
   /** What the rules say of a record. */
   decide(at: { readonly topic: string; readonly offset: Offset }, event: Event): RuleDecision {
     const timeline = this.#timelines.get(at.topic)
-    if (timeline === undefined || isDecided(event)) return noDecision
+    if (timeline?.beginning === undefined || isDecided(event)) return noDecision
     let decision = this.#decisions.get(event)
     if (decision === undefined) {
       const index = timeline.changeAt(at.offset)
