@@ -210,7 +210,8 @@ export class Publisher {
     const admitted: Admitted[] = []
     for (const [index, event] of events.entries()) {
       try {
-        admitted.push(await this.#admitIncoming(event, topic))
+        const one = this.#admitIncoming(event, topic)
+        admitted.push(one instanceof Promise ? await one : one)
       } catch (error) {
         throw atIndex(error, index, events.length)
       }
@@ -218,12 +219,8 @@ export class Publisher {
     return this.#append(admitted, undefined)
   }
 
-  async #admitIncoming(event: IncomingEvent, topic: string | undefined): Promise<Admitted> {
-    if (event.type === ingestProgressedType) {
-      await this.#options.engine.createTopic(ingestTopic, {})
-      const time = event.time ?? new Date(this.#options.runtime.now()).toISOString()
-      return this.#options.door.admitEvent({ ...event, time }, ingestTopic, true)
-    }
+  #admitIncoming(event: IncomingEvent, topic: string | undefined): Admitted | Promise<Admitted> {
+    if (event.type === ingestProgressedType) return this.#admitProgress(event)
     const type = this.#options.events.get(event.type)
     if (type === undefined) {
       throw new MillraceError(
@@ -238,6 +235,12 @@ export class Publisher {
     const { data, type: _type, specversion: _specversion, ...attributes } = event
     refuseOwnAttributes(attributes)
     return this.#options.door.admit(type, data, attributes, topic)
+  }
+
+  async #admitProgress(event: IncomingEvent): Promise<Admitted> {
+    await this.#options.engine.createTopic(ingestTopic, {})
+    const time = event.time ?? new Date(this.#options.runtime.now()).toISOString()
+    return this.#options.door.admitEvent({ ...event, time }, ingestTopic, true)
   }
 
   /** A delayed event is a record of its own: the owner of its partition sets the timer and forwards it when due. */

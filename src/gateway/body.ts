@@ -22,6 +22,8 @@ export function isJson(type: MediaType): boolean {
   return /\/(?:.+\+)?json$/.test(type.essence)
 }
 
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
 /** Parses a body of UTF-8 JSON; `JSON_INVALID` with the line and column where they are known. */
 export function parseJsonBody(body: Uint8Array, type: MediaType): unknown {
   if (type.charset !== undefined && type.charset !== 'utf-8' && type.charset !== 'us-ascii') {
@@ -29,7 +31,7 @@ export function parseJsonBody(body: Uint8Array, type: MediaType): unknown {
   }
   let text: string
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(body)
+    text = utf8.decode(body)
   } catch (error) {
     throw jsonInvalid('The body is not UTF-8.', 'body', error)
   }

@@ -99,7 +99,10 @@ export async function servePlatform(running: RunningApp, options: PlatformOption
   } = options
   checkListenHost(host)
   const server = await createServer({ running, maxBodyBytes, methodsOf })
-  server.fastify.addHook('onRequest', async (request) => checkRequestHost(request.headers.host))
+  server.fastify.addHook('onRequest', (request, _reply, next) => {
+    checkRequestHost(request.headers.host)
+    next()
+  })
   addRoutes(server.fastify, running)
   addLiveEvents(server.fastify, running)
   return listen(server, { running, host, port, drainMs })
@@ -110,7 +113,7 @@ function addRoutes(fastify: FastifyInstance, running: RunningApp): void {
     fastify.route({
       method: [...withHead(method)],
       url: path,
-      handler: async (request, reply) => answer(running, request, reply),
+      handler: (request, reply) => answer(running, request, reply),
     })
   }
 }
