@@ -45,7 +45,7 @@ export function passes(test: Test, value: Leaf): boolean {
     case 'no-match':
       return !test.tests.some((test) => passes(test, value))
     case 'range':
-      if (value instanceof LongNumber) return value.isExact && within(test, value.value)
+      if (value instanceof LongNumber) return within(test, value.value) && value.isExact
       return typeof value === 'number' && within(test, value)
     case 'number-text':
       return value instanceof LongNumber && value.text === test.text
