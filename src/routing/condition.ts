@@ -1,6 +1,6 @@
 import { type Found, fitTogether, type Place } from './array-elements.ts'
 import { type Leaf, passes, type Test } from './field-test.ts'
-import type { Field } from './path-tree.ts'
+import { type Field, outside, several } from './path-tree.ts'
 
 /** What the patterns of a matcher ask of one field; shared by all that ask the same of it. */
 export class Condition {
@@ -44,6 +44,19 @@ export class Condition {
     return this.#passing
   }
 
+  /** Whether a value of an element passes, of the one array that all values are in. */
+  passesIn(element: number, event: number): boolean {
+    const passing = this.passing(event)
+    let [from, to] = [0, passing.length]
+    // Elements are read in their order.
+    while (from < to) {
+      const middle = (from + to) >> 1
+      if ((passing[middle]?.[1] as number) < element) from = middle + 1
+      else to = middle
+    }
+    return passing[from]?.[1] === element
+  }
+
   passes(value: Leaf): boolean {
     for (const test of this.tests) if (passes(test, value)) return true
     return false
@@ -63,41 +76,39 @@ export class Condition {
 export function allHold(conditions: readonly Condition[], event: number): boolean {
   let inArrays = false
   for (const condition of conditions) {
-    if (condition.field.event === event && condition.field.inArrays) inArrays = true
-    else if (!condition.holds(event)) return false
+    const here = reachesIn(condition, event)
+    if (here) inArrays = true
+    // Where a field may be absent, another element may be chosen, so its values alone do not decide.
+    if (!(here && condition.orAbsent) && !condition.holds(event)) return false
   }
   if (!inArrays) return true
-  // Where a field may be absent, another element may be chosen, so its values alone do not decide.
-  for (const condition of conditions) if (!condition.orAbsent && !condition.holds(event)) return false
   if (conditions.length === 1) return conditions[0]?.holds(event) ?? false
   const inOne = inOneArray(conditions, event)
   return inOne ?? fitTogether(conditions.map((condition, rank) => found(condition, rank, event)))
 }
 
-/** The usual case, decided fast: all values that pass are in elements of one array. Undefined where they are not. */
+/** The usual case, decided fast: all values in arrays are in elements of the same one. Undefined where they are not. */
 function inOneArray(conditions: readonly Condition[], event: number): boolean | undefined {
-  let array: number | undefined
-  let elements: readonly (number | undefined)[] | undefined
+  let fewest: Condition | undefined
   for (const condition of conditions) {
-    if (condition.orAbsent) return undefined
-    const passing = condition.passing(event)
-    if (passing.some((place) => place.length === 0)) {
-      // A value outside of arrays goes together with all others.
-      if (!condition.field.inArrays || passing.every((place) => place.length === 0)) continue
-      return undefined
-    }
-    array ??= passing[0]?.[0]
-    if (passing.some((place) => place.length !== 2 || place[0] !== array)) return undefined
-    const own = passing.map((place) => place[1])
-    elements = elements === undefined ? own : inBoth(own, elements)
-    if (elements.length === 0) return false
+    if (!reachesIn(condition, event)) continue
+    const { field, orAbsent } = condition
+    if (orAbsent || field.array === several) return undefined
+    if (fewest === undefined) fewest = condition
+    else if (fewest.field.array !== field.array) return undefined
+    else if (condition.passing(event).length < fewest.passing(event).length) fewest = condition
   }
-  return true
+  if (fewest === undefined) return true
+  for (const [, element = 0] of fewest.passing(event)) {
+    if (conditions.every((condition) => !reachesIn(condition, event) || condition.passesIn(element, event)))
+      return true
+  }
+  return false
 }
 
-function inBoth<T>(some: readonly T[], others: readonly T[]): readonly T[] {
-  const known = others.length > 16 ? new Set(others) : undefined
-  return some.filter((one) => known?.has(one) ?? others.includes(one))
+/** Whether the event has values of the field that are in arrays. */
+function reachesIn({ field }: Condition, event: number): boolean {
+  return field.event === event && field.array !== outside
 }
 
 function found(condition: Condition, rank: number, event: number): Found {

@@ -1,7 +1,9 @@
+import { AddressIndex } from './address-index.ts'
 import { AffixIndex } from './affix-index.ts'
+import { Bucket } from './bucket.ts'
 import type { Leaf, Range, Test } from './field-test.ts'
 import { IntervalIndex } from './interval-index.ts'
-import { sortableAddress } from './ip-address.ts'
+import { readAddress } from './ip-address.ts'
 import { foldCase } from './letter-case.ts'
 import { LongNumber } from './long-number.ts'
 import { PieceIndex } from './piece-index.ts'
@@ -11,40 +13,38 @@ type Wildcard = Extract<Test, { readonly kind: 'wildcard' }>
 
 /** A structure of an index, with the key under which it keeps what belongs to one test. */
 interface Shelf<T> {
-  at(make?: () => Set<T>): Set<T> | undefined
+  at(make?: boolean): Bucket<T> | undefined
   delete(): void
 }
 
 /**
- * Everything that waits for values of one field, by test. A value finds the sets of all tests that it may pass: a test of a
- * text or a number leads to its set directly, the others are in one set that every value finds.
+ * Everything that waits for values of one field, by test. A value finds what is kept for all tests that it may pass: what is kept
+ * for a test of a text or a number is found directly, the rest by every value.
  */
 export class FieldIndex<T> {
-  readonly #equal = new Map<string | number | boolean | null, Set<T>>()
-  readonly #numberTexts = new Map<string, Set<T>>()
-  readonly #folded = new Map<string, Set<T>>()
-  readonly #starts = new AffixIndex<Set<T>>('forwards')
-  readonly #ends = new AffixIndex<Set<T>>('backwards')
-  readonly #foldedStarts = new AffixIndex<Set<T>>('forwards')
-  readonly #foldedEnds = new AffixIndex<Set<T>>('backwards')
-  readonly #pieces = new PieceIndex<Set<T>>()
-  readonly #words = new WordTrie<Set<T>>()
-  readonly #ranges = new IntervalIndex<number, Set<T>>()
-  readonly #addresses = new IntervalIndex<string, Set<T>>()
-  readonly #any = new Set<T>()
+  readonly #equal = new Map<string | number | boolean | null, Bucket<T>>()
+  readonly #numberTexts = new Map<string, Bucket<T>>()
+  readonly #folded = new Map<string, Bucket<T>>()
+  readonly #starts = new AffixIndex<T>('forwards')
+  readonly #ends = new AffixIndex<T>('backwards')
+  readonly #foldedStarts = new AffixIndex<T>('forwards')
+  readonly #foldedEnds = new AffixIndex<T>('backwards')
+  readonly #pieces = new PieceIndex<T>()
+  readonly #words = new WordTrie<T>()
+  readonly #ranges = new IntervalIndex<T>()
+  readonly #addresses = new AddressIndex<T>()
+  readonly #any = new Bucket<T>()
   readonly #anyShelf: Shelf<T> = { at: () => this.#any, delete: () => {} }
   readonly #wildcards = new WeakMap<Wildcard, Shelf<T>>()
 
   add(test: Test, item: T): void {
-    this.#shelf(test)
-      .at(() => new Set())
-      ?.add(item)
+    this.#shelf(test).at(true)?.add(item)
   }
 
   remove(test: Test, item: T): void {
     const shelf = this.#shelf(test)
-    const set = shelf.at()
-    if (set?.delete(item) && set.size === 0) shelf.delete()
+    const bucket = shelf.at()
+    if (bucket?.delete(item) && bucket.size === 0) shelf.delete()
   }
 
   /** About how many items a value that passes the test finds, and how much finding them costs beside a look-up. */
@@ -68,24 +68,22 @@ export class FieldIndex<T> {
     }
   }
 
-  /** Visits the sets of all tests that the value may pass. */
-  visit(value: Leaf, visitor: (items: Set<T>) => void): void {
-    if (this.#any.size > 0) visitor(this.#any)
-    if (value instanceof LongNumber) {
-      const same = this.#numberTexts.size > 0 ? this.#numberTexts.get(value.text) : undefined
-      if (same !== undefined) visitor(same)
-      this.#visitPlain(value.value, visitor)
-    } else this.#visitPlain(value, visitor)
-  }
-
-  #visitPlain(value: string | number | boolean | null, visitor: (items: Set<T>) => void): void {
-    const equal = this.#equal.get(value)
-    if (equal !== undefined) visitor(equal)
+  /** Visits what is kept for any test that the value may pass; see {@link proves}. The same item can be visited several times. */
+  visit(value: Leaf, visitor: (item: T) => void): void {
+    this.#any.visit(visitor)
     if (typeof value === 'string') this.#visitText(value, visitor)
-    else if (typeof value === 'number' && this.#ranges.size > 0) this.#ranges.visit(value, visitor)
+    else if (value instanceof LongNumber) {
+      if (this.#numberTexts.size > 0) this.#numberTexts.get(value.text)?.visit(visitor)
+      if (this.#equal.size > 0) this.#equal.get(value.value)?.visit(visitor)
+      if (this.#ranges.size > 0) this.#ranges.visit(value.value, visitor)
+    } else {
+      if (this.#equal.size > 0) this.#equal.get(value)?.visit(visitor)
+      if (this.#ranges.size > 0 && typeof value === 'number') this.#ranges.visit(value, visitor)
+    }
   }
 
-  #visitText(value: string, visitor: (items: Set<T>) => void): void {
+  #visitText(value: string, visitor: (item: T) => void): void {
+    if (this.#equal.size > 0) this.#equal.get(value)?.visit(visitor)
     if (this.#starts.size > 0) this.#starts.visit(value, visitor)
     if (this.#ends.size > 0) this.#ends.visit(value, visitor)
     if (this.#pieces.size > 0) this.#pieces.visit(value, visitor)
@@ -94,14 +92,13 @@ export class FieldIndex<T> {
       this.#visitFolded(foldCase(value), visitor)
     }
     if (this.#addresses.size > 0) {
-      const address = sortableAddress(value)
+      const address = readAddress(value)
       if (address !== undefined) this.#addresses.visit(address, visitor)
     }
   }
 
-  #visitFolded(folded: string, visitor: (items: Set<T>) => void): void {
-    const same = this.#folded.get(folded)
-    if (same !== undefined) visitor(same)
+  #visitFolded(folded: string, visitor: (item: T) => void): void {
+    this.#folded.get(folded)?.visit(visitor)
     if (this.#foldedStarts.size > 0) this.#foldedStarts.visit(folded, visitor)
     if (this.#foldedEnds.size > 0) this.#foldedEnds.visit(folded, visitor)
   }
@@ -127,7 +124,7 @@ export class FieldIndex<T> {
       case 'range':
         return inIndex(this.#ranges, test)
       case 'address':
-        return inIndex(this.#addresses, { ...test, lowOpen: false, highOpen: false })
+        return inIndex(this.#addresses, test)
       default:
         return this.#anyShelf
     }
@@ -161,16 +158,21 @@ export class FieldIndex<T> {
   }
 }
 
+/** Whether only values that pass a test find what is kept for it; long numbers also find what only their doubles pass. */
+export function proves({ kind }: Test): boolean {
+  return kind !== 'loose' && kind !== 'wildcard' && kind !== 'none-of' && kind !== 'no-match'
+}
+
 function isBounded({ low, high }: Range): boolean {
   return Number.isFinite(low) && Number.isFinite(high)
 }
 
-function inMap<K, T>(map: Map<K, Set<T>>, key: K): Shelf<T> {
+function inMap<K, T>(map: Map<K, Bucket<T>>, key: K): Shelf<T> {
   return {
-    at(make) {
+    at(make = false) {
       const known = map.get(key)
-      if (known !== undefined || make === undefined) return known
-      const made = make()
+      if (known !== undefined || !make) return known
+      const made = new Bucket<T>()
       map.set(key, made)
       return made
     },
@@ -179,7 +181,7 @@ function inMap<K, T>(map: Map<K, Set<T>>, key: K): Shelf<T> {
 }
 
 function inIndex<K, T>(
-  index: { at(key: K, make?: () => Set<T>): Set<T> | undefined; delete(key: K): void },
+  index: { at(key: K, make?: boolean): Bucket<T> | undefined; delete(key: K): void },
   key: K,
 ): Shelf<T> {
   return { at: (make) => index.at(key, make), delete: () => index.delete(key) }

@@ -1,4 +1,4 @@
-import { sortableAddress } from './ip-address.ts'
+import { type AddressBlock, blockStart, readAddress } from './ip-address.ts'
 import { type LooseText, matchesLoosely } from './letter-case.ts'
 import { LongNumber } from './long-number.ts'
 import { matchesRoutingKey } from './routing-key.ts'
@@ -11,7 +11,7 @@ export type Leaf = string | number | boolean | null | LongNumber
 export type Test =
   | { readonly kind: 'equals'; readonly value: string | number | boolean | null }
   | { readonly kind: 'number-text'; readonly text: string }
-  | { readonly kind: 'address'; readonly low: string; readonly high: string }
+  | (AddressBlock & { readonly kind: 'address' })
   | { readonly kind: 'prefix' | 'suffix'; readonly text: string }
   | { readonly kind: 'loose'; readonly place: 'whole' | 'start' | 'end'; readonly loose: LooseText }
   | { readonly kind: 'wildcard'; readonly pieces: readonly string[] }
@@ -80,8 +80,8 @@ function passesText(test: TextTest, value: string): boolean {
     case 'routing-key':
       return matchesRoutingKey(test.words, value)
     case 'address': {
-      const address = sortableAddress(value)
-      return address !== undefined && test.low <= address && address <= test.high
+      const address = readAddress(value)
+      return address !== undefined && blockStart(address, test.freeBits) === test.start
     }
   }
 }

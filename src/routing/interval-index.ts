@@ -1,89 +1,97 @@
-/** A range of numbers, or of texts, that something is kept under. */
-interface Interval<P extends number | string, T> {
-  readonly low: P
-  readonly lowOpen: boolean
-  readonly high: P
-  readonly highOpen: boolean
-  readonly kept: T
+import { Bucket } from './bucket.ts'
+import type { Range } from './field-test.ts'
+
+/** Both bounds belong to it. */
+interface Interval<T> {
+  readonly low: number
+  readonly high: number
+  readonly kept: Bucket<T>
 }
 
 /**
- * Finds all ranges that hold a point: an interval tree, laid out in an array that is sorted by the lower bounds, and built
- * anew with the first look-up after a change.
+ * Finds all ranges that hold a number: an interval tree, laid out in arrays that are sorted by the lower bounds, and built anew
+ * with the first look-up after a change.
  */
-export class IntervalIndex<P extends number | string, T> {
-  readonly #intervals = new Map<string, Interval<P, T>>()
-  #sorted: Interval<P, T>[] | undefined
-  /** For each interval, the one with the highest upper bound in the subtree that it is the root of. */
-  #highest: P[] = []
-  /** The lower bounds, in an array of their own: they are what a search reads most. */
-  #lows: P[] = []
+export class IntervalIndex<T> {
+  readonly #intervals = new Map<string, Interval<T>>()
+  #isBuilt = false
+  #lows = new Float64Array()
+  #highs = new Float64Array()
+  /** For each interval, the highest upper bound in the subtree that it is the root of. */
+  #highest = new Float64Array()
+  #kept: Bucket<T>[] = []
 
   get size(): number {
     return this.#intervals.size
   }
 
-  at(bounds: { low: P; lowOpen: boolean; high: P; highOpen: boolean }, make?: () => T): T | undefined {
-    const key = keyOf(bounds)
+  at(range: Range, make = false): Bucket<T> | undefined {
+    const key = keyOf(range)
     const known = this.#intervals.get(key)
-    if (known !== undefined || make === undefined) return known?.kept
-    const kept = make()
-    this.#intervals.set(key, { ...bounds, kept })
-    this.#sorted = undefined
+    if (known !== undefined || !make) return known?.kept
+    const kept = new Bucket<T>()
+    const low = range.lowOpen ? nextAbove(range.low) : range.low
+    const high = range.highOpen ? -nextAbove(-range.high) : range.high
+    this.#intervals.set(key, { low, high, kept })
+    this.#isBuilt = false
     return kept
   }
 
-  delete(bounds: { low: P; lowOpen: boolean; high: P; highOpen: boolean }): void {
-    if (this.#intervals.delete(keyOf(bounds))) this.#sorted = undefined
+  delete(range: Range): void {
+    if (this.#intervals.delete(keyOf(range))) this.#isBuilt = false
   }
 
-  visit(point: P, visitor: (kept: T) => void): void {
-    const sorted = this.#sorted ?? this.#build()
-    this.#search(sorted, 0, sorted.length, point, visitor)
+  visit(number: number, visitor: (item: T) => void): void {
+    if (!this.#isBuilt) this.#build()
+    this.#search(0, this.#kept.length, number, visitor)
   }
 
-  #search(
-    sorted: readonly Interval<P, T>[],
-    from: number,
-    to: number,
-    point: P,
-    visitor: (kept: T) => void,
-  ): void {
-    if (from >= to) return
+  #search(first: number, to: number, number: number, visitor: (item: T) => void): void {
+    let from = first
+    while (from < to) {
+      const middle = (from + to) >> 1
+      if ((this.#highest[middle] as number) < number) return
+      if (from < middle) this.#search(from, middle, number, visitor)
+      if (number < (this.#lows[middle] as number)) return
+      if (number <= (this.#highs[middle] as number)) this.#kept[middle]?.visit(visitor)
+      from = middle + 1
+    }
+  }
+
+  #build(): void {
+    const sorted = [...this.#intervals.values()].sort((a, b) => a.low - b.low)
+    this.#lows = Float64Array.from(sorted, ({ low }) => low)
+    this.#highs = Float64Array.from(sorted, ({ high }) => high)
+    this.#highest = this.#highs.slice()
+    this.#kept = sorted.map(({ kept }) => kept)
+    this.#fill(0, sorted.length)
+    this.#isBuilt = true
+  }
+
+  #fill(from: number, to: number): number {
+    if (from >= to) return Number.NEGATIVE_INFINITY
     const middle = (from + to) >> 1
-    const highest = this.#highest[middle]
-    if (highest === undefined || highest < point) return
-    this.#search(sorted, from, middle, point, visitor)
-    if (point < (this.#lows[middle] as P)) return
-    const root = sorted[middle] as Interval<P, T>
-    const above = root.lowOpen ? point > root.low : true
-    if (above && (root.highOpen ? point < root.high : point <= root.high)) visitor(root.kept)
-    this.#search(sorted, middle + 1, to, point, visitor)
-  }
-
-  #build(): Interval<P, T>[] {
-    const sorted = [...this.#intervals.values()].sort((a, b) => (a.low < b.low ? -1 : a.low > b.low ? 1 : 0))
-    this.#lows = sorted.map(({ low }) => low)
-    this.#highest = [...this.#lows]
-    this.#fill(sorted, 0, sorted.length)
-    this.#sorted = sorted
-    return sorted
-  }
-
-  #fill(sorted: readonly Interval<P, T>[], from: number, to: number): P | undefined {
-    const middle = (from + to) >> 1
-    const root = sorted[middle]
-    if (from >= to || root === undefined) return undefined
-    let highest = root.high
-    const left = this.#fill(sorted, from, middle)
-    const right = this.#fill(sorted, middle + 1, to)
-    if (left !== undefined && left > highest) highest = left
-    if (right !== undefined && right > highest) highest = right
+    const highest = Math.max(
+      this.#highs[middle] as number,
+      this.#fill(from, middle),
+      this.#fill(middle + 1, to),
+    )
     this.#highest[middle] = highest
     return highest
   }
 }
 
-function keyOf(bounds: { low: unknown; lowOpen: boolean; high: unknown; highOpen: boolean }): string {
-  return `${bounds.lowOpen ? '(' : '['}${bounds.low},${bounds.high}${bounds.highOpen ? ')' : ']'}`
+function keyOf({ low, lowOpen, high, highOpen }: Range): string {
+  return `${lowOpen ? '(' : '['}${low},${high}${highOpen ? ')' : ']'}`
+}
+
+const double = new Float64Array(1)
+const bits = new BigInt64Array(double.buffer)
+
+/** The least double that is greater. */
+function nextAbove(number: number): number {
+  if (number === 0) return Number.MIN_VALUE
+  double[0] = number
+  bits[0] = (bits[0] as bigint) + (number > 0 ? 1n : -1n)
+  return double[0]
 }

@@ -138,7 +138,10 @@ export class JsonScanner {
     if (bytes[at] === closeBracket) return at + 1
     for (let index = 0; ; index += 1) {
       const within = bytes[at] === openBrace || bytes[at] === openBracket
-      at = nextToken(bytes, this.#readValue(at, node, within ? [...place, id, index] : place))
+      at = nextToken(
+        bytes,
+        this.#readValue(at, node, within ? this.#reading.placeWithin(place, id, index) : place),
+      )
       if (bytes[at] === closeBracket) return at + 1
       if (bytes[at] !== comma) throw undecided
       at = nextToken(bytes, at + 1)

@@ -1,9 +1,10 @@
 import { allHold, Condition } from './condition.ts'
-import { FieldIndex } from './field-index.ts'
+import { FieldIndex, proves } from './field-index.ts'
 import type { Leaf, Test } from './field-test.ts'
+import { LongNumber } from './long-number.ts'
 import { parsePattern } from './parse-pattern.ts'
 import { type Alternative, ParsedPattern } from './parsed-pattern.ts'
-import { Field, type PathNode, pathTree } from './path-tree.ts'
+import { Field, outside, type PathNode, pathTree } from './path-tree.ts'
 import { type EventInput, EventReader, eventObject } from './read-event.ts'
 
 /** An event pattern: JSON text, what `JSON.parse` makes of it, or what `compilePattern` or `compileFilter` made of either. */
@@ -35,9 +36,12 @@ interface Rule<V> {
 /** One alternative of a pattern. */
 interface Branch<V> {
   readonly rule: Rule<V>
+  readonly entry: Entry<V>
   readonly conditions: readonly Condition[]
   /** The condition that it is found by; without one, every event finds it. */
   readonly entrance: Condition | undefined
+  /** The conditions that being found leaves open. */
+  readonly open: readonly Condition[]
   /** The last event that found it. */
   event: number
 }
@@ -125,20 +129,32 @@ export class Matcher<V> {
       const field = fields[index] as Field
       const waiting = this.#indexes[field.number]
       if (waiting === undefined) continue
-      for (let at = 0; at < field.count; at += 1) waiting.visit(field.values[at] as Leaf, this.#visit)
+      for (let at = 0; at < field.count; at += 1) {
+        const value = field.values[at] as Leaf
+        waiting.visit(value, value instanceof LongNumber ? this.#visitUnproven : this.#visit)
+      }
     }
-    if (this.#always.size > 0) this.#visit(this.#always)
+    for (const branch of this.#always) this.#visit(branch)
   }
 
-  readonly #visit = (branches: Set<Branch<V>>): void => {
+  readonly #visit = (branch: Branch<V>): void => {
+    if (branch.event === this.#reader.reading.event) return
+    const { open, entrance, conditions } = branch
+    // What is within an array has to be met in one element, that of the entrance included.
+    const apart = open.length === 0 || entrance === undefined || entrance.field.array === outside
+    this.#settle(branch, apart ? open : conditions)
+  }
+
+  readonly #visitUnproven = (branch: Branch<V>): void => {
+    if (branch.event !== this.#reader.reading.event) this.#settle(branch, branch.conditions)
+  }
+
+  #settle(branch: Branch<V>, conditions: readonly Condition[]): void {
     const { event } = this.#reader.reading
-    for (const branch of branches) {
-      if (branch.event === event) continue
-      branch.event = event
-      if (!allHold(branch.conditions, event)) continue
-      if (branch.rule.when === undefined) this.#take(branch.rule.entry, event)
-      else this.#asking.push(branch.rule)
-    }
+    branch.event = event
+    if (conditions.length > 0 && !allHold(conditions, event)) return
+    if (branch.rule.when === undefined) this.#take(branch.entry, event)
+    else this.#asking.push(branch.rule)
   }
 
   #take(entry: Entry<V>, event: number): void {
@@ -157,7 +173,9 @@ export class Matcher<V> {
   #addBranch(rule: Rule<V>, alternative: Alternative): Branch<V> {
     const conditions = alternative.map(({ path, tests }) => this.#condition(path, tests))
     const entrance = this.#cheapest(conditions)
-    const branch = { rule, conditions, entrance, event: 0 }
+    const isProven = entrance?.tests.every(proves)
+    const open = isProven ? conditions.filter((condition) => condition !== entrance) : conditions
+    const branch = { rule, entry: rule.entry, conditions, entrance, open, event: 0 }
     if (entrance === undefined) this.#always.add(branch)
     else for (const test of entrance.tests) this.#indexes[entrance.field.number]?.add(test, branch)
     return branch

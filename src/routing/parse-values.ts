@@ -1,6 +1,6 @@
 import { typePatternFault } from '../core/type-pattern.ts'
 import type { Test } from './field-test.ts'
-import { blockOf, sortableAddress } from './ip-address.ts'
+import { blockOf, readAddress } from './ip-address.ts'
 import { looseText } from './letter-case.ts'
 import { LongNumber } from './long-number.ts'
 import { parseNumeric } from './parse-numeric.ts'
@@ -41,8 +41,8 @@ function parseValue(value: unknown, path: string): Test {
 
 /** A text that is an IP address stands for the address, however the event writes it. */
 function parseText(value: string): Test {
-  const address = sortableAddress(value)
-  return address === undefined ? { kind: 'equals', value } : { kind: 'address', low: address, high: address }
+  const start = readAddress(value)
+  return start === undefined ? { kind: 'equals', value } : { kind: 'address', start, freeBits: 0 }
 }
 
 function onlyEntry(value: object, path: string, what: string): readonly [string, unknown] {

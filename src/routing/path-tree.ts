@@ -1,6 +1,9 @@
 import type { Place } from './array-elements.ts'
 import type { Leaf } from './field-test.ts'
 
+/** In place of the number of an array. */
+export const [outside, several] = [-1, -2] as const
+
 /** A field that some pattern reads, with the values that the event being matched has for it. */
 export class Field {
   readonly path: string
@@ -10,10 +13,10 @@ export class Field {
   event = 0
   count = 0
   readonly values: Leaf[] = []
-  /** Where each value is in the arrays of the event; meaningful where `inArrays`. */
+  /** Where each value is in the arrays of the event. */
   readonly places: Place[] = []
-  /** Whether any of the values is within an element of an array. */
-  inArrays = false
+  /** The one array in elements of which all values are, directly; or `outside` of all, or in `several`. */
+  array: number = outside
 
   constructor(path: string, number: number) {
     this.path = path

@@ -63,7 +63,7 @@ function readArray(node: PathNode, array: readonly unknown[], place: Place, read
   for (let index = 0; index < array.length; index += 1) {
     const element = array[index]
     const isOwn = typeof element === 'object' && element !== null
-    readValue(node, element, isOwn ? [...place, id, index] : place, reading)
+    readValue(node, element, isOwn ? reading.placeWithin(place, id, index) : place, reading)
   }
 }
 
