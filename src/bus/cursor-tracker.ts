@@ -8,6 +8,8 @@ export interface CursorDocument {
   readonly done: readonly (readonly [Offset, Offset])[]
   /** Records below this offset are handled without emits and `once`; absent where nothing is silent. */
   readonly silentUntil?: Offset
+  /** The handler was gone when the partition was taken last. It goes on from here should it come back. */
+  readonly gone?: true
 }
 
 /**

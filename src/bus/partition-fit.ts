@@ -43,7 +43,8 @@ async function checkVanished(
   for (const { key, text } of await state.range('subscription/', 'subscription0', 10_000)) {
     const [, handler = '', topic = ''] = key.split('/')
     if (isInternalHandler(handler) || present.has(key) || tools.forget.has(handler)) continue
-    const { cursor } = JSON.parse(text) as CursorDocument
+    const { cursor, gone } = JSON.parse(text) as CursorDocument
+    if (gone) continue
     const end = await endOf(tools, { topic, partition: claim.partition })
     if (cursor < end || (await hasParked(state, handler, topic)))
       throw vanished(handler, topic, claim.partition)

@@ -98,9 +98,9 @@ function beginning(
 }
 
 /**
- * Removes the keys of a handler that is gone, or does not take from a topic any more, and has left no work behind, or is to
- * be forgotten; its cells stay, because a handler of that name may come back. Gives the topics that were read and are not
- * any more.
+ * Notes that a handler is gone, or does not take from a topic any more, which has left no work behind: its place and its cells stay,
+ * because it may come back, if only from another process that still has it, and must not begin anew then. Removes what is to
+ * be forgotten. Gives the topics that were read and are not any more.
  */
 export async function dropVanished(
   tools: GroupTools,
@@ -114,18 +114,13 @@ export async function dropVanished(
   )
   const read = new Set(tools.handlers.flatMap((definition) => tools.topicsOf(definition)))
   const unread = new Set<string>()
-  for (const { key } of await state.range('subscription/', 'subscription0', 10_000)) {
+  for (const { key, text } of await state.range('subscription/', 'subscription0', 10_000)) {
     const [, handler = '', topic = ''] = key.split('/')
     if (isInternalHandler(handler) || present.has(key)) continue
     if (!read.has(topic)) unread.add(topic)
-    if (tools.forget.has(handler)) continue
-    const end = await endOf(tools, { topic, partition: claim.partition })
-    // Should it come back, what was handed on to it is handed on to it anew, as its `from` says.
-    const isRekeyed = topic === tools.internal.rekeyed
-    state.stage({
-      puts: isRekeyed ? [[stateLayout.forgotten(handler, topic), { before: end }]] : [],
-      deletes: [key],
-    })
+    const document = JSON.parse(text) as CursorDocument
+    if (tools.forget.has(handler) || document.gone) continue
+    state.stage({ puts: [[key, { ...document, gone: true }]] })
   }
   for (const handler of tools.forget) {
     const definition = tools.handlers.find(({ name }) => name === handler)

@@ -1,3 +1,4 @@
+import type { CursorDocument } from './cursor-tracker.ts'
 import type { HandlerDefinition } from './definitions.ts'
 import type { PartitionState } from './partition-state.ts'
 import { endOfPrefix } from './state-layout.ts'
@@ -19,7 +20,7 @@ export async function namesBefore(
   const names = new Map<HandlerDefinition, string>()
   for (const definition of handlers) {
     const { name, options } = definition
-    const isKnown = options.renamedFrom === undefined || (await hasKeys(state, `subscription/${name}/`))
+    const isKnown = options.renamedFrom === undefined || (await isAtWork(state, name))
     names.set(definition, isKnown ? name : (options.renamedFrom ?? name))
   }
   return names
@@ -51,6 +52,9 @@ async function moveKeys(state: PartitionState, from: string, to: string): Promis
   }
 }
 
-async function hasKeys(state: PartitionState, prefix: string): Promise<boolean> {
-  return (await state.range(prefix, endOfPrefix(prefix), 1)).length > 0
+/** Whether a handler has a place that it has not left. */
+async function isAtWork(state: PartitionState, handler: string): Promise<boolean> {
+  const prefix = `subscription/${handler}/`
+  const places = await state.range(prefix, endOfPrefix(prefix), 10_000)
+  return places.some(({ text }) => (JSON.parse(text) as CursorDocument).gone !== true)
 }

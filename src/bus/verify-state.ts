@@ -85,7 +85,7 @@ const cursorFix =
 function checkCursor(value: unknown, context: Context): readonly Finding[] {
   const { damage, parts } = context
   const topic = parts[1] ?? ''
-  const { cursor, done, silentUntil } = fieldsOf(value)
+  const { cursor, done, silentUntil, gone } = fieldsOf(value)
   const invalid = (problem: string) => [damage('cursor-invalid', problem, cursorFix)]
   if (!isOffset(cursor) || !Array.isArray(done))
     return invalid('It has no cursor, or no ranges that are done.')
@@ -99,7 +99,8 @@ function checkCursor(value: unknown, context: Context): readonly Finding[] {
       `The cursor is at ${cursor}, and the topic ends at ${end}: records up to it would be skipped.`,
     )
   }
-  if (cursor < start) {
+  // Retention does not wait for a handler that is gone.
+  if (cursor < start && gone !== true) {
     return invalid(
       `The cursor is at ${cursor}, and the topic starts at ${start}: records between are lost to it.`,
     )
