@@ -21,12 +21,17 @@ export function parseLogUrl(url: string): LogUrl {
   const found = /^([a-z][a-z0-9+.-]*):(.*)$/s.exec(url)
   const [, engine = '', rest = ''] = found ?? []
   if (found === null || (engine === 'lmdb' && rest === '') || (engine === 'memory' && rest !== '')) {
-    throw new MillraceError('LOG_URL_INVALID', `'${url}' names no log.`, {
+    throw new MillraceError('LOG_URL_INVALID', `'${shownLogUrl(url)}' names no log.`, {
       where: 'log',
       fix: "Name it by a URL: 'lmdb:FOLDER', 'postgres://HOST/DATABASE' or 'memory:'.",
     })
   }
   return { engine, rest }
+}
+
+/** A log's URL as it may be shown: without a user and a password. */
+export function shownLogUrl(url: string): string {
+  return url.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/?#]*@/, '$1')
 }
 
 /**
@@ -51,7 +56,7 @@ export async function openEngine(url: string, options: OpenEngineOptions): Promi
     }
     default:
       throw new MillraceError('ENGINE_UNKNOWN', `There is no engine '${engine}'.`, {
-        where: url,
+        where: shownLogUrl(url),
         fix: "Use 'lmdb:FOLDER', 'postgres://HOST/DATABASE' or 'memory:'.",
       })
   }

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import type { App } from '../../app/app.ts'
-import { defaultLogUrl, openEngine, parseLogUrl } from '../../app/open-engine.ts'
+import { defaultLogUrl, openEngine, parseLogUrl, shownLogUrl } from '../../app/open-engine.ts'
 import { MillraceError } from '../../core/errors.ts'
 import type { Runtime } from '../../core/runtime.ts'
 import { engineAccess } from './engine-access.ts'
@@ -67,5 +67,5 @@ async function openHere(options: OpenOptions, location: string): Promise<LogAcce
   }
   const { runtime, createTopic = false } = options
   const engine = await openEngine(location, { runtime })
-  return engineAccess({ engine, runtime, location, app, createTopic })
+  return engineAccess({ engine, runtime, location: shownLogUrl(location), app, createTopic })
 }

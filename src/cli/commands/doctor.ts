@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { defaultLogUrl, parseLogUrl } from '../../app/open-engine.ts'
+import { defaultLogUrl, parseLogUrl, shownLogUrl } from '../../app/open-engine.ts'
 import { MillraceError } from '../../core/errors.ts'
 import type { Finding } from '../../log/verification.ts'
 import { type CommandContext, misuse, withCommonOptions } from '../command.ts'
@@ -28,7 +28,11 @@ export function addDoctor(program: Command, context: () => CommandContext): void
 function folderOf(location: string): string {
   const { engine, rest } = parseLogUrl(location)
   if (engine !== 'lmdb') {
-    throw misuse(`There are no files of '${location}' to verify.`, '--log', "Name a log by 'lmdb:FOLDER'.")
+    throw misuse(
+      `There are no files of '${shownLogUrl(location)}' to verify.`,
+      '--log',
+      "Name a log by 'lmdb:FOLDER'.",
+    )
   }
   if (existsSync(join(rest, 'data.mdb'))) return rest
   throw new MillraceError('UNREACHABLE', `There is no log in '${rest}'.`, {

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { constants, copyFile, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
-import { defaultLogUrl, parseLogUrl } from '../../app/open-engine.ts'
+import { defaultLogUrl, parseLogUrl, shownLogUrl } from '../../app/open-engine.ts'
 import { MillraceError, messageOf } from '../../core/errors.ts'
 import { examine, firstOf } from '../backup/examine.ts'
 import { backupInvalid, type Manifest, readManifest } from '../backup/manifest.ts'
@@ -52,7 +52,7 @@ function targetOf(location: string): string {
   const { engine, rest } = parseLogUrl(location)
   if (engine !== 'lmdb') {
     throw misuse(
-      `A backup is restored into a folder, not into '${location}'.`,
+      `A backup is restored into a folder, not into '${shownLogUrl(location)}'.`,
       '--log',
       "Name it by 'lmdb:FOLDER'.",
     )

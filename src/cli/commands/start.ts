@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { App } from '../../app/app.ts'
 import type { MainOptions } from '../../app/main.ts'
-import { defaultLogUrl } from '../../app/open-engine.ts'
+import { defaultLogUrl, shownLogUrl } from '../../app/open-engine.ts'
 import type { RunningApp } from '../../app/running.ts'
 import type { Listening } from '../../gateway/index.ts'
 import { type CommandContext, wholeNumber, withCommonOptions } from '../command.ts'
@@ -46,7 +46,7 @@ async function startFile(file: string, options: StartCommandOptions, context: Co
   const ports: Listening[] = []
   try {
     const urls = await servePorts(running, options, ports)
-    await summarize(output, loaded.app, { log, urls })
+    await summarize(output, loaded.app, { log: shownLogUrl(log), urls })
     await runMain(loaded, running, { json: output.json, signal: stop.signal, urls }, stop)
     output.note('Stopping: running handlers finish first. Once more to stop at once.')
   } finally {

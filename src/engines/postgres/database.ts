@@ -59,15 +59,15 @@ export class Database {
 
   /** Reads; tries again while the server is away, within bounds. `name` must stand for one text. */
   async read(name: string, text: string, values: readonly unknown[]): Promise<readonly Row[]> {
-    return this.retry(async () => (await this.#reading.get()).rows(text, values, name))
+    return this.#retry(async () => (await this.#reading.get()).rows(text, values, name), attempts)
   }
 
   /**
    * Runs `work` in a transaction and commits what it did. It may run again when the connection is lost, even if it was committed:
    * doing it twice must be fine.
    */
-  transact<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
-    const done = this.#lane.then(() => this.retry(() => this.#transact(work)))
+  transact<T>(work: (connection: Connection) => Promise<T>, most = attempts): Promise<T> {
+    const done = this.#lane.then(() => this.#retry(() => this.#transact(work), most))
     this.#lane = done.catch(() => undefined)
     return done
   }
@@ -86,8 +86,8 @@ export class Database {
   }
 
   /** Tries until it succeeds, fails by its own fault, or the server stayed away for too long. */
-  async retry<T>(attempt: () => Promise<T>): Promise<T> {
-    for (let left = attempts - 1, waitMs = firstWaitMs; ; left -= 1) {
+  async #retry<T>(attempt: () => Promise<T>, most: number): Promise<T> {
+    for (let left = most - 1, waitMs = firstWaitMs; ; left -= 1) {
       try {
         return await attempt()
       } catch (error) {

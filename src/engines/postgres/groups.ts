@@ -5,6 +5,9 @@ import { type ClaimContext, PostgresClaim } from './postgres-claim.ts'
 import type { MemberRow } from './presence.ts'
 import { movesToShare } from './shares.ts'
 
+/** Others find out by themselves when they cannot be told. */
+const attemptsToClose = 3
+
 /** What the groups of a process work with. */
 export interface GroupsContext {
   readonly database: Database
@@ -113,16 +116,13 @@ export class Groups {
     for (const groupId of groups) {
       await database.transact(async (connection) => {
         await this.#lock(connection, groupId)
-        await connection.query('delete from member where group_id = $1 and process_id = $2', [
-          groupId,
-          processId,
-        ])
+        const text = 'delete from member where group_id = $1 and process_id = $2'
+        await connection.query(text, [groupId, processId])
         await this.#share(connection, groupId)
-      })
+      }, attemptsToClose)
     }
-    await database.transact((connection) =>
-      connection.query('delete from process where id = $1', [processId]),
-    )
+    const remove = 'delete from process where id = $1'
+    await database.transact((connection) => connection.query(remove, [processId]), attemptsToClose)
   }
 
   async #enter(connection: Connection, group: string, memberId: string): Promise<number> {
