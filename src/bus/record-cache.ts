@@ -40,7 +40,8 @@ const defaultCacheBytes = 4 * 1024 * 1024
 export class RecordCache {
   /** By topic and partition. */
   readonly #places = new Map<string, Map<Offset, LogRecord>[]>()
-  readonly #order: LogRecord[] = []
+  /** The oldest first; those that are gone leave nothing behind until the array is cut. */
+  readonly #order: (LogRecord | undefined)[] = []
   /** How what is stored becomes an event. */
   readonly readEvent: EventReader
   readonly #maxBytes: number
@@ -100,6 +101,7 @@ export class RecordCache {
   #evict(): void {
     while (this.#bytes > this.#maxBytes && this.#head < this.#order.length) {
       const oldest = this.#order[this.#head] as LogRecord
+      this.#order[this.#head] = undefined
       this.#head += 1
       this.#bytes -= oldest.bytes
       this.#places.get(oldest.topic)?.[oldest.partition]?.delete(oldest.offset)

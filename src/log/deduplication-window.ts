@@ -23,9 +23,9 @@ export interface DeduplicationWindowOptions {
 const firstCapacity = 1024
 
 /**
- * Remembers where the ids of the last while were put, in about 35 bytes for each. Entries stand in a ring in the order
- * of their arrival, which is the order in which they expire; an open-addressing table leads from a fingerprint to its
- * entries. Two ids may share a fingerprint: whoever asks compares the record that a sighting leads to.
+ * Remembers which ids came in the last while, in 11 to 18 bytes for each: half of its fingerprint, in a ring in the order of
+ * arrival, which is the order in which they expire; and a slot in an open-addressing table that leads from there to
+ * the entries. Several ids may share that half: whoever asks has what the entries stand for, and compares.
  *
  * Entries have sequence numbers: `oldest` is that of the first one remembered, `next` that of the next to come.
  */
@@ -35,9 +35,12 @@ export class DeduplicationWindow {
   readonly #key: HashKey
   #oldest: number
   #next: number
-  #ring: Ring
+  #capacity: number
+  /** The lower half of each fingerprint. */
+  #ring: Uint32Array
   /** Holds ring index + 1; zero is an empty slot. Collisions go to the next slot. */
   #table: Uint32Array
+  readonly #times = new Times()
 
   /** `firstSequence` is where numbering goes on when stored entries are about to be added again. */
   constructor(options: DeduplicationWindowOptions, firstSequence = 0) {
@@ -46,8 +49,9 @@ export class DeduplicationWindow {
     this.#key = options.key
     this.#oldest = firstSequence
     this.#next = firstSequence
-    this.#ring = new Ring(Math.max(1, Math.min(firstCapacity, options.maxIds)))
-    this.#table = tableFor(this.#ring.capacity)
+    this.#capacity = Math.max(1, Math.min(firstCapacity, options.maxIds))
+    this.#ring = new Uint32Array(this.#capacity)
+    this.#table = tableFor(this.#capacity)
   }
 
   get oldest(): number {
@@ -67,34 +71,29 @@ export class DeduplicationWindow {
     return halfSipHash(this.#key, topicId, id)
   }
 
-  /** Where records with this fingerprint were put, in no particular order; mostly nowhere. */
-  find(fingerprint: Fingerprint): readonly Sighting[] {
-    let found: Sighting[] | undefined
+  /** The sequence numbers of entries that may have this fingerprint, in no particular order; mostly there is none. */
+  find({ low }: Pick<Fingerprint, 'low'>): readonly number[] {
+    let found: number[] | undefined
     const mask = this.#table.length - 1
-    for (let slot = fingerprint.low & mask; ; slot = (slot + 1) & mask) {
+    for (let slot = low & mask; ; slot = (slot + 1) & mask) {
       const entry = this.#table[slot] as number
       if (entry === 0) return found ?? none
-      if (this.#ring.holds(entry - 1, fingerprint)) {
+      if (this.#ring[entry - 1] === low) {
         found ??= []
-        found.push(this.#ring.sighting(entry - 1))
+        found.push(this.#sequenceAt(entry - 1))
       }
     }
   }
 
-  /** Remembers a record. Times should not fall; where they do, an entry lives as long as the ones before it. */
-  add(fingerprint: Fingerprint, at: Sighting, timeMs: number): void {
+  /** Remembers an id. Times should not fall; where they do, an entry lives as long as the ones before it. */
+  add({ low }: Pick<Fingerprint, 'low'>, timeMs: number): void {
     if (this.#maxIds < 1) return
-    if (this.size === this.#ring.capacity) this.#makeRoom()
+    if (this.size === this.#capacity) this.#makeRoom()
     const index = this.#indexOf(this.#next)
-    this.#ring.set(index, fingerprint, at, timeMs)
+    this.#ring[index] = low
+    this.#times.add(this.#next, timeMs)
     this.#next += 1
     this.#link(index)
-  }
-
-  /** Visits the newest `count` entries, the oldest of them first. */
-  visitNewest(count: number, visit: EntryVisitor): void {
-    for (let sequence = this.#next - count; sequence < this.#next; sequence += 1)
-      this.#ring.visit(this.#indexOf(sequence), visit)
   }
 
   /** Forgets the newest `count` entries, as if they had not been added. */
@@ -104,14 +103,14 @@ export class DeduplicationWindow {
       this.#next -= 1
       this.#unlink(this.#indexOf(this.#next))
     }
+    this.#times.dropFrom(until)
   }
 
   /** Forgets the entries whose time in the window is over. */
   expire(nowMs: number): void {
-    while (this.#oldest < this.#next) {
-      if (this.#ring.timeMs(this.#indexOf(this.#oldest)) + this.#windowMs > nowMs) return
-      this.#dropOldest()
-    }
+    const until = this.#times.firstAfter(nowMs - this.#windowMs) ?? this.#next
+    while (this.#oldest < until) this.#dropOldest()
+    this.#times.dropBelow(this.#oldest)
   }
 
   #dropOldest(): void {
@@ -120,27 +119,35 @@ export class DeduplicationWindow {
   }
 
   #makeRoom(): void {
-    if (this.#ring.capacity >= this.#maxIds) {
+    if (this.#capacity >= this.#maxIds) {
       this.#dropOldest()
+      this.#times.dropBelow(this.#oldest)
       return
     }
-    const grown = new Ring(Math.min(this.#ring.capacity * 2, this.#maxIds))
+    const capacity = Math.min(this.#capacity * 2, this.#maxIds)
+    const grown = new Uint32Array(capacity)
     for (let sequence = this.#oldest; sequence < this.#next; sequence += 1) {
-      grown.copy(sequence % grown.capacity, this.#ring, this.#indexOf(sequence))
+      grown[sequence % capacity] = this.#ring[this.#indexOf(sequence)] as number
     }
     this.#ring = grown
-    this.#table = tableFor(grown.capacity)
+    this.#capacity = capacity
+    this.#table = tableFor(capacity)
     for (let sequence = this.#oldest; sequence < this.#next; sequence += 1)
       this.#link(this.#indexOf(sequence))
   }
 
   #indexOf(sequence: number): number {
-    return sequence % this.#ring.capacity
+    return sequence % this.#capacity
+  }
+
+  #sequenceAt(index: number): number {
+    const ahead = index - this.#indexOf(this.#oldest)
+    return this.#oldest + (ahead < 0 ? ahead + this.#capacity : ahead)
   }
 
   #link(index: number): void {
     const mask = this.#table.length - 1
-    let slot = this.#ring.low(index) & mask
+    let slot = (this.#ring[index] as number) & mask
     while (this.#table[slot] !== 0) slot = (slot + 1) & mask
     this.#table[slot] = index + 1
   }
@@ -148,11 +155,11 @@ export class DeduplicationWindow {
   /** Empties an entry's slot and moves up what had to pass it by, so that no search ends too early. */
   #unlink(index: number): void {
     const mask = this.#table.length - 1
-    let hole = this.#ring.low(index) & mask
+    let hole = (this.#ring[index] as number) & mask
     while (this.#table[hole] !== index + 1) hole = (hole + 1) & mask
     for (let slot = (hole + 1) & mask; this.#table[slot] !== 0; slot = (slot + 1) & mask) {
       const entry = this.#table[slot] as number
-      const home = this.#ring.low(entry - 1) & mask
+      const home = (this.#ring[entry - 1] as number) & mask
       if (((slot - home) & mask) < ((slot - hole) & mask)) continue
       this.#table[hole] = entry
       hole = slot
@@ -161,82 +168,48 @@ export class DeduplicationWindow {
   }
 }
 
-/** Takes an entry in its parts, so that none is put together for it. */
-export type EntryVisitor = (
-  high: number,
-  low: number,
-  topicId: number,
-  partition: number,
-  offset: number,
-) => void
-
-const none: readonly Sighting[] = Object.freeze([])
+const none: readonly number[] = Object.freeze([])
 
 function tableFor(capacity: number): Uint32Array {
   return new Uint32Array(2 ** Math.ceil(Math.log2(capacity * 1.5 + 1)))
 }
 
-/** The entries' fields, each in an array of its own. */
-class Ring {
-  readonly capacity: number
-  readonly #high: Uint32Array
-  readonly #low: Uint32Array
-  readonly #topicId: Uint32Array
-  readonly #partition: Uint16Array
-  readonly #offset: Float64Array
-  readonly #timeMs: Float64Array
+/** When entries came: those of one time that follow one another share it. */
+class Times {
+  /** The first entry of each time. */
+  #from: number[] = []
+  #timeMs: number[] = []
+  #head = 0
 
-  constructor(capacity: number) {
-    this.capacity = capacity
-    this.#high = new Uint32Array(capacity)
-    this.#low = new Uint32Array(capacity)
-    this.#topicId = new Uint32Array(capacity)
-    this.#partition = new Uint16Array(capacity)
-    this.#offset = new Float64Array(capacity)
-    this.#timeMs = new Float64Array(capacity)
+  add(sequence: number, timeMs: number): void {
+    if (this.#head < this.#from.length && this.#timeMs.at(-1) === timeMs) return
+    this.#from.push(sequence)
+    this.#timeMs.push(timeMs)
   }
 
-  set(index: number, fingerprint: Fingerprint, at: Sighting, timeMs: number): void {
-    this.#high[index] = fingerprint.high
-    this.#low[index] = fingerprint.low
-    this.#topicId[index] = at.topicId
-    this.#partition[index] = at.partition
-    this.#offset[index] = at.offset
-    this.#timeMs[index] = timeMs
-  }
-
-  copy(index: number, from: Ring, fromIndex: number): void {
-    const fingerprint = { high: from.#high[fromIndex] as number, low: from.low(fromIndex) }
-    this.set(index, fingerprint, from.sighting(fromIndex), from.timeMs(fromIndex))
-  }
-
-  holds(index: number, fingerprint: Fingerprint): boolean {
-    return this.#low[index] === fingerprint.low && this.#high[index] === fingerprint.high
-  }
-
-  low(index: number): number {
-    return this.#low[index] as number
-  }
-
-  timeMs(index: number): number {
-    return this.#timeMs[index] as number
-  }
-
-  visit(index: number, visit: EntryVisitor): void {
-    visit(
-      this.#high[index] as number,
-      this.#low[index] as number,
-      this.#topicId[index] as number,
-      this.#partition[index] as number,
-      this.#offset[index] as number,
-    )
-  }
-
-  sighting(index: number): Sighting {
-    return {
-      topicId: this.#topicId[index] as number,
-      partition: this.#partition[index] as number,
-      offset: this.#offset[index] as number,
+  /** The first entry that came after `timeMs`, with all before it having come by then; undefined when all have. */
+  firstAfter(timeMs: number): number | undefined {
+    for (let index = this.#head; index < this.#from.length; index += 1) {
+      if ((this.#timeMs[index] as number) > timeMs) return this.#from[index]
     }
+    return undefined
+  }
+
+  /** Forgets entries from `sequence` on. */
+  dropFrom(sequence: number): void {
+    while (this.#from.length > this.#head && (this.#from.at(-1) as number) >= sequence) {
+      this.#from.pop()
+      this.#timeMs.pop()
+    }
+  }
+
+  /** Forgets entries below `sequence`, as far as none from there on shares their time. */
+  dropBelow(sequence: number): void {
+    while (this.#head + 1 < this.#from.length && (this.#from[this.#head + 1] as number) <= sequence)
+      this.#head += 1
+    if (this.#head < 1024 || this.#head * 2 < this.#from.length) return
+    this.#from = this.#from.slice(this.#head)
+    this.#timeMs = this.#timeMs.slice(this.#head)
+    this.#head = 0
   }
 }

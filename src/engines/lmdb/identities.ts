@@ -21,6 +21,14 @@ export const idsHeaderBytes = 4 + 8
 /** Bytes of one entry of a row of ids. */
 export const idBytes = 4 + 4 + 4 + 2 + 6
 const sweptAtOnce = 1000
+/** Of one entry: both halves of its fingerprint, and the numbers of its sighting. */
+const addedFields = 5
+
+/** A row of ids behind its checksum, and the sequence number of its last entry. */
+interface StoredRow {
+  readonly lastSequence: number
+  readonly content: Buffer
+}
 
 /** Remembers the ids that publishers chose. Each transaction writes the ones it added as one row. */
 export class Identities {
@@ -29,7 +37,9 @@ export class Identities {
   readonly #options: IdentitiesOptions
   #window: DeduplicationWindow
   /** How many of the newest are not durable yet. */
-  #added = 0
+  /** The entries of the transaction that is being put together or written: the fields of one after those of the other. */
+  #added: number[] = []
+  #lastRow: StoredRow | undefined
   /** Rows whose last sequence is below this were removed. */
   #sweptBelow = 0
 
@@ -55,18 +65,10 @@ export class Identities {
   #loadRow(content: Uint8Array | undefined, count: number): void {
     const row = Buffer.from(content?.buffer ?? emptyMemory, content?.byteOffset, content?.byteLength)
     for (let index = 0; index < count; index += 1) {
-      if (content === undefined) {
-        // A row that is corrupt still takes its sequence numbers; these entries lead to no topic.
-        const low = Math.imul(index, 0x9e3779b1) >>> 0
-        this.#window.add({ high: 0, low }, { topicId: 0, partition: 0, offset: 0 }, Number.NEGATIVE_INFINITY)
-        continue
-      }
-      const at = 8 + index * idBytes
-      this.#window.add(
-        { high: row.readUInt32BE(at), low: row.readUInt32BE(at + 4) },
-        sightingIn(row, at),
-        row.readDoubleBE(0),
-      )
+      // A row that is corrupt still takes its sequence numbers; nothing is found by these.
+      const isRead = content !== undefined
+      const low = isRead ? row.readUInt32BE(8 + index * idBytes + 4) : Math.imul(index, 0x9e3779b1) >>> 0
+      this.#window.add({ low }, isRead ? row.readDoubleBE(0) : Number.NEGATIVE_INFINITY)
     }
   }
 
@@ -79,30 +81,65 @@ export class Identities {
    * stands for something else. A record that was removed or is corrupt cannot be compared and counts as the same.
    */
   find(entry: Entry, topicId: number, fingerprint: Fingerprint): Sighting | undefined {
-    for (const at of this.#window.find(fingerprint)) {
-      const place = at.topicId === topicId ? this.#catalog.placeById(topicId, at.partition) : undefined
-      if (place === undefined) continue
+    for (const sequence of this.#window.find(fingerprint)) {
+      const at = this.#sighting(sequence, fingerprint)
+      const place = at?.topicId === topicId ? this.#catalog.placeById(topicId, at.partition) : undefined
+      if (at === undefined || place === undefined) continue
       const stored = place.valueAt(at.offset)
       if (stored === undefined || isSame(stored, entry)) return at
     }
     return undefined
   }
 
+  /** Where the record of an entry was put; undefined when the entry is of another fingerprint, or its row is corrupt. */
+  #sighting(sequence: number, fingerprint: Fingerprint): Sighting | undefined {
+    const firstAdded = this.#window.next - this.#added.length / addedFields
+    if (sequence >= firstAdded) return this.#addedSighting((sequence - firstAdded) * addedFields, fingerprint)
+    const row = this.#rowOf(sequence)
+    const position = row === undefined ? -1 : row.content.length - (row.lastSequence + 1 - sequence) * idBytes
+    if (row === undefined || position < 8) return undefined
+    const { content } = row
+    const isSame =
+      content.readUInt32BE(position) === fingerprint.high &&
+      content.readUInt32BE(position + 4) === fingerprint.low
+    return isSame ? sightingIn(content, position) : undefined
+  }
+
+  #addedSighting(position: number, { high, low }: Fingerprint): Sighting | undefined {
+    const [itsHigh, itsLow, topicId, partition, offset] = this.#added.slice(position, position + addedFields)
+    if (itsHigh !== high || itsLow !== low) return undefined
+    return { topicId: topicId as number, partition: partition as number, offset: offset as number }
+  }
+
+  /** The stored row that has an entry. The last one is kept: what is published again mostly is so together. */
+  #rowOf(sequence: number): StoredRow | undefined {
+    const last = this.#lastRow
+    const isThere = last !== undefined && sequence <= last.lastSequence
+    if (isThere && sequence > last.lastSequence - (last.content.length - 8) / idBytes) return last
+    const { end } = allOf('ids')
+    const [row] = this.#store.rows({ start: idsKey(sequence), end, limit: 1 })
+    const content = row === undefined ? undefined : unseal(row.value)
+    if (row === undefined || content === undefined) return undefined
+    const bytes = Buffer.from(content.buffer, content.byteOffset, content.byteLength)
+    this.#lastRow = { lastSequence: numberIn(row.key, 1, 6), content: bytes }
+    return this.#lastRow
+  }
+
   /** Remembers an entry of the transaction that is being put together. */
   stage(fingerprint: Fingerprint, at: Sighting, nowMs: number, writes: Writes): void {
     if (this.#options.maxIds < 1) return
-    if (this.#added === 0)
+    if (this.#added.length === 0)
       writes.afterwards(
         () => undefined,
         () => this.#unstage(),
       )
-    this.#added += 1
-    this.#window.add(fingerprint, at, nowMs)
+    this.#added.push(fingerprint.high, fingerprint.low, at.topicId, at.partition, at.offset)
+    this.#window.add(fingerprint, nowMs)
   }
 
   #unstage(): void {
-    this.#window.dropNewest(this.#added)
-    this.#added = 0
+    this.#window.dropNewest(this.#added.length / addedFields)
+    this.#added = []
   }
 
   /** Forgets what is too old, and removes rows of which nothing is remembered any more. */
@@ -123,20 +160,21 @@ export class Identities {
   /** Writes the row of a transaction whose steps are all staged. */
   stageRow(nowMs: number, writes: Writes): void {
     // Of more than are kept, the oldest are forgotten already.
-    const count = Math.min(this.#added, this.#window.size)
+    const count = Math.min(this.#added.length / addedFields, this.#window.size)
     if (count === 0) return
     const row = Buffer.allocUnsafe(8 + count * idBytes)
+    const added = this.#added
     let position = row.writeDoubleBE(nowMs, 0)
-    this.#window.visitNewest(count, (high, low, topicId, partition, offset) => {
-      position = row.writeUInt32BE(high, position)
-      position = row.writeUInt32BE(low, position)
-      position = row.writeUInt32BE(topicId, position)
-      position = row.writeUInt16BE(partition, position)
-      position = row.writeUIntBE(offset, position, 6)
-    })
+    for (let index = added.length - count * addedFields; index < added.length; index += addedFields) {
+      position = row.writeUInt32BE(added[index] as number, position)
+      position = row.writeUInt32BE(added[index + 1] as number, position)
+      position = row.writeUInt32BE(added[index + 2] as number, position)
+      position = row.writeUInt16BE(added[index + 3] as number, position)
+      position = row.writeUIntBE(added[index + 4] as number, position, 6)
+    }
     writes.put(idsKey(this.#window.next - 1), seal(row))
     writes.afterwards(() => {
-      this.#added = 0
+      this.#added = []
     })
   }
 }
