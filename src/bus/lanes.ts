@@ -3,6 +3,7 @@ import type { LogRecord } from './record-cache.ts'
 
 /** The records of one key of one topic that wait, the first of them perhaps running. */
 export interface Lane {
+  readonly name: string
   readonly topic: string
   readonly key: string
   readonly records: LogRecord[]
@@ -46,7 +47,7 @@ export class Lanes {
     const name = laneName(record.topic, key)
     let lane = this.#lanes.get(name)
     if (lane === undefined) {
-      lane = { topic: record.topic, key, records: [], running: false }
+      lane = { name, topic: record.topic, key, records: [], running: false }
       this.#lanes.set(name, lane)
       this.#ready.push(lane)
     }
@@ -65,7 +66,7 @@ export class Lanes {
         this.#ready = []
         this.#taken = 0
       }
-      if (!lane.running && this.get(lane.topic, lane.key) === lane) return lane
+      if (!lane.running && this.#lanes.get(lane.name) === lane) return lane
     }
     return undefined
   }
@@ -81,12 +82,12 @@ export class Lanes {
     if (record !== undefined) this.#forget(record)
     lane.running = false
     if (lane.records.length > 0) this.ready(lane)
-    else this.#lanes.delete(laneName(lane.topic, lane.key))
+    else this.#lanes.delete(lane.name)
   }
 
   /** Removes a key with all its records. */
   remove(lane: Lane): void {
-    this.#lanes.delete(laneName(lane.topic, lane.key))
+    this.#lanes.delete(lane.name)
     for (const record of lane.records) this.#forget(record)
   }
 

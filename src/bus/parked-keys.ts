@@ -53,8 +53,9 @@ export class ParkedKeys {
     return this.#keys.size
   }
 
-  get(name: string): ParkedKey | undefined {
-    return this.#keys.get(name)
+  /** The parked key of a topic. Mostly there is none at all, and no name is put together to find that out. */
+  get(topic: string, key: string): ParkedKey | undefined {
+    return this.#keys.size === 0 ? undefined : this.#keys.get(laneName(topic, key))
   }
 
   /** Adds a key, or takes note of its new entry. */

@@ -14,7 +14,7 @@ import {
   type ParkedEntry,
   redriven,
 } from './parked-entry.ts'
-import { laneName, type ParkedKey, type ParkedKeys } from './parked-keys.ts'
+import type { ParkedKey, ParkedKeys } from './parked-keys.ts'
 import type { Step } from './partition-state.ts'
 import type { LogRecord } from './record-cache.ts'
 import { replyEntries } from './replies.ts'
@@ -118,7 +118,7 @@ export class Parking {
   redrive(subject: Subject): Step {
     const { topic, key, offset } = subject
     const nothing: ParkedEntry = { first: offset, last: -1, count: 0, attempt: 0, dueMs: null, failures: [] }
-    const parked = this.#keys.get(laneName(topic, key)) ?? {
+    const parked = this.#keys.get(topic, key) ?? {
       topic,
       key,
       entry: nothing,
@@ -131,7 +131,7 @@ export class Parking {
 
   /** Whether a dead letter was handed back and is not done yet, or is what its key stands at. */
   isPending({ topic, key, offset }: Subject): boolean {
-    const parked = this.#keys.get(laneName(topic, key))
+    const parked = this.#keys.get(topic, key)
     return parked !== undefined && isPending(parked.entry, offset)
   }
 
@@ -140,7 +140,7 @@ export class Parking {
    * while an attempt of its key is running, which may be for it.
    */
   discard({ topic, key, offset }: Subject): Step | undefined {
-    const parked = this.#keys.get(laneName(topic, key))
+    const parked = this.#keys.get(topic, key)
     if (parked === undefined || !isPending(parked.entry, offset)) return {}
     if (parked.busy) return undefined
     parked.ahead = []

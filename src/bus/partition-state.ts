@@ -52,6 +52,7 @@ interface Queued {
   readonly sequence: number
 }
 
+const none: never[] = []
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
@@ -82,8 +83,8 @@ export class PartitionState {
     if (this.#failure !== undefined) return
     this.#staged += 1
     const sequence = this.#staged
-    for (const [key, value] of step.puts ?? []) this.#overlay.set(key, { value, sequence })
-    for (const key of step.deletes ?? []) this.#overlay.set(key, { value: undefined, sequence })
+    for (const [key, value] of step.puts ?? none) this.#overlay.set(key, { value, sequence })
+    for (const key of step.deletes ?? none) this.#overlay.set(key, { value: undefined, sequence })
     this.#queue.push({ step, sequence })
     this.#wake.notify()
   }
@@ -107,7 +108,8 @@ export class PartitionState {
   async get(key: string): Promise<string | undefined> {
     const staged = this.#overlay.get(key)
     if (staged !== undefined) return staged.value === undefined ? undefined : textOf(staged.value)
-    return (await this.getCommitted([key]))[0]
+    const [value] = await this.#claim.get([key])
+    return value === undefined ? undefined : decoder.decode(value)
   }
 
   /** The JSON texts of keys as they are durable. */
@@ -175,11 +177,11 @@ export class PartitionState {
       bytes += size
       taken += 1
       sequence = next
-      for (const [key, value] of step.puts ?? []) puts.set(key, value)
-      for (const key of step.deletes ?? []) puts.set(key, undefined)
+      for (const [key, value] of step.puts ?? none) puts.set(key, value)
+      for (const key of step.deletes ?? none) puts.set(key, undefined)
       if (step.appends !== undefined) appends.push(...step.appends)
-      for (const tracker of step.moved ?? []) marked.add(tracker)
-      for (const { tracker, offset } of step.done ?? []) {
+      for (const tracker of step.moved ?? none) marked.add(tracker)
+      for (const { tracker, offset } of step.done ?? none) {
         tracker.mark(offset)
         marked.add(tracker)
       }
@@ -201,9 +203,9 @@ export class PartitionState {
 /** The bytes that a step adds to a commit, approximately. */
 export function sizeOf(step: Step): number {
   let bytes = 0
-  for (const [key, value] of step.puts ?? [])
+  for (const [key, value] of step.puts ?? none)
     bytes += key.length + (typeof value === 'string' ? value.length : 256)
-  for (const { value } of step.appends ?? []) bytes += value.length
+  for (const { value } of step.appends ?? none) bytes += value.length
   return bytes
 }
 

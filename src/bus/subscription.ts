@@ -12,7 +12,7 @@ import { FailureWatch } from './failure-watch.ts'
 import { Interest } from './interest.ts'
 import { type Lane, Lanes } from './lanes.ts'
 import { frontOf, type ParkedEntry } from './parked-entry.ts'
-import { laneName, maxParkedKeys, type ParkedKey, type ParkedKeys } from './parked-keys.ts'
+import { maxParkedKeys, type ParkedKey, type ParkedKeys } from './parked-keys.ts'
 import { type FailedAttempt, Parking, type Subject } from './parking.ts'
 import type { Step } from './partition-state.ts'
 import { RecentDurations } from './recent-durations.ts'
@@ -127,7 +127,7 @@ export class Subscription {
     if (tracker === undefined || tracker.isRecovered(record.offset) || !this.accepts(record, event)) return
     tracker.add(record.offset)
     const key = keyOf(event)
-    const parked = this.parked.get(laneName(record.topic, key))
+    const parked = this.parked.get(record.topic, key)
     if (parked !== undefined) {
       this.#parking.extend(parked, record.offset, tracker)
       return
@@ -315,7 +315,7 @@ export class Subscription {
   #complete(subject: Subject, event: Event, attempt: number, outcome: Outcome): void {
     if (outcome.kind !== 'aborted') {
       this.#count(attempt, outcome)
-      const parked = this.parked.get(laneName(subject.topic, subject.key))
+      const parked = this.parked.get(subject.topic, subject.key)
       if (parked !== undefined) this.#completeParked(parked, subject, event, attempt, outcome)
       else this.#completeLane(subject, event, attempt, outcome)
     }
@@ -426,7 +426,7 @@ export class Subscription {
 
   /** An attempt has ended: its key and its slot are free again. */
   #release(subject: Subject): void {
-    const parked = this.parked.get(laneName(subject.topic, subject.key))
+    const parked = this.parked.get(subject.topic, subject.key)
     if (parked !== undefined) {
       parked.busy = false
       this.parked.wait(parked)

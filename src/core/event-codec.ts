@@ -144,7 +144,8 @@ function keepNegativeZero(_name: string, value: unknown): unknown {
 }
 
 function deepFreeze(value: object): object {
-  for (const member of Object.values(value)) {
+  for (const name in value) {
+    const member = (value as Record<string, unknown>)[name]
     if (typeof member === 'object' && member !== null) deepFreeze(member)
   }
   return Object.freeze(value)
