@@ -4,7 +4,7 @@ import { Bucket } from './bucket.ts'
 import type { Leaf, Range, Test } from './field-test.ts'
 import { IntervalIndex } from './interval-index.ts'
 import { readAddress } from './ip-address.ts'
-import { foldCase } from './letter-case.ts'
+import { foldCase, isAscii } from './letter-case.ts'
 import { LongNumber } from './long-number.ts'
 import { PieceIndex } from './piece-index.ts'
 import { WordTrie } from './word-trie.ts'
@@ -68,28 +68,31 @@ export class FieldIndex<T> {
     }
   }
 
-  /** Visits what is kept for any test that the value may pass; see {@link proves}. The same item can be visited several times. */
-  visit(value: Leaf, visitor: (item: T) => void): void {
+  /**
+   * Visits what is kept for any test that the value may pass: with `visitor` where the value passes what {@link proves} names, and
+   * with `unproven` where even those have to be asked. The same item can be visited several times.
+   */
+  visit(value: Leaf, visitor: (item: T) => void, unproven: (item: T) => void): void {
     this.#any.visit(visitor)
-    if (typeof value === 'string') this.#visitText(value, visitor)
+    if (typeof value === 'string') this.#visitText(value, visitor, unproven)
     else if (value instanceof LongNumber) {
-      if (this.#numberTexts.size > 0) this.#numberTexts.get(value.text)?.visit(visitor)
-      if (this.#equal.size > 0) this.#equal.get(value.value)?.visit(visitor)
-      if (this.#ranges.size > 0) this.#ranges.visit(value.value, visitor)
+      if (this.#numberTexts.size > 0) this.#numberTexts.get(value.text)?.visit(unproven)
+      if (this.#equal.size > 0) this.#equal.get(value.value)?.visit(unproven)
+      if (this.#ranges.size > 0) this.#ranges.visit(value.value, unproven)
     } else {
       if (this.#equal.size > 0) this.#equal.get(value)?.visit(visitor)
       if (this.#ranges.size > 0 && typeof value === 'number') this.#ranges.visit(value, visitor)
     }
   }
 
-  #visitText(value: string, visitor: (item: T) => void): void {
+  #visitText(value: string, visitor: (item: T) => void, unproven: (item: T) => void): void {
     if (this.#equal.size > 0) this.#equal.get(value)?.visit(visitor)
     if (this.#starts.size > 0) this.#starts.visit(value, visitor)
     if (this.#ends.size > 0) this.#ends.visit(value, visitor)
     if (this.#pieces.size > 0) this.#pieces.visit(value, visitor)
     if (this.#words.size > 0) this.#words.visit(value, visitor)
     if (this.#folded.size + this.#foldedStarts.size + this.#foldedEnds.size > 0) {
-      this.#visitFolded(foldCase(value), visitor)
+      this.#visitFolded(foldCase(value), isAscii(value) ? visitor : unproven)
     }
     if (this.#addresses.size > 0) {
       const address = readAddress(value)
@@ -158,9 +161,10 @@ export class FieldIndex<T> {
   }
 }
 
-/** Whether only values that pass a test find what is kept for it; long numbers also find what only their doubles pass. */
-export function proves({ kind }: Test): boolean {
-  return kind !== 'loose' && kind !== 'wildcard' && kind !== 'none-of' && kind !== 'no-match'
+/** Whether a value that finds what is kept for a test passes it, unless it is visited as unproven. */
+export function proves(test: Test): boolean {
+  if (test.kind === 'loose') return test.loose.ascii
+  return test.kind !== 'wildcard' && test.kind !== 'none-of' && test.kind !== 'no-match'
 }
 
 function isBounded({ low, high }: Range): boolean {

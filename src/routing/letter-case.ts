@@ -13,9 +13,11 @@ export interface LooseText {
 
 const onlyAscii = /^[\0-\x7f]*$/
 
+export const isAscii = (text: string) => onlyAscii.test(text)
+
 /** One text for all that differ in case only; different texts may fold into one, so what is found by it is compared again. */
 export function foldCase(text: string): string {
-  if (onlyAscii.test(text)) return text.toLowerCase()
+  if (isAscii(text)) return text.toLowerCase()
   let folded = ''
   for (let index = 0; index < text.length; index += 1) {
     folded += text.charAt(index).toLowerCase().toUpperCase().toLowerCase()
@@ -26,12 +28,12 @@ export function foldCase(text: string): string {
 /** Makes a text of a pattern ready to be compared. */
 export function looseText(text: string): LooseText {
   const forms = text.split('').map((unit) => ({ lower: unit.toLowerCase(), upper: unit.toUpperCase() }))
-  return { folded: foldCase(text), ascii: onlyAscii.test(text), forms }
+  return { folded: foldCase(text), ascii: isAscii(text), forms }
 }
 
 /** Whether all of `value`, its start, or its end is what `loose` stands for. */
 export function matchesLoosely(loose: LooseText, value: string, place: 'whole' | 'start' | 'end'): boolean {
-  if (loose.ascii && onlyAscii.test(value)) {
+  if (loose.ascii && isAscii(value)) {
     const folded = value.toLowerCase()
     if (place === 'whole') return folded === loose.folded
     return place === 'start' ? folded.startsWith(loose.folded) : folded.endsWith(loose.folded)

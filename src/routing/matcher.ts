@@ -1,7 +1,6 @@
 import { allHold, Condition } from './condition.ts'
 import { FieldIndex, proves } from './field-index.ts'
 import type { Leaf, Test } from './field-test.ts'
-import { LongNumber } from './long-number.ts'
 import { parsePattern } from './parse-pattern.ts'
 import { type Alternative, ParsedPattern } from './parsed-pattern.ts'
 import { Field, outside, type PathNode, pathTree } from './path-tree.ts'
@@ -130,8 +129,7 @@ export class Matcher<V> {
       const waiting = this.#indexes[field.number]
       if (waiting === undefined) continue
       for (let at = 0; at < field.count; at += 1) {
-        const value = field.values[at] as Leaf
-        waiting.visit(value, value instanceof LongNumber ? this.#visitUnproven : this.#visit)
+        waiting.visit(field.values[at] as Leaf, this.#visit, this.#visitUnproven)
       }
     }
     for (const branch of this.#always) this.#visit(branch)
