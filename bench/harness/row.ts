@@ -35,6 +35,8 @@ export interface Contestant {
 /** One side of a row: what it is, and how to bring it up in a process of its own. */
 export interface Side {
   readonly what: string
+  /** Options of Node.js that its process is started with. */
+  readonly nodeOptions?: readonly string[]
   start(settings: Settings): Promise<Contestant>
 }
 

@@ -30,7 +30,7 @@ export async function runRow(
   const measured: Record<'ours' | 'peer', Round[]> = { ours: [], peer: [] }
   try {
     told('starting')
-    sides.set('ours', await SideProcess.start(row.name, 'ours', settings))
+    sides.set('ours', await SideProcess.start(row.name, 'ours', settings, row.ours.nodeOptions))
     if ('start' in row.peer) sides.set('peer', await SideProcess.start(row.name, 'peer', settings))
     // A row that has one round is one long measurement, which warms itself up.
     for (let round = row.rounds === 1 ? 1 : 0; round <= rounds; round += 1) {

@@ -15,8 +15,14 @@ export class SideProcess {
   }
 
   /** Brings a side up. */
-  static async start(row: string, which: 'ours' | 'peer', settings: Settings): Promise<SideProcess> {
-    const side = new SideProcess(fork(join(import.meta.dirname, 'side.ts'), [row, which]))
+  static async start(
+    row: string,
+    which: 'ours' | 'peer',
+    settings: Settings,
+    nodeOptions: readonly string[] = [],
+  ): Promise<SideProcess> {
+    const execArgv = [...process.execArgv, ...nodeOptions]
+    const side = new SideProcess(fork(join(import.meta.dirname, 'side.ts'), [row, which], { execArgv }))
     await side.#ask({ ask: 'start', settings })
     return side
   }

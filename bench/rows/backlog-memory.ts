@@ -34,6 +34,8 @@ const row: Row = {
   ],
   ours: {
     what: 'millrace',
+    // docs/performance.md says what each of them saves.
+    nodeOptions: ['--max-semi-space-size=8', '--heap-growing-percent=50'],
     async start(settings) {
       const { running, stop } = await startOnCopy(benchApp({ handlers: [slow] }), settings)
       const round = async () => {

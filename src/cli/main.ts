@@ -1,6 +1,9 @@
 #!/usr/bin/env node
 import { realRuntime } from '../core/real-runtime.ts'
+import { boundGarbage } from './bound-garbage.ts'
 import { run } from './program.ts'
+
+boundGarbage()
 
 // Whoever reads our output may stop reading, as `head` does: that is no error.
 for (const stream of [process.stdout, process.stderr]) {

@@ -3,8 +3,10 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { openDatabase, type RawDatabase } from '../../../src/engines/lmdb/database.ts'
-import { openingKey, recordKey, stateKey } from '../../../src/engines/lmdb/keys.ts'
+import { logKey, openingKey, recordKey, stateKey } from '../../../src/engines/lmdb/keys.ts'
 import { openLmdb } from '../../../src/engines/lmdb/lmdb-engine.ts'
+import { sealBytes } from '../../../src/engines/lmdb/sealed.ts'
+import { type HashKey, halfSipHash } from '../../../src/log/half-sip-hash.ts'
 import type { Claim } from '../../../src/log/port.ts'
 import { ManualRuntime } from '../../../src/testing/manual-runtime.ts'
 import { at, noLimits, TestLog } from './opened.ts'
@@ -396,3 +398,41 @@ describe('a log at its bound', () => {
     }
   })
 })
+
+describe('ids that share the half of their fingerprints that is kept in memory', () => {
+  it('are told apart by the other half, on their way to the disk and behind it', async () => {
+    await log.close()
+    const database = openDatabase(log.folder, false)
+    const row = Buffer.from(database.get(logKey) ?? []).subarray(sealBytes)
+    await database.close()
+    const { deduplicationKey: key } = JSON.parse(row.toString()) as { deduplicationKey: HashKey }
+    const [one, other] = idsThatShareHalf(key)
+    await log.reopen()
+    const both = [log.entry('one', one), log.entry('other', other)]
+    const first = await log.engine.append(both)
+    expect(first.map(({ offset, duplicate }) => ({ offset, duplicate }))).toEqual([
+      { offset: 0, duplicate: false },
+      { offset: 1, duplicate: false },
+    ])
+    for (const reopen of [false, true]) {
+      if (reopen) await log.reopen()
+      const again = await log.engine.append(both)
+      expect(again.map(({ offset, duplicate }) => ({ offset, duplicate }))).toEqual([
+        { offset: 0, duplicate: true },
+        { offset: 1, duplicate: true },
+      ])
+    }
+  })
+})
+
+/** Two of some hundred thousand ids share 32 bits of their hashes. */
+function idsThatShareHalf(key: HashKey): [string, string] {
+  const seen = new Map<number, string>()
+  for (let index = 0; ; index += 1) {
+    const id = `id-${index}`
+    const { low } = halfSipHash(key, topicId, id)
+    const earlier = seen.get(low)
+    if (earlier !== undefined) return [earlier, id]
+    seen.set(low, id)
+  }
+}
