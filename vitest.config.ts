@@ -14,6 +14,7 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: 'test/install-packages.ts',
     globals: false,
     pool: 'forks',
     maxWorkers: Math.max(2, availableParallelism() - 1),

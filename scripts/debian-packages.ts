@@ -1,6 +1,6 @@
 // Installs commands that tests and benchmarks run beside ours, where they are missing: node scripts/debian-packages.ts redis-server
 //
-// Each argument is the name of a Debian package whose command has the same name, or COMMAND=PACKAGE. Needs Debian and root.
+// Each argument is the name of a Debian package whose command has the same name, or COMMAND=PACKAGE, or PATH=PACKAGE. Needs Debian and root.
 // Ends with 1, having said why, when one cannot be had.
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -9,6 +9,7 @@ import { delimiter, join } from 'node:path'
 const path = `${process.env.PATH ?? ''}${delimiter}/usr/sbin${delimiter}/sbin`
 
 function isInstalled(command: string): boolean {
+  if (command.startsWith('/')) return existsSync(command)
   return path.split(delimiter).some((folder) => existsSync(join(folder, command)))
 }
 
