@@ -33,7 +33,7 @@ interface Urls {
   readonly app: string
 }
 
-/** The example as a process on a log that outlives it. */
+/** The example as a process on a log that outlives it; in a folder of its workplace unless named. */
 export class FlightsProcess {
   /** How many flights the process found in the log, once it has finished. */
   readonly finished: Promise<{ readonly found: number; readonly imported: number }>
@@ -55,8 +55,12 @@ export class FlightsProcess {
   }
 
   /** Starts the example on the workplace's log; resolves once its ports answer. */
-  static async start(place: Workplace, flights: number): Promise<FlightsProcess> {
-    const ports = ['--port', '0', '--platform-port', '0', '--log', `lmdb:${place.path('log')}`]
+  static async start(
+    place: Workplace,
+    flights: number,
+    log = `lmdb:${place.path('log')}`,
+  ): Promise<FlightsProcess> {
+    const ports = ['--port', '0', '--platform-port', '0', '--log', log]
     const child = place.spawn(['start', app, '--json', ...ports], {
       environment: { FLIGHTS: String(flights) },
     })

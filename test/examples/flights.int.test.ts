@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { SeededRandom } from '../../src/testing/random.ts'
 import { Workplace } from '../cli/process.ts'
+import { hasPostgres, PostgresServer } from '../engines/postgres/server.ts'
 import { FlightsProcess, type Outcome, readRows } from './flights-process.ts'
 
 /**
@@ -24,17 +25,20 @@ afterEach(async () => {
 })
 
 /** Runs the example to its end, and kills it so many times on the way. */
-async function run(flights: number, { seed, kills }: { seed: number; kills: number }) {
+async function run(
+  flights: number,
+  { seed, kills, log }: { readonly seed: number; readonly kills: number; readonly log?: string },
+) {
   const random = new SeededRandom(seed, 'kills')
   let killedAtWork = 0
   for (let kill = 0; kill < kills; kill += 1) {
-    const killed = await FlightsProcess.start(place, flights)
+    const killed = await FlightsProcess.start(place, flights, log)
     // Every flight takes two attempts at least: what all kills together wait for is less than there is to do.
     const atWork = await killed.begun(random.below(Math.floor((2 * flights) / kills)))
     if (atWork) killedAtWork += 1
     await killed.kill()
   }
-  const last = await FlightsProcess.start(place, flights)
+  const last = await FlightsProcess.start(place, flights, log)
   const finished = await last.finished
   const outcome = await last.outcome(await readRows(flights))
   await last.kill()
@@ -97,5 +101,18 @@ describe('examples/flights', () => {
     const again = await run(allFlights, { seed: 0, kills: 0 })
     expect(again.finished).toMatchObject({ found: allFlights, imported: allFlights })
     expect(again.outcome).toEqual(outcome)
+  })
+})
+
+describe.runIf(hasPostgres)('examples/flights on PostgreSQL', () => {
+  test('ends alike though it was killed on the way', { timeout: 180_000 }, async () => {
+    const server = await PostgresServer.start()
+    try {
+      const { outcome, killedAtWork } = await run(someFlights, { seed: 3, kills: 3, log: server.url() })
+      expect(killedAtWork).toBeGreaterThan(0)
+      expectWhole(outcome, await expectedOf(someFlights))
+    } finally {
+      await server.remove()
+    }
   })
 })

@@ -2,7 +2,7 @@ import type { ClaimListener } from '../../log/port.ts'
 import type { Connection } from './connection.ts'
 import type { Database } from './database.ts'
 import { type ClaimContext, PostgresClaim } from './postgres-claim.ts'
-import type { MemberRow } from './presence.ts'
+import { goneText, type MemberRow } from './presence.ts'
 import { movesToShare } from './shares.ts'
 
 /** Others find out by themselves when they cannot be told. */
@@ -140,7 +140,7 @@ export class Groups {
     const [other] = await connection.rows(
       `select m.process_id from member m join process p on p.id = m.process_id
        where m.group_id = $1 and m.member_id = $2 and m.process_id <> $3
-         and p.seen >= clock_timestamp() - $4::double precision * interval '1 ms'`,
+         and not ${goneText('$4')}`,
       [groupId, memberId, processId, leaseMs],
     )
     if (other !== undefined) throw memberTaken(group, memberId)
@@ -197,11 +197,9 @@ export class Groups {
       .filter((member) => member.groupId === groupId)
       .map(({ id }) => id)
     await connection.query(
-      `delete from member m where m.group_id = $1 and case when m.process_id = $2 then m.member_id <> all ($3::text[])
-         else not exists (
-           select 1 from process p where p.id = m.process_id
-             and p.seen >= clock_timestamp() - $4::double precision * interval '1 ms'
-         ) end`,
+      `delete from member m where m.group_id = $1 and case
+         when m.process_id = $2 then m.member_id <> all ($3::text[])
+         else not exists (select 1 from process p where p.id = m.process_id and not ${goneText('$4')}) end`,
       [groupId, processId, here, leaseMs],
     )
     await this.#share(connection, groupId)

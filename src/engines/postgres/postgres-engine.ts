@@ -34,7 +34,10 @@ import { Writer } from './writer.ts'
 /** Options of {@link openPostgres}. */
 export interface PostgresOptions extends EngineOptions {
   readonly runtime: Runtime
-  /** After how long without a sign of a process its partitions go to others, in milliseconds; 6 s unless given. */
+  /**
+   * After how long without a sign of a process its partitions go to others, in milliseconds; 6 s unless given. A process whose
+   * connection ends with it, as when it is killed, is noticed in half of that.
+   */
   readonly leaseMs?: number
 }
 

@@ -8,7 +8,7 @@ export interface MemberRow {
   readonly memberId: string
   /** Whether it is a member of this process. */
   readonly mine: boolean
-  /** Whether its process has not been seen for the length of a lease. */
+  /** Whether its process is gone. */
   readonly stale: boolean
 }
 
@@ -19,7 +19,7 @@ export interface PresenceHooks {
   lookAgain(): Promise<void>
   /** The groups that this process has members of. */
   groups(): readonly number[]
-  /** Who is in these groups. Others are told as stale only when this process has been connected for the length of a lease. */
+  /** Who is in these groups. */
   seen(members: readonly MemberRow[]): void
 }
 
@@ -36,6 +36,28 @@ const answerTimeoutMs = 10_000
 const echoTimeoutMs = 5000
 /** Beats of a process between two looks at everything, in case that a notification was lost after all. */
 const beatsBetweenLooks = 20
+
+/**
+ * Whether a process is gone, as a condition on its row `p`: its session has ended and no other has come in its place for a moment,
+ * or it has not been seen for the length of a lease. `lease` is a parameter in milliseconds.
+ */
+export function goneText(lease: string): string {
+  const ago = (share: string) => `clock_timestamp() - ${lease}::double precision * interval '${share} ms'`
+  return `(p.id is null or p.seen < ${ago('1')} or p.seen < ${ago('0.2')} and not exists (
+    select 1 from pg_stat_activity a where a.pid = p.session_pid
+      and (a.backend_start is null or a.backend_start = p.session_start)))`
+}
+
+const seenText = `insert into process (id, seen, session_pid, session_start)
+  select $1, clock_timestamp(), pid, backend_start from pg_stat_activity where pid = pg_backend_pid()
+  on conflict (id) do update set
+    seen = excluded.seen, session_pid = excluded.session_pid, session_start = excluded.session_start
+  returning extract(epoch from seen)::double precision as since`
+
+const membersText = `select m.group_id, m.member_id, m.process_id = $1::text as mine,
+    $3::boolean and ${goneText('$4')} as stale
+  from member m left join process p on p.id = m.process_id
+  where m.group_id = any ($2::integer[]) or m.process_id = $1::text`
 
 /** A process's session for notifications and heartbeats. It is made anew whenever it is lost. */
 export class Presence {
@@ -89,12 +111,7 @@ export class Presence {
     try {
       connection.onNotification((payload) => this.#hooks.notified(payload))
       await connection.query(`listen "${this.#options.channel}"`)
-      const [row] = await connection.rows(
-        `insert into process (id, seen) values ($1, clock_timestamp())
-         on conflict (id) do update set seen = excluded.seen
-         returning extract(epoch from seen)::double precision as since`,
-        [this.#options.processId],
-      )
+      const [row] = await connection.rows(seenText, [this.#options.processId])
       this.#sinceSeconds = Number(row?.since)
       await this.#hooks.lookAgain()
     } catch (error) {
@@ -120,18 +137,11 @@ export class Presence {
 
   async #tell(connection: Connection): Promise<void> {
     const { processId, leaseMs } = this.#options
-    const text = `insert into process (id, seen) values ($1, clock_timestamp())
-      on conflict (id) do update set seen = excluded.seen`
-    await connection.query(text, [processId], 'beat')
-    const rows = await connection.rows(
-      `select m.group_id, m.member_id, m.process_id = $1::text as mine,
-              clock_timestamp() > to_timestamp($3::double precision) + $4::double precision * interval '1 ms'
-                and (p.id is null or p.seen < clock_timestamp() - $4::double precision * interval '1 ms') as stale
-       from member m left join process p on p.id = m.process_id
-       where m.group_id = any ($2::integer[]) or m.process_id = $1::text`,
-      [processId, this.#hooks.groups(), this.#sinceSeconds, leaseMs],
-      'members',
-    )
+    const [row] = await connection.rows(seenText, [processId], 'seen')
+    // When the server was away for all, the others are given time to come back.
+    const isSettled = Number(row?.since) - this.#sinceSeconds > leaseMs / 5000
+    const values = [processId, this.#hooks.groups(), isSettled, leaseMs]
+    const rows = await connection.rows(membersText, values, 'members')
     this.#hooks.seen(
       rows.map((row) => ({
         groupId: Number(row.group_id),

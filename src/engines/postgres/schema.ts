@@ -62,7 +62,10 @@ create table consumer_group (
 );
 create table process (
   id text primary key,
-  seen timestamptz not null
+  seen timestamptz not null,
+  -- The session of the server by which it is seen: it ends with the process.
+  session_pid integer not null,
+  session_start timestamptz not null
 ) with (fillfactor = 50);
 create table member (
   group_id integer not null,
