@@ -15,7 +15,7 @@ import type { App } from './app.ts'
 
 /** Options of `start`. */
 export interface StartOptions {
-  /** Names the engine: `lmdb:FOLDER` (the default, in `.millrace`) or `memory:`. Or an engine that is open already. */
+  /** Names the engine: `lmdb:FOLDER` (the default, in `.millrace`), `postgres://…` or `memory:`. Or an engine that is open already. */
   readonly log?: string | LogEngine
   /** Takes log lines, with the shape of a `pino` logger; nothing is logged unless given. */
   readonly logger?: Logger
