@@ -41,8 +41,8 @@ function cornersOf(plain: Lot, index: number): Lot['geometry'] {
   const low = index % 1 === 0
   const coordinates = plain.geometry.coordinates.map((corner, at) => ({
     ...corner,
-    x: west(Math.floor(index) + (at === 3 ? 0 : 0.5)) + 1e-7 * (1 + at),
-    y: (at === 3) === low ? 37.76 : 37.78,
+    x: west(Math.floor(index) + (at === 3 ? 0 : 0.5)) + 1e-6 + (Math.abs(corner.x) % 1e-6),
+    y: ((at === 3) === low ? 37.76 : 37.78) + (corner.y % 0.001),
   }))
   return { ...plain.geometry, coordinates }
 }
