@@ -35,7 +35,7 @@ const row: Row = {
   ours: {
     what: 'millrace',
     // docs/performance.md says what each of them saves.
-    nodeOptions: ['--max-semi-space-size=8', '--heap-growing-percent=50'],
+    nodeOptions: ['--max-semi-space-size=4', '--heap-growing-percent=30'],
     async start(settings) {
       const { running, stop } = await startOnCopy(benchApp({ handlers: [slow] }), settings)
       const round = async () => {
