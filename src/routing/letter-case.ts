@@ -13,6 +13,7 @@ export interface LooseText {
 
 const onlyAscii = /^[\0-\x7f]*$/
 
+/** Whether a text has no characters but those of ASCII: of these, each has its other case alone. */
 export const isAscii = (text: string) => onlyAscii.test(text)
 
 /** One text for all that differ in case only; different texts may fold into one, so what is found by it is compared again. */
