@@ -117,8 +117,9 @@ export async function prepareSchema(connector: Connector, partitions: number): P
     const flushes = await checkServer(connection, where)
     const present = await readLog(connection)
     if (present !== undefined && present.version === migrations.length) return { ...present, flushes }
+    // Before the transaction begins, so that it knows of what another process made while this one waited. It ends with the session.
+    await connection.query('select pg_advisory_lock(hashtextextended($1, 7))', [`millrace ${schema}`])
     await connection.query('begin')
-    await connection.query('select pg_advisory_xact_lock(hashtextextended($1, 7))', [`millrace ${schema}`])
     await connection.query("select set_config('search_path', $1, true)", [schema])
     await migrate(connection, connector, partitions)
     await connection.query('commit')

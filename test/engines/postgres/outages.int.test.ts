@@ -93,6 +93,73 @@ describe.runIf(hasPostgres)('a connection that is lost during a commit', () => {
   })
 })
 
+describe.runIf(hasPostgres)('a claim that others have taken, unknown to its owner', () => {
+  it('can neither commit nor read, and nothing of its commit is stored', async () => {
+    const engine = await openPostgres(url, { runtime, partitions: 3 })
+    await engine.createTopic(at.topic, {})
+    const claims: Claim[] = []
+    await engine.join('group', { id: 'member' }, (claim) => claims.push(claim))
+    const [committing, getting, ranging] = claims
+    await administer(url, "update claim set epoch = epoch + 1, member_id = 'somebody else'")
+    const change = {
+      puts: [{ key: 'key', value: Buffer.from('stolen') }],
+      deletes: [],
+      appends: [entryOf('stolen')],
+    }
+    const calls = [
+      committing?.commit(change),
+      getting?.get(['key']),
+      ranging?.range({ from: 'a', to: 'z', limit: 1 }),
+    ]
+    await Promise.all(calls.map((call) => expect(call).rejects.toMatchObject({ code: 'NOT_OWNER' })))
+    expect(claims.slice(0, 3).map(({ signal }) => signal.aborted)).toEqual([true, true, true])
+    expect(await textsIn(engine)).toEqual([])
+    expect(await administer(url, 'select * from state')).toEqual([])
+    await engine.close()
+  })
+})
+
+describe.runIf(hasPostgres)('processes that write to the same places at the same time', () => {
+  it('store every id once and wait for one another without end, whatever the order they name places in', async () => {
+    const topics = ['a', 'b', 'c']
+    const engines = await Promise.all(
+      Array.from({ length: 3 }, () => openPostgres(url, { runtime, partitions: 4 })),
+    )
+    for (const topic of topics) await engines[0]?.createTopic(topic, {})
+    const entry = (topic: string, id: number, partition: number) => {
+      const event = {
+        specversion: '1.0',
+        id: String(id),
+        source: 's',
+        type: 't',
+        time: '2026-01-01T00:00:00Z',
+        data: 1,
+      }
+      return {
+        ...{ topic, partition, timeMs: 1, value: Buffer.from(JSON.stringify(event)) },
+        deduplicationId: String(id),
+      }
+    }
+    const appends = engines.flatMap((engine, turn) =>
+      Array.from({ length: 60 }, async (_, id) => {
+        // Each comes when some of the others are under way, with its places in an order of its own.
+        for (let wait = 0; wait < id % 7; wait += 1) await engine.bounds({ topic: 'a', partition: 0 })
+        const order = turn % 2 === 0 ? topics : topics.toReversed()
+        return engine.append(order.map((topic, index) => entry(topic, id, (id + turn + index) % 4)))
+      }),
+    )
+    const appended = (await Promise.all(appends)).flat()
+    expect(appended.filter(({ duplicate }) => !duplicate)).toHaveLength(3 * 60)
+    for (let id = 100; id < 130; id += 1) {
+      const places = await Promise.all(engines.map((engine, turn) => engine.append([entry('a', id, turn)])))
+      expect(places.flat().filter(({ duplicate }) => !duplicate)).toHaveLength(1)
+    }
+    const stored = await administer(url, 'select topic_id, count(*)::integer from record group by topic_id')
+    expect(stored.map(({ count }) => count).sort()).toEqual([60, 60, 90])
+    for (const engine of engines) await engine.close()
+  })
+})
+
 describe.runIf(hasPostgres)('a server that is away', () => {
   it('is UNREACHABLE when the log is opened', async () => {
     const nobody = `postgres://postgres@127.0.0.1:${await freePort()}/postgres`
