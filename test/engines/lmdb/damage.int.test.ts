@@ -17,6 +17,8 @@ const seed = 20_261
 const pageBytes = 4096
 /** The bytes of a meta page that LMDB goes by. */
 const metaBytes = 136
+/** The bytes of a node before its key. */
+const nodeHeaderBytes = 8
 const patienceMs = 30_000
 const program = fileURLToPath(new URL('damaged-process.ts', import.meta.url))
 
@@ -197,6 +199,16 @@ describe('one bit of the data file that has changed', () => {
       const position = random.pick(pages) * pageBytes + random.below(pageHeaderBytes + 16)
       await checkOutcome(await outcomeOf(flipped(position, random.below(8))), `byte ${position}`)
     }
+  })
+
+  it('is found in a page that only leads to others: rows behind it are there and not found', async () => {
+    const file = new PageFile(join(log.folder, 'data.mdb'))
+    const root = (currentMeta(file).main.root ?? 0) * pageBytes
+    file.close()
+    const node = root + pageHeaderBytes + healthy.readUInt16LE(root + pageHeaderBytes + 2)
+    const outcome = await outcomeOf(flipped(node + nodeHeaderBytes + 1, 7))
+    await checkOutcome(outcome, 'a key of the root')
+    expect(outcome.findings?.map(({ kind }) => kind)).toContain('pages-damaged')
   })
 
   it('never makes an older state look like the last one', { timeout: 300_000 }, async () => {

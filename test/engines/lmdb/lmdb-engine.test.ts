@@ -409,8 +409,8 @@ describe('ids that share the half of their fingerprints that is kept in memory',
     const [one, other] = idsThatShareHalf(key)
     await log.reopen()
     const both = [log.entry('one', one), log.entry('other', other)]
-    const first = await log.engine.append(both)
-    expect(first.map(({ offset, duplicate }) => ({ offset, duplicate }))).toEqual([
+    const first = await Promise.all(both.map((entry) => log.engine.append([entry])))
+    expect(first.flat().map(({ offset, duplicate }) => ({ offset, duplicate }))).toEqual([
       { offset: 0, duplicate: false },
       { offset: 1, duplicate: false },
     ])
