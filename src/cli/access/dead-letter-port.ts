@@ -6,9 +6,8 @@ import type {
   DeadLettersAsked,
   ShownDeadLetter,
 } from '../../bus/dead-letter-list.ts'
-import { MillraceError } from '../../core/errors.ts'
 import { httpRequest } from './http-access.ts'
-import { defaultUrl } from './open.ts'
+import { platformUrl } from './platform-url.ts'
 
 /** What is to be redriven or discarded; `all` where nothing narrows it. */
 export interface DeadLetterOrder extends DeadLetterSelection {
@@ -29,13 +28,7 @@ export class DeadLetterPort {
 
   /** Calls reject with `UNREACHABLE` where no application runs at the URL. */
   constructor(url: string) {
-    if (!URL.canParse(url) || !/^https?:/.test(url)) {
-      throw new MillraceError('COMMAND_INVALID', `'${url}' is no URL of a running application.`, {
-        where: '--url',
-        fix: `Give one such as ${defaultUrl}.`,
-      })
-    }
-    this.#base = `${url.replace(/\/+$/, '')}/dead-letters`
+    this.#base = `${platformUrl(url)}/dead-letters`
   }
 
   /** A page of those that are open. */

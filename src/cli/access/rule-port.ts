@@ -3,9 +3,8 @@ import type { RuleChange } from '../../bus/rules/rule-book.ts'
 import type { RecordedChange } from '../../bus/rules/rule-history.ts'
 import type { RuleTrial } from '../../bus/rules/rule-trial.ts'
 import type { RuleChangeNote, RuleList, RuleStatus } from '../../bus/rules/rules.ts'
-import { MillraceError } from '../../core/errors.ts'
 import { httpRequest } from './http-access.ts'
-import { defaultUrl } from './open.ts'
+import { platformUrl } from './platform-url.ts'
 
 /** A change as the platform's port tells it. */
 export type ToldChange = Pick<RecordedChange, 'id' | 'timeMs'> & RuleChange
@@ -16,13 +15,7 @@ export class RulePort {
 
   /** Calls reject with `UNREACHABLE` where no application runs at the URL. */
   constructor(url: string) {
-    if (!URL.canParse(url) || !/^https?:/.test(url)) {
-      throw new MillraceError('COMMAND_INVALID', `'${url}' is no URL of a running application.`, {
-        where: '--url',
-        fix: `Give one such as ${defaultUrl}.`,
-      })
-    }
-    this.#base = url.replace(/\/+$/, '')
+    this.#base = platformUrl(url)
   }
 
   async list(): Promise<RuleList> {
