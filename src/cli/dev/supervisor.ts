@@ -1,4 +1,5 @@
 import { Agent } from 'node:http'
+import { shownLogUrl } from '../../app/open-engine.ts'
 import { Wake } from '../../bus/wake.ts'
 import type { Runtime } from '../../core/runtime.ts'
 import { AppVersion, type Ending } from './app-version.ts'
@@ -131,7 +132,7 @@ export class Supervisor {
       kind: this.#hasStarted ? 'reloaded' : 'started',
       app: app.name,
       pid: version.pid,
-      log: start.log,
+      log: shownLogUrl(start.log),
       urls: app.hasRoutes ? start.urls : { platform: start.urls.platform },
       handlers: app.handlers,
       tookMs: nowMs - this.#savedMs,
