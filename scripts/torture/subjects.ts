@@ -1,5 +1,6 @@
 import { simulateParcels } from '../../examples/dead-letters/simulate.ts'
 import { simulateFlights } from '../../examples/flights/simulate.ts'
+import { simulateSales } from '../../examples/rules/simulate.ts'
 import { simulateShop } from '../../examples/shop/simulate.ts'
 import { simulateOrders } from '../../examples/xml/simulate.ts'
 import { olderProbeApp, probeApp, publishProbe, replayProbe } from '../../src/testing/probe-app.ts'
@@ -22,4 +23,5 @@ export const subjects: Readonly<Record<string, Subject>> = {
   flights: simulateFlights,
   parcels: simulateParcels,
   edi: simulateOrders,
+  sales: simulateSales,
 }

@@ -156,6 +156,8 @@ export interface Subscription {
   readonly whenExhausted: 'skip' | 'park'
   /** What a handler with a key of its own is ordered by; undefined for an event that has none. */
   readonly keyOf?: (data: unknown) => string | undefined
+  /** Whether its filter lets an event through; undefined for a handler without one. */
+  readonly wants?: (event: Event) => boolean
 }
 
 /** Everything that a simulation saw: what the invariants judge. */
@@ -236,7 +238,8 @@ export function recordsOf(history: History, subscription: Subscription): readonl
       subscription.types.includes(event.type) &&
       event.millracemoved !== true &&
       history.ruled?.get(record)?.hidden !== true &&
-      (event.millraceto === undefined || event.millraceto === subscription.handler)
+      (event.millraceto === undefined || event.millraceto === subscription.handler) &&
+      subscription.wants?.(event) !== false
     )
   })
 }

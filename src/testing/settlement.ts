@@ -1,9 +1,14 @@
 import type { App } from '../app/app.ts'
 import { commandOf } from '../bus/definitions.ts'
+import { HandlerFilters } from '../bus/handler-filters.ts'
 import { delayedType } from '../bus/internal-sinks.ts'
 import { resultIdOf } from '../bus/results.ts'
+import { routedView } from '../bus/routed-view.ts'
+import { loadedCompiler } from '../bus/rules/application-rules.ts'
 import type { HandlerStatus } from '../bus/status.ts'
 import { isMillraceError } from '../core/errors.ts'
+import type { Event } from '../core/event.ts'
+import { silentLogger } from '../core/runtime.ts'
 import { partitionOf } from '../log/partition.ts'
 import { deadLettersOf } from './dead-letters.ts'
 import type {
@@ -84,8 +89,9 @@ export function withDueTimes(
 
 /** The handlers of an application, as the invariants know them. */
 export function subscriptionsOf(app: App): readonly Subscription[] {
+  const filters = new HandlerFilters(app.handlers, silentLogger, loadedCompiler(), routedView(app.events))
   return app.handlers.map(
-    ({ name, kind, events, options }): Subscription => ({
+    ({ name, kind, events, options, condition }): Subscription => ({
       handler: name,
       kind,
       types: events.map(({ type }) => type),
@@ -93,6 +99,7 @@ export function subscriptionsOf(app: App): readonly Subscription[] {
       silent: options.catchUp === 'silent',
       whenExhausted: options.whenExhausted ?? 'skip',
       ...(options.key === undefined ? {} : { keyOf: tolerant(options.key) }),
+      ...(condition === undefined ? {} : { wants: (event: Event) => filters.lets(name, event) }),
     }),
   )
 }

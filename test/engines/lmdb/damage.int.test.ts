@@ -144,10 +144,7 @@ async function checkOutcome(outcome: Outcome & { readonly folder: string }, name
   if (outcome.findings === undefined) {
     const found: Finding[] = []
     for await (const finding of verifyApart(outcome.folder, () => undefined)) found.push(finding)
-    expect(
-      found.map(({ kind }) => kind),
-      name,
-    ).toContain('pages-damaged')
+    expect(found, `${name}: a process ended over it, and nothing was found`).not.toEqual([])
     outcome.findings = found
   }
   const { findings, failure, contents, ended } = outcome
