@@ -9,9 +9,9 @@ import { Catalog, type LogRow } from './catalog.ts'
 import { storageFailed } from './failures.ts'
 import { Identities } from './identities.ts'
 import { logKey } from './keys.ts'
-import { checkMetaPages } from './meta-pages.ts'
 import { inUse, thisProcess } from './opening.ts'
 import { sealJson } from './sealed.ts'
+import { checkSettledMetaPages } from './settled-meta-pages.ts'
 import { Store } from './store.ts'
 import { Writes } from './writes.ts'
 
@@ -43,7 +43,7 @@ export async function openLog(folder: string, options: LmdbOptions): Promise<Ope
   if (!Number.isInteger(partitions) || partitions < 1 || partitions > mostPartitions) {
     throw new TypeError(`partitions must be a whole number from 1 to ${mostPartitions}, not ${partitions}`)
   }
-  const path = prepareFolder(folder)
+  const path = await prepareFolder(folder, options.runtime)
   const letGo = holdFolder(path)
   try {
     const store = await Store.open(path, options, thisProcess())
@@ -67,10 +67,10 @@ export function holdFolder(path: string): () => void {
   return () => openHere.delete(path)
 }
 
-function prepareFolder(folder: string): string {
+async function prepareFolder(folder: string, runtime: Runtime): Promise<string> {
   try {
     makeFolder(resolve(folder))
-    checkMetaPages(folder)
+    await checkSettledMetaPages(folder, runtime)
     return realpathSync(folder)
   } catch (error) {
     throw error instanceof MillraceError ? error : storageFailed(folder, error)

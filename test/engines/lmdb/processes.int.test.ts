@@ -10,6 +10,7 @@ import { openDatabase } from '../../../src/engines/lmdb/database.ts'
 import { openingKey } from '../../../src/engines/lmdb/keys.ts'
 import { openLmdb } from '../../../src/engines/lmdb/lmdb-engine.ts'
 import { sealJson } from '../../../src/engines/lmdb/sealed.ts'
+import { checkSettledMetaPages } from '../../../src/engines/lmdb/settled-meta-pages.ts'
 import { at, noLimits } from './opened.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
@@ -144,6 +145,17 @@ describe('a folder that a process has open', () => {
       expect(readFileSync(`/proc/${pid}/stat`, 'utf8')).toMatch(/\) Z /)
     },
   )
+
+  it('is refused as in use, and never as damaged, however its owner writes meanwhile', async () => {
+    const { lines } = startPublishing()
+    expect(await nextLine(lines)).toBe('open')
+    for (let tries = 0; tries < 30; tries += 1) {
+      await checkSettledMetaPages(folder.path, realRuntime())
+    }
+    await expect(openLmdb(folder.path, { runtime: realRuntime() })).rejects.toMatchObject({
+      code: 'LOG_IN_USE',
+    })
+  })
 
   it('is taken by one of several that come at once', async () => {
     const processes = Array.from({ length: 4 }, () => startPublishing())

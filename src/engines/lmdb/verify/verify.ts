@@ -5,10 +5,10 @@ import type { Finding, IsHandlerState, StateCheck, VerificationProgress } from '
 import { openDatabaseToRead, type RawDatabase } from '../database.ts'
 import { storageFailed } from '../failures.ts'
 import { allOf, numberIn, stateKeyIn, type Tag } from '../keys.ts'
-import { checkMetaPages } from '../meta-pages.ts'
 import { holdFolder } from '../open-log.ts'
 import { thisProcess, untilFree } from '../opening.ts'
 import { unseal } from '../sealed.ts'
+import { checkSettledMetaPages } from '../settled-meta-pages.ts'
 import type { Row } from '../store.ts'
 import { CatalogCheck } from './catalog-check.ts'
 import { damage, objectIn } from './damage.ts'
@@ -36,7 +36,7 @@ export interface VerifyOptions {
 export async function* verifyLmdb(folder: string, options: VerifyOptions): AsyncGenerator<Finding, void> {
   let path: string
   try {
-    path = databaseFolder(folder)
+    path = await databaseFolder(folder, options.runtime)
   } catch (error) {
     if (!isMillraceError(error, 'LOG_DAMAGED')) throw error
     yield damage('pages-damaged', 'data.mdb', error.message)
@@ -78,10 +78,10 @@ async function untilFreeOrUnreadable(
   }
 }
 
-function databaseFolder(folder: string): string {
+async function databaseFolder(folder: string, runtime: Runtime): Promise<string> {
   try {
     const path = realpathSync(folder)
-    checkMetaPages(path)
+    await checkSettledMetaPages(path, runtime)
     return path
   } catch (error) {
     throw error instanceof MillraceError ? error : storageFailed(folder, error)
