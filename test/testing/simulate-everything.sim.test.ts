@@ -68,16 +68,12 @@ describe('the guarantees hold', () => {
     expect(withoutKey).toBeGreaterThan(20)
   })
 
-  it.each([1, 36, 71])(
-    'when everything fails, seeds from %i',
-    { timeout: 120_000 },
-    async (firstSeed) => {
-      const { crashes, thrown, decided } = await simulateProbe(firstSeed, 35, faultKinds)
-      expect(crashes).toBeGreaterThan(25)
-      expect(thrown).toBeGreaterThan(200)
-      expect(decided).toBeGreaterThan(200)
-    },
-  )
+  it.each([1, 36, 71])('when everything fails, seeds from %i', { timeout: 120_000 }, async (firstSeed) => {
+    const { crashes, thrown, decided } = await simulateProbe(firstSeed, 35, faultKinds)
+    expect(crashes).toBeGreaterThan(25)
+    expect(thrown).toBeGreaterThan(200)
+    expect(decided).toBeGreaterThan(200)
+  })
 
   it('when new handlers begin on what was there before them', { timeout: 120_000 }, async () => {
     let silent = 0
