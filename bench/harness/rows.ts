@@ -18,6 +18,7 @@ export const rowNames = [
   'backlog-memory',
   'idle',
   'many-handlers',
+  'many-filters',
   'partitions',
   'steady',
 ] as const

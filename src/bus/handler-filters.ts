@@ -36,15 +36,25 @@ export class HandlerFilters {
     }
   }
 
+  /** Whether a handler has a filter. */
+  has(handler: string): boolean {
+    return this.#filtered.has(handler)
+  }
+
   /** Whether a handler without a filter, or with one that matches, wants the event. What is sent to it is not filtered. */
   lets(handler: string, event: Event): boolean {
-    if (!this.#filtered.has(handler) || event.millraceto !== undefined) return true
+    return !this.#filtered.has(handler) || (this.matched(event)?.has(handler) ?? true)
+  }
+
+  /** The handlers whose filters match; undefined where the event is sent to a handler, so that no filter is asked. */
+  matched(event: Event): ReadonlySet<string> | undefined {
+    if (event.millraceto !== undefined) return undefined
     let matched = this.#matched.get(event)
     if (matched === undefined) {
       matched = new Set(this.#matcher.match(this.#view(event)))
       this.#matched.set(event, matched)
     }
-    return matched.has(handler)
+    return matched
   }
 }
 

@@ -10,6 +10,7 @@ import { checkFit } from './partition-fit.ts'
 import { dropVanished, loadSubscriptions } from './partition-setup.ts'
 import { PartitionState, type Stored } from './partition-state.ts'
 import type { QueriedPartition } from './queried-partition.ts'
+import type { RecordSink } from './record-sink.ts'
 import { type RekeyTools, trimRekeyed } from './rekeying.ts'
 import { RekeyingSink } from './rekeying-sink.ts'
 import { moveRenamed } from './rename.ts'
@@ -22,7 +23,7 @@ import type { Subscription } from './subscription.ts'
 import { type InternalSink, SubscriptionSink } from './subscription-sink.ts'
 import type { SubscriptionTools } from './subscription-tools.ts'
 import { Timers } from './timers.ts'
-import { type ReaderTools, type RecordSink, readLimits, readRecords, TopicReader } from './topic-reader.ts'
+import { type ReaderTools, readLimits, readRecords, TopicReader } from './topic-reader.ts'
 
 /** What is still needed of the log is told to the engine after so many cursors moved, or after so long. */
 const needsRules = { marks: 1_024, intervalMs: 60_000 } as const
@@ -259,13 +260,14 @@ export class PartitionProcessor {
   }
 
   #readerTools(): ReaderTools {
-    const { engine, cache, runtime, logger } = this.#tools
+    const { engine, cache, runtime, logger, filters } = this.#tools
     const progressed = () => this.#tools.progressed()
     return {
       engine,
       cache,
       runtime,
       logger,
+      filters,
       progressed,
       rules: this.#rules,
       signal: this.#stopReading.signal,

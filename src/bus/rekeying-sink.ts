@@ -3,9 +3,9 @@ import type { Offset } from '../log/port.ts'
 import type { CursorTracker } from './cursor-tracker.ts'
 import type { PartitionState } from './partition-state.ts'
 import type { LogRecord } from './record-cache.ts'
+import type { RecordSink } from './record-sink.ts'
 import { ownKey, type RekeyTools, rekeyedEntry } from './rekeying.ts'
 import type { Subscription } from './subscription.ts'
-import type { RecordSink } from './topic-reader.ts'
 
 /** After so many records that were only read past, the cursor is committed though nothing else is. */
 const passedPerCommit = 4_096
@@ -17,6 +17,7 @@ const passedPerCommit = 4_096
  */
 export class RekeyingSink implements RecordSink {
   readonly types: ReadonlySet<string>
+  readonly handler: string
   readonly #subscription: Subscription
   readonly #tracker: CursorTracker
   readonly #state: PartitionState
@@ -25,6 +26,7 @@ export class RekeyingSink implements RecordSink {
 
   constructor(subscription: Subscription, tracker: CursorTracker, state: PartitionState, tools: RekeyTools) {
     this.types = subscription.types
+    this.handler = subscription.definition.name
     this.#subscription = subscription
     this.#tracker = tracker
     this.#state = state

@@ -4,8 +4,8 @@ import type { Offset } from '../log/port.ts'
 import type { CursorTracker } from './cursor-tracker.ts'
 import type { PartitionState, Step } from './partition-state.ts'
 import type { LogRecord } from './record-cache.ts'
+import type { RecordSink } from './record-sink.ts'
 import type { Subscription } from './subscription.ts'
-import type { RecordSink } from './topic-reader.ts'
 
 /** After so many records that were only read past, the cursor is committed though nothing else is. */
 const passedPerCommit = 4_096
@@ -13,6 +13,7 @@ const passedPerCommit = 4_096
 /** A subscription as the sink of one of its topics. */
 export class SubscriptionSink implements RecordSink {
   readonly types: ReadonlySet<string>
+  readonly handler: string
   readonly #subscription: Subscription
   readonly #tracker: CursorTracker
   readonly #state: PartitionState
@@ -20,6 +21,7 @@ export class SubscriptionSink implements RecordSink {
 
   constructor(subscription: Subscription, tracker: CursorTracker, state: PartitionState) {
     this.types = subscription.types
+    this.handler = subscription.definition.name
     this.#subscription = subscription
     this.#tracker = tracker
     this.#state = state

@@ -2,26 +2,13 @@ import { isMillraceError } from '../core/errors.ts'
 import type { Event } from '../core/event.ts'
 import type { Logger, Runtime } from '../core/runtime.ts'
 import type { LogEngine, Offset, Place } from '../log/port.ts'
+import type { HandlerFilters } from './handler-filters.ts'
+import { Offers } from './offers.ts'
 import { LogRecord, type RecordCache } from './record-cache.ts'
+import type { RecordSink } from './record-sink.ts'
 import type { PartitionRules } from './rules/partition-rules.ts'
 import { storedEventOf } from './upcast.ts'
 import { Wake } from './wake.ts'
-
-/** Takes the records of one topic and partition, in order. */
-export interface RecordSink {
-  /** Where it stands: everything below has been read for it. */
-  readonly read: Offset
-  /** The event types that it is offered. */
-  readonly types: ReadonlySet<string>
-  hasRoom(): boolean
-  offer(record: LogRecord, event: Event): void
-  /** A record that nobody can read. */
-  unreadable(offset: Offset, error: unknown): void
-  /** Everything below `next` has been read for it. */
-  advance(next: Offset): void
-  /** Starts work on what was offered. */
-  pump(): void
-}
 
 /** What a reader works with. */
 export interface ReaderTools {
@@ -30,6 +17,7 @@ export interface ReaderTools {
   readonly runtime: Runtime
   readonly logger: Logger
   readonly rules: PartitionRules
+  readonly filters: HandlerFilters
   readonly signal: AbortSignal
   /** Something was read: what is observed may be settled now, though nothing is to be committed for it. */
   progressed(): void
@@ -49,7 +37,7 @@ export class TopicReader {
   readonly place: Place
   readonly #sinks: RecordSink[] = []
   readonly #tools: ReaderTools
-  readonly #byType = new Map<string, RecordSink[]>()
+  readonly #offers: Offers
   readonly #wake = new Wake()
   #end: Offset
   #turn = 0
@@ -58,13 +46,14 @@ export class TopicReader {
     this.place = place
     this.#end = end
     this.#tools = tools
+    this.#offers = new Offers(tools.filters)
     for (const sink of sinks) this.add(sink)
   }
 
   /** Serves one more sink, from where it stands. */
   add(sink: RecordSink): void {
     this.#sinks.push(sink)
-    for (const type of sink.types) this.#byType.set(type, [...(this.#byType.get(type) ?? []), sink])
+    this.#offers.add(sink)
     this.#wake.notify()
   }
 
@@ -123,25 +112,29 @@ export class TopicReader {
       this.#sinks.filter((sink) => sink.read >= from && sink.read < next && sink.hasRoom()),
     )
     for (const record of records) {
-      const event = this.#eventOf(record, takers)
-      if (event === undefined) continue
-      for (const sink of this.#byType.get(event.type) ?? []) {
-        if (takers.has(sink) && sink.read <= record.offset) sink.offer(record, event)
-      }
+      this.#offer(record, takers)
     }
     for (const sink of takers) sink.advance(next)
     for (const sink of takers) sink.pump()
   }
 
-  #eventOf(record: LogRecord, takers: ReadonlySet<RecordSink>): Event | undefined {
+  #offer(record: LogRecord, takers: ReadonlySet<RecordSink>): void {
+    let event: Event
+    let isReadable = true
     try {
-      return record.event
+      event = record.event
     } catch (error) {
       // One of a version that cannot be read here has a type and a key: it waits its turn and fails then.
       const stored = storedEventOf(error)
-      if (stored !== undefined) return stored
-      for (const sink of takers) if (sink.read <= record.offset) sink.unreadable(record.offset, error)
-      return undefined
+      if (stored === undefined) {
+        for (const sink of takers) if (sink.read <= record.offset) sink.unreadable(record.offset, error)
+        return
+      }
+      event = stored
+      isReadable = false
+    }
+    for (const sink of this.#offers.to(event, isReadable)) {
+      if (takers.has(sink) && sink.read <= record.offset) sink.offer(record, event)
     }
   }
 
