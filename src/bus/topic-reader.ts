@@ -111,14 +111,13 @@ export class TopicReader {
     const takers = new Set(
       this.#sinks.filter((sink) => sink.read >= from && sink.read < next && sink.hasRoom()),
     )
-    for (const record of records) {
-      this.#offer(record, takers)
-    }
+    const offered = new Set<RecordSink>()
+    for (const record of records) this.#offer(record, takers, offered)
     for (const sink of takers) sink.advance(next)
-    for (const sink of takers) sink.pump()
+    for (const sink of offered) sink.pump()
   }
 
-  #offer(record: LogRecord, takers: ReadonlySet<RecordSink>): void {
+  #offer(record: LogRecord, takers: ReadonlySet<RecordSink>, offered: Set<RecordSink>): void {
     let event: Event
     let isReadable = true
     try {
@@ -134,7 +133,9 @@ export class TopicReader {
       isReadable = false
     }
     for (const sink of this.#offers.to(event, isReadable)) {
-      if (takers.has(sink) && sink.read <= record.offset) sink.offer(record, event)
+      if (!takers.has(sink) || sink.read > record.offset) continue
+      sink.offer(record, event)
+      offered.add(sink)
     }
   }
 
