@@ -8,8 +8,8 @@ export type RecordPlace = Place & { readonly offset: Offset }
 
 /** One thing that a process saw, in the order in which it saw it. */
 export type JournalLine =
-  /** The log as the process found it: the ends of its places, by `topic/partition`. */
-  | { readonly opened: Readonly<Record<string, Offset>> }
+  /** What a process found to be there: the ends of places, by `topic/partition`. */
+  | { readonly visible: Readonly<Record<string, Offset>> }
   /** What a claim found committed: its cursors and the keys that are held back. */
   | {
       readonly claimed: { readonly partition: number; readonly rows: readonly (readonly [string, string])[] }
@@ -28,6 +28,9 @@ export type JournalLine =
   /** A publisher that waited for the handlers of an event was told that they are done. */
   | { readonly handled: string }
 
+/** A line with its time, by a clock that the processes of one machine have in common. */
+export type TimedLine = JournalLine & { readonly atNs: number }
+
 /** Writes lines into a file at once, so that what was written is there when the process is killed. */
 export class Journal {
   readonly #file: number
@@ -37,17 +40,17 @@ export class Journal {
   }
 
   write(line: JournalLine): void {
-    writeSync(this.#file, `${JSON.stringify(line)}\n`)
+    writeSync(this.#file, `${JSON.stringify({ atNs: Number(process.hrtime.bigint()), ...line })}\n`)
   }
 }
 
 /** The lines of a journal: none of a process that was killed before it began one. The kill may have cut the last one. */
-export function readJournal(path: string): readonly JournalLine[] {
+export function readJournal(path: string): readonly TimedLine[] {
   if (!existsSync(path)) return []
   return readFileSync(path, 'utf8')
     .split('\n')
     .slice(0, -1)
-    .map((line) => JSON.parse(line) as JournalLine)
+    .map((line) => JSON.parse(line) as TimedLine)
 }
 
 /** Writes down what handlers do, before anything can come of it. */

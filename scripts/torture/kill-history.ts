@@ -1,9 +1,9 @@
+import { openEngine } from '../../src/app/open-engine.ts'
 import type { CursorDocument } from '../../src/bus/cursor-tracker.ts'
 import { internalTopics, isInternalTopic } from '../../src/bus/internal-topics.ts'
 import type { ParkedEntry } from '../../src/bus/parked-entry.ts'
 import { decodeEvent } from '../../src/core/event-codec.ts'
 import { realRuntime } from '../../src/core/real-runtime.ts'
-import { openLmdb } from '../../src/engines/lmdb/lmdb-engine.ts'
 import type { Claim, LogEngine, Offset } from '../../src/log/port.ts'
 import { deadLettersOf } from '../../src/testing/dead-letters.ts'
 import type {
@@ -24,9 +24,9 @@ import { rowsOf } from './journaled-engine.ts'
 
 /** What is known of a round besides what is on the disk. */
 export interface KilledRound {
-  /** The folder of the log, which nobody has open any more. */
+  /** The URL of the log, on which nobody works any more. */
   readonly log: string
-  /** The journals of its processes, in order. */
+  /** The journals of its processes. */
   readonly journals: readonly string[]
   /** What the parent was acknowledged; without a place where it only knows that the event is durable. */
   readonly acknowledged: readonly (Partial<RecordPlace> & { readonly id: string })[]
@@ -38,7 +38,9 @@ export interface KilledRound {
 export async function readKilledHistory(round: KilledRound): Promise<History> {
   const disk = await readDisk(round.log)
   const merged = new MergedJournals(disk.records)
-  for (const journal of round.journals) merged.add(readJournal(journal))
+  // What one process wrote is in order already, and stays so.
+  const lines = round.journals.flatMap(readJournal).sort((one, other) => one.atNs - other.atNs)
+  for (const line of lines) merged.add(line)
   merged.finish()
   const log = merged.log.filter((record) => !isLateTick(record, round.settled))
   const acknowledged = round.acknowledged.map((event) => acknowledgedEvent(event, log, merged.handledAt))
@@ -89,8 +91,8 @@ interface Disk {
 
 const everything = { records: 1_000_000, bytes: Number.MAX_SAFE_INTEGER }
 
-async function readDisk(folder: string): Promise<Disk> {
-  const engine = await openLmdb(folder, { runtime: realRuntime() })
+async function readDisk(log: string): Promise<Disk> {
+  const engine = await openEngine(log, { runtime: realRuntime() })
   try {
     const records = new Map<string, readonly Omit<LoggedRecord, 'step'>[]>()
     for (const { name: topic } of await engine.listTopics()) {
@@ -115,10 +117,20 @@ async function readDisk(folder: string): Promise<Disk> {
 }
 
 async function claimsOf(engine: LogEngine): Promise<readonly Claim[]> {
-  const claims: Claim[] = []
   const groups = new Set(tortureApp.handlers.map(({ options }) => options.group ?? tortureApp.name))
-  for (const group of groups) await engine.join(group, { id: 'judge' }, (claim) => claims.push(claim))
-  return claims
+  return (await Promise.all([...groups].map((group) => allClaimsOf(engine, group)))).flat()
+}
+
+/** Waits for what processes have left behind that were killed a moment ago. */
+function allClaimsOf(engine: LogEngine, group: string): Promise<readonly Claim[]> {
+  const claims = new Map<number, Claim>()
+  return new Promise((resolve, reject) => {
+    const take = (claim: Claim) => {
+      claims.set(claim.partition, claim)
+      if (claims.size === engine.partitions) resolve([...claims.values()])
+    }
+    engine.join(group, { id: 'judge' }, take).catch(reject)
+  })
 }
 
 function parkedKey(row: string, text: string): ParkedKey {
@@ -133,7 +145,7 @@ function ledger(row: string, text: string): readonly KeyLedger[] {
   return cell === ledgerName ? [{ handler, key: rest.join('/'), last, count }] : []
 }
 
-/** The journals of one process after the other, as one order of all that happened. */
+/** The journals of processes as one order of all that happened. */
 class MergedJournals {
   readonly log: LoggedRecord[] = []
   readonly attempts: Attempt[] = []
@@ -141,6 +153,7 @@ class MergedJournals {
   /** How many records there were when waiting for the handlers of an event ended. */
   readonly handledAt = new Map<string, number>()
   readonly #records: Disk['records']
+  /** How many records of each place are in the log so far. */
   readonly #placed = new Map<string, number>()
   readonly #byNonce = new Map<string, { -readonly [Name in keyof Attempt]: Attempt[Name] }>()
   #step = 0
@@ -150,21 +163,17 @@ class MergedJournals {
     this.#records = records
   }
 
-  add(lines: readonly JournalLine[]): void {
-    for (const line of lines) this.#add(line)
-  }
-
   /** What no process was acknowledged comes last. */
   finish(): void {
     this.#step += 1
-    for (const [place, records] of this.#records) this.#placeBelow(place, records.length)
+    for (const place of this.#records.keys()) this.#placeBelow(place, Number.POSITIVE_INFINITY)
   }
 
-  #add(line: JournalLine): void {
-    if ('opened' in line) {
-      // What was durable when the process before was killed, whether it knew or not.
+  add(line: JournalLine): void {
+    if ('visible' in line) {
+      // What was durable by then, whether those who wrote it knew or not.
       this.#step += 1
-      for (const [place, end] of Object.entries(line.opened)) this.#placeBelow(place, end)
+      for (const [place, end] of Object.entries(line.visible)) this.#placeBelow(place, end)
     } else if ('appended' in line) {
       this.#step += 1
       for (const { topic, partition, offset } of line.appended) {
@@ -198,9 +207,9 @@ class MergedJournals {
   #placeBelow(place: string, end: Offset): void {
     const records = this.#records.get(place) ?? []
     let next = this.#placed.get(place) ?? 0
-    for (; next < Math.min(end, records.length); next += 1) {
-      const record = records[next]
-      if (record !== undefined) this.log.push({ ...record, step: this.#step })
+    for (let record = records[next]; record !== undefined && record.offset < end; record = records[next]) {
+      this.log.push({ ...record, step: this.#step })
+      next += 1
     }
     this.#placed.set(place, next)
   }

@@ -1,23 +1,23 @@
-// The process that is killed: runs the application on the log of a folder, and does what its parent tells it.
+// A process that is tortured: runs the application on a log, and does what its parent tells it.
 import { openSync } from 'node:fs'
+import { openEngine } from '../../src/app/open-engine.ts'
 import type { RunningApp } from '../../src/app/running.ts'
 import { start } from '../../src/app/start.ts'
 import { internalTopics } from '../../src/bus/internal-topics.ts'
 import { isMillraceError } from '../../src/core/errors.ts'
 import { realRuntime } from '../../src/core/real-runtime.ts'
-import { openLmdb } from '../../src/engines/lmdb/lmdb-engine.ts'
 import { partitionOf } from '../../src/log/partition.ts'
-import type { LogEngine, Offset } from '../../src/log/port.ts'
+import type { Offset } from '../../src/log/port.ts'
 import { FaultPlan } from '../../src/testing/faults.ts'
 import { HandlerFaults } from '../../src/testing/handler-faults.ts'
 import { instrument } from '../../src/testing/instrument.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
 import { Placed, type TortureEvent, tortureApp, torturePartitions } from './app.ts'
 import { Journal, JournalRecorder } from './journal.ts'
-import { JournaledEngine } from './journaled-engine.ts'
+import { endsOf, JournaledEngine } from './journaled-engine.ts'
 import type { Answer, ProcessArguments, Request } from './messages.ts'
 
-const { folder, journalFile, seed, incarnation } = JSON.parse(process.argv[2] ?? '') as ProcessArguments
+const { log, journalFile, seed, incarnation } = JSON.parse(process.argv[2] ?? '') as ProcessArguments
 const runtime = realRuntime({
   onTaskFailed: (task, error) => say({ problem: `background task ${task} failed: ${String(error)}` }),
 })
@@ -32,10 +32,10 @@ const waitTimeoutMs = 250
 const sleep = (durationMs: number) =>
   runtime.sleep(durationMs > longestSleepMs ? durationMs / 40 : durationMs)
 
-const lmdb = await openLmdb(folder, { runtime, partitions: torturePartitions })
+const engine = await openEngine(log, { runtime, partitions: torturePartitions })
 const journal = new Journal(openSync(journalFile, 'a'))
-journal.write({ opened: await endsOf(lmdb) })
-const journaled = new JournaledEngine(lmdb, journal)
+journal.write({ visible: await endsOf(engine) })
+const journaled = new JournaledEngine(engine, journal)
 const plan = new FaultPlan({ seed, rates: { handler: 0.25 }, without: new Set(), onFault: () => {} })
 plan.begin()
 const watched = instrument(tortureApp, {
@@ -58,7 +58,7 @@ async function serve(application: RunningApp, request: Request): Promise<void> {
   if ('redrive' in request) return redrive(application, request.redrive)
   if ('settle' in request) return say({ settled: await settled(application) })
   await application.stop()
-  await lmdb.close()
+  await engine.close()
   say({ stopped: true })
 }
 
@@ -70,7 +70,7 @@ async function publish(application: RunningApp, { id, data, delayMs, waits }: To
       data,
       waits ? { ...options, wait: 'handled', waitTimeoutMs } : options,
     )
-    if (waits) journal.write({ handled: id })
+    if (waits) await journaled.writeHandled(id)
     const { topic, partition, offset } = published
     say({ acknowledged: { id, topic, partition, offset } })
   } catch (error) {
@@ -94,7 +94,7 @@ async function redrive(application: RunningApp, number: number): Promise<void> {
 async function settled(application: RunningApp): Promise<Readonly<Record<string, Offset>>> {
   const { ticks } = internalTopics(tortureApp.name)
   for (;;) {
-    const before = await endsOf(lmdb)
+    const before = await endsOf(engine)
     await application.settled()
     const statuses = await application.status()
     const idle = statuses.every(
@@ -103,21 +103,11 @@ async function settled(application: RunningApp): Promise<Readonly<Record<string,
         !paused &&
         parked.sample.every(({ dueMs }) => dueMs === undefined),
     )
-    const after = await endsOf(lmdb)
+    const after = await endsOf(engine)
     const same = Object.entries(after).every(
       ([place, end]) => place.startsWith(ticks) || before[place] === end,
     )
     if (idle && same && (await journaled.timers()) === 0) return before
     await runtime.sleep(20)
   }
-}
-
-async function endsOf(engine: LogEngine): Promise<Record<string, Offset>> {
-  const ends: Record<string, Offset> = {}
-  for (const { name: topic } of await engine.listTopics()) {
-    for (let partition = 0; partition < engine.partitions; partition += 1) {
-      ends[`${topic}/${partition}`] = (await engine.bounds({ topic, partition })).end
-    }
-  }
-  return ends
 }

@@ -89,7 +89,7 @@ class Round {
     await this.#liveToTheEnd()
     const journals = Array.from({ length: this.#incarnation }, (_, index) => this.#journalFile(index + 1))
     const history = await readKilledHistory({
-      log: join(this.#folder, 'log'),
+      log: this.#log,
       journals,
       acknowledged: this.#acknowledged,
       settled: this.#settled ?? {},
@@ -120,6 +120,10 @@ class Round {
 
   #verify() {
     return verifyLmdb(join(this.#folder, 'log'), { runtime: realRuntime(), checkState: verifyState })
+  }
+
+  get #log(): string {
+    return `lmdb:${join(this.#folder, 'log')}`
   }
 
   #journalFile(incarnation: number): string {
@@ -168,7 +172,7 @@ class Round {
   #start(): KilledProcess {
     this.#incarnation += 1
     const given = {
-      folder: join(this.#folder, 'log'),
+      log: this.#log,
       journalFile: this.#journalFile(this.#incarnation),
       seed: this.#seed,
       incarnation: this.#incarnation,

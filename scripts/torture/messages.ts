@@ -4,7 +4,8 @@ import type { RecordPlace } from './journal.ts'
 
 /** What a process that is to be killed is started with. */
 export interface ProcessArguments {
-  readonly folder: string
+  /** The URL of the log. */
+  readonly log: string
   readonly journalFile: string
   readonly seed: number
   /** 1 for the first process of a round. */

@@ -57,7 +57,12 @@ describe('an application whose processes are killed', () => {
     await engine.createTopic('torture', {})
     await engine.close()
     const acknowledged = [{ id: 'lost', topic: 'torture', partition: 1, offset: 0 }]
-    const history = await readKilledHistory({ log: folder, journals: [], acknowledged, settled: {} })
+    const history = await readKilledHistory({
+      log: `lmdb:${folder}`,
+      journals: [],
+      acknowledged,
+      settled: {},
+    })
     expect(acknowledgedEventsKept(history)).toEqual([
       "'lost' was acknowledged at torture/1 0 and is not there",
     ])
