@@ -5,10 +5,11 @@ import { checkPolicy, type RulePolicy } from '../bus/rules/rule.ts'
 import type { RuleTrialOptions } from '../bus/rules/rule-trial.ts'
 import type { RuleChangeNote } from '../bus/rules/rules.ts'
 import { bodyInvalid, jsonBody, textMember } from './json-body.ts'
-import { parameters, required } from './parameters.ts'
+import { integer, parameters, required } from './parameters.ts'
 
 const noteMembers = ['by', 'reason'] as const
 const maxTried = 1_000_000
+const maxChangePage = 1_000
 
 /** `GET /rules`: the rules in the order in which they are tried, with what they did in this process. */
 export function listRules(running: RunningApp) {
@@ -20,10 +21,15 @@ export function showRule(running: RunningApp, request: FastifyRequest) {
   return running.rules.get(required(parameters(request.query, ['name']).name, 'name'))
 }
 
-/** `GET /rules/changes`: every change there ever was, the oldest first. */
-export async function listRuleChanges(running: RunningApp) {
-  const changes = await running.rules.changes()
-  return { changes: changes.map(({ id, timeMs, change }) => ({ id, timeMs, ...change })) }
+/** `GET /rules/changes?from&limit`: changes in the order in which they were made; `next` is where the next page begins, if there is one. */
+export async function listRuleChanges(running: RunningApp, request: FastifyRequest) {
+  const { from, limit } = parameters(request.query, ['from', 'limit'])
+  const first = integer(from, 'from', { least: 0, most: Number.MAX_SAFE_INTEGER, otherwise: 0 })
+  const most = integer(limit, 'limit', { least: 1, most: maxChangePage, otherwise: 100 })
+  const all = await running.rules.changes()
+  const next = first + most
+  const changes = all.slice(first, next).map(({ id, timeMs, change }) => ({ id, timeMs, ...change }))
+  return { changes, ...(next < all.length ? { next } : {}) }
 }
 
 /** `POST /rules`: creates rules or replaces them, in one change. */

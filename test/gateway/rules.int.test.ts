@@ -61,6 +61,10 @@ test('rules are put, shown, tried, switched, told of and removed', async () => {
     { change: 'policy', policy: 'first' },
     { change: 'remove', name: 'drop' },
   ])
+  const page = await (await get(at, '/rules/changes?from=1&limit=2')).json()
+  expect(page).toMatchObject({ changes: [{ change: 'disable' }, { change: 'policy' }], next: 3 })
+  const last = await (await get(at, '/rules/changes?from=3&limit=2')).json()
+  expect(last).toEqual({ changes: [expect.objectContaining({ change: 'remove' })] })
 })
 
 describe('what cannot be understood or done is refused with its place, and changes nothing', () => {
@@ -130,6 +134,8 @@ describe('what cannot be understood or done is refused with its place, and chang
     ['/rules/show', 400, 'REQUEST_INVALID'],
     ['/rules/show?name=nobody', 404, 'RULE_UNKNOWN'],
     ['/rules/show?name=drop&other=1', 400, 'REQUEST_INVALID'],
+    ['/rules/changes?limit=0', 400, 'REQUEST_INVALID'],
+    ['/rules/changes?from=first', 400, 'REQUEST_INVALID'],
   ])('GET %s: %i %s', async (path, status, code) => {
     const { at } = await shop()
     expect(await problem(await get(at, path))).toMatchObject({ status, code })

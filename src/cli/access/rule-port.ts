@@ -27,8 +27,14 @@ export class RulePort {
   }
 
   async changes(): Promise<readonly ToldChange[]> {
-    const { changes } = (await httpRequest(`${this.#base}/rules/changes`)) as {
-      readonly changes: readonly ToldChange[]
+    const changes: ToldChange[] = []
+    for (let from: number | undefined = 0; from !== undefined; ) {
+      const page = (await httpRequest(`${this.#base}/rules/changes?from=${from}&limit=1000`)) as {
+        readonly changes: readonly ToldChange[]
+        readonly next?: number
+      }
+      changes.push(...page.changes)
+      from = page.next
     }
     return changes
   }
