@@ -132,6 +132,7 @@ class Running implements RunningApp {
       topic: app.name,
       maxEventBytes: app.maxEventBytes,
       events: app.events,
+      isRead: app.handlers.length > 0,
     })
     const waiting = new WaitingPublishers({
       engine,

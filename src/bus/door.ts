@@ -1,12 +1,12 @@
 import { checkAttribute, parseAttributes } from '../core/cloud-event.ts'
 import { MillraceError } from '../core/errors.ts'
 import { type AnyEventType, checkKey, defaultMaxEventBytes, type Event, keyOf } from '../core/event.ts'
-import { encodeEvent } from '../core/event-codec.ts'
+import { encodeCopied, encodeEvent, jsonCopy, notCopied } from '../core/event-codec.ts'
 import type { Runtime } from '../core/runtime.ts'
 import { validate } from '../core/schema.ts'
 import { dataOfType } from '../core/xml-text.ts'
 import { partitionOf } from '../log/partition.ts'
-import type { Entry } from '../log/port.ts'
+import type { KnownEntry } from './record-cache.ts'
 
 /** The attributes that a publisher may set itself. */
 export interface EventAttributes {
@@ -37,12 +37,14 @@ export interface DoorOptions {
   readonly maxEventBytes?: number | undefined
   /** The event types that the application declares, by their names. */
   readonly events?: ReadonlyMap<string, AnyEventType>
+  /** Whether what is admitted will be read in this process: then its entry has the event too, which need not be parsed. */
+  readonly isRead?: boolean
 }
 
 /** An event that has passed the door: valid, encoded, and with its place. */
 export interface Admitted {
   readonly event: Event
-  readonly entry: Entry
+  readonly entry: KnownEntry
 }
 
 /**
@@ -85,7 +87,10 @@ export class Door {
 
   /** Admits an event that is complete already, of a type that need not be declared. */
   admitEvent(event: Event, topic: string, deduplicate: boolean): Admitted {
-    const value = encodeEvent(event)
+    return this.#place({ event, topic, value: encodeEvent(event), deduplicate })
+  }
+
+  #place({ event, topic, value, deduplicate, isKnown = false }: Encoded): Admitted {
     if (value.length > this.#maxEventBytes) {
       throw new MillraceError(
         'EVENT_TOO_LARGE',
@@ -98,9 +103,10 @@ export class Door {
     }
     const partition = partitionOf(checkKey(keyOf(event), 'partitionkey'), this.#options.partitions)
     const timeMs = this.#options.runtime.now()
-    if (!deduplicate) return { event, entry: { topic, partition, value, timeMs } }
+    const known = isKnown ? event : undefined
+    if (!deduplicate) return { event, entry: { topic, partition, value, timeMs, event: known } }
     const deduplicationId = `${event.source} ${event.id}`
-    return { event, entry: { topic, partition, value, timeMs, deduplicationId } }
+    return { event, entry: { topic, partition, value, timeMs, deduplicationId, event: known } }
   }
 
   /** Many events have the same millisecond. */
@@ -120,22 +126,53 @@ export class Door {
       type.key === undefined
         ? attributes.partitionkey
         : checkKey(type.key(data as never), `key of event type '${type.type}'`)
-    const event = {
+    const event: Record<string, unknown> = {
       specversion: '1.0',
-      ...attributes,
       id: attributes.id ?? runtime.id(),
       source: attributes.source ?? source,
       type: type.type,
       time: attributes.time ?? this.#timeText(runtime.now()),
-      partitionkey,
+    }
+    for (const name in attributes) {
+      const value = (attributes as Readonly<Record<string, unknown>>)[name]
       // What passes the door fits the schema of now, whatever version an outsider claims.
-      dataversion: type.version === 1 ? undefined : type.version,
-      // XML stays text, also where a schema would give something else.
-      data: dataOfType(data, attributes.datacontenttype),
-      // JSON leaves out what is undefined.
-    } as Event
-    return this.admitEvent(event, topic ?? this.topicOf(type), attributes.id !== undefined)
+      if (value !== undefined && name !== 'dataversion') event[name] = value
+    }
+    if (partitionkey !== undefined) event.partitionkey = partitionkey
+    if (type.version !== 1) event.dataversion = type.version
+    // XML stays text, also where a schema would give something else.
+    return this.#encode(event, dataOfType(data, attributes.datacontenttype), {
+      topic: topic ?? this.topicOf(type),
+      deduplicate: attributes.id !== undefined,
+    })
   }
+
+  /**
+   * Where the event is read in this process, a frozen copy of its data is encoded: so handlers can be given that very event, whatever
+   * its publisher does to the data meanwhile, and nothing is parsed.
+   */
+  #encode(
+    event: Record<string, unknown>,
+    data: unknown,
+    at: { readonly topic: string; readonly deduplicate: boolean },
+  ): Admitted {
+    const copy = this.#options.isRead ? jsonCopy(data) : notCopied
+    const isKnown = copy !== notCopied
+    if (data !== undefined) event.data = isKnown ? copy : data
+    const complete = event as unknown as Event
+    if (!isKnown) return this.#place({ event: complete, value: encodeEvent(complete), ...at })
+    Object.freeze(event)
+    return this.#place({ event: complete, value: encodeCopied(complete), isKnown, ...at })
+  }
+}
+
+interface Encoded {
+  readonly event: Event
+  readonly value: Uint8Array
+  readonly topic: string
+  readonly deduplicate: boolean
+  /** Whether reading the value would give this very event. */
+  readonly isKnown?: boolean
 }
 
 function declaredTwice(type: string): TypeError {

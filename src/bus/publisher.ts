@@ -251,7 +251,8 @@ export class Publisher {
       type: 'millrace.delayed',
       data: { dueMs, topic: entry.topic, event: encodeWithin(entry.value) },
     }
-    return { event, entry: { ...entry, topic: this.#options.delayedTopic, value: encodeEvent(wrapped) } }
+    const value = encodeEvent(wrapped)
+    return { event, entry: { ...entry, topic: this.#options.delayedTopic, value, event: undefined } }
   }
 
   async #append(

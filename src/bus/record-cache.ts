@@ -2,6 +2,11 @@ import type { Event } from '../core/event.ts'
 import type { Appended, Entry, Offset, Place } from '../log/port.ts'
 import type { EventReader } from './upcast.ts'
 
+/** An entry with its event, where it is known that reading the value would give the very same. */
+export interface KnownEntry extends Entry {
+  readonly event?: Event | undefined
+}
+
 /** A record as the processor sees it: parsed at most once, however many handlers look at it. */
 export class LogRecord {
   readonly topic: string
@@ -12,13 +17,14 @@ export class LogRecord {
   #value: Uint8Array | undefined
   #event: Event | undefined
 
-  constructor(place: Place, offset: Offset, value: Uint8Array, read: EventReader) {
+  constructor(place: Place, offset: Offset, value: Uint8Array, read: EventReader, event?: Event) {
     this.#read = read
     this.topic = place.topic
     this.partition = place.partition
     this.offset = offset
     this.bytes = value.length
-    this.#value = value
+    if (event === undefined) this.#value = value
+    else this.#event = event
   }
 
   /** The event; frozen, and the same object for every handler. Throws when the stored bytes cannot be read. */
@@ -54,13 +60,13 @@ export class RecordCache {
   }
 
   /** Keeps entries that were acknowledged. */
-  remember(entries: readonly Entry[], appended: readonly Appended[]): void {
+  remember(entries: readonly KnownEntry[], appended: readonly Appended[]): void {
     if (this.#maxBytes === 0) return
     for (let index = 0; index < entries.length; index += 1) {
       const entry = entries[index]
       const place = appended[index]
       if (entry === undefined || place === undefined || place.duplicate) continue
-      const record = new LogRecord(place, place.offset, entry.value, this.readEvent)
+      const record = new LogRecord(place, place.offset, entry.value, this.readEvent, entry.event)
       this.#of(place).set(place.offset, record)
       this.#order.push(record)
       this.#bytes += record.bytes

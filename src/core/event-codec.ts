@@ -22,6 +22,53 @@ export function eventToJson(event: Event): string {
   return checkStorable(data, 'data') ? JSON.stringify(event, keepNegativeZero) : JSON.stringify(event)
 }
 
+/** An event whose data came from {@link jsonCopy}, as {@link encodeEvent} encodes it: nothing of it is looked at again. */
+export function encodeCopied(event: Event): Uint8Array {
+  return Buffer.from(JSON.stringify(event))
+}
+
+/** What {@link jsonCopy} gives for what it cannot copy. */
+export const notCopied: unique symbol = Symbol('not copied')
+
+/**
+ * A copy that is exactly what JSON gives back of `value`, frozen through and through: so it can stand for what was stored, without
+ * being parsed. {@link notCopied} where JSON does not carry `value`, or only with care; bytes are among that.
+ */
+export function jsonCopy(value: unknown): unknown {
+  return value === undefined ? undefined : copyOf(value, 0)
+}
+
+function copyOf(value: unknown, depth: number): unknown {
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return value
+  if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0) ? value : notCopied
+  if (typeof value !== 'object' || depth >= maxDepth) return notCopied
+  return Array.isArray(value) ? copyOfArray(value, depth + 1) : copyOfObject(value, depth + 1)
+}
+
+function copyOfArray(array: readonly unknown[], depth: number): unknown {
+  const copy: unknown[] = []
+  for (let index = 0; index < array.length; index += 1) {
+    const member = copyOf(array[index], depth)
+    if (member === notCopied) return notCopied
+    copy.push(member)
+  }
+  return Object.freeze(copy)
+}
+
+function copyOfObject(object: object, depth: number): unknown {
+  if (!isPlain(object)) return notCopied
+  const copy: Record<string, unknown> = {}
+  for (const name of Object.keys(object)) {
+    const content = (object as Record<string, unknown>)[name]
+    if (content === undefined) continue
+    const member = copyOf(content, depth)
+    // Assigning to this name would set the prototype instead.
+    if (member === notCopied || name === '__proto__') return notCopied
+    copy[name] = member
+  }
+  return Object.freeze(copy)
+}
+
 /**
  * The event that {@link encodeEvent} made these bytes from, frozen through and through.
  * Throws `EVENT_INVALID` when they are not one.

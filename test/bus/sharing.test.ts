@@ -13,19 +13,48 @@ const Deep = event('test.deep', {
 })
 
 describe('handlers of one group', () => {
-  it('are given the same event, which was parsed once', async () => {
+  /** What three handlers are given of one event that is published by the first or by the second process. */
+  async function seenByThree(publisher: 'itself' | 'another'): Promise<Event[]> {
     const b = bench()
     const seen: Event[] = []
     const handlers = ['one', 'two', 'three'].map((name) =>
       on(Counted, { name }, (received) => seen.push(received)),
     )
     const process = await b.start({ handlers })
+    const other = await b.start({ handlers: [] })
     vi.mocked(codec.decodeEvent).mockClear()
-    await publish(process, 'a', 1)
+    await publish(publisher === 'itself' ? process : other, 'a', 1)
     await b.settle(process)
     expect(seen).toHaveLength(3)
-    expect(new Set(seen).size).toBe(1)
+    return seen
+  }
+
+  it('are given the same event, which was parsed once', async () => {
+    expect(new Set(await seenByThree('another')).size).toBe(1)
     expect(codec.decodeEvent).toHaveBeenCalledTimes(1)
+  })
+
+  it('are given the event that was published here without its being parsed, equal to what is stored', async () => {
+    const seen = await seenByThree('itself')
+    expect(new Set(seen).size).toBe(1)
+    expect(codec.decodeEvent).not.toHaveBeenCalled()
+    expect(seen[0]).toStrictEqual((await seenByThree('another'))[0])
+  })
+
+  it('see what was stored, whatever its publisher does to the data meanwhile', async () => {
+    const b = bench()
+    const seen: unknown[] = []
+    const Any = event('test.any', { schema: z.any() })
+    const process = await b.start({
+      handlers: [on(Any, { name: 'one' }, ({ data }) => seen.push(data))],
+      events: [Any],
+    })
+    const data = { list: [{ n: 1, nothing: undefined }] }
+    const published = process.publish(Any, data)
+    data.list.push({ n: 2, nothing: undefined })
+    await published
+    await b.settle(process)
+    expect(seen).toStrictEqual([{ list: [{ n: 1 }] }])
   })
 
   it('cannot change the event for one another', async () => {

@@ -2,7 +2,15 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { isMillraceError } from '../../src/core/errors.ts'
 import type { Event } from '../../src/core/event.ts'
-import { decodeEvent, encodeEvent, eventToJson, storableJson } from '../../src/core/event-codec.ts'
+import {
+  decodeEvent,
+  encodeCopied,
+  encodeEvent,
+  eventToJson,
+  jsonCopy,
+  notCopied,
+  storableJson,
+} from '../../src/core/event-codec.ts'
 
 const attributes = {
   specversion: '1.0',
@@ -74,6 +82,57 @@ describe('data comes back as it went in', () => {
 
   test('no data at all stays no data', () => {
     expect('data' in decodeEvent(encodeEvent(eventOf(undefined)))).toBe(false)
+  })
+})
+
+describe('a copy', () => {
+  /** Checks that a copy is what is stored, and what is stored is what would be without it. */
+  function checkCopy(data: unknown): void {
+    const copied = Object.freeze(eventOf(jsonCopy(data)))
+    expect(copied.data).not.toBe(notCopied)
+    expect(encodeCopied(copied)).toEqual(encodeEvent(eventOf(data)))
+    expect(copied).toStrictEqual(decodeEvent(encodeCopied(copied)))
+  }
+
+  test('is what reading the stored event gives', () => {
+    const withoutCare = fc.jsonValue({ maxDepth: 6 }).map((value) => JSON.parse(JSON.stringify(value)))
+    fc.assert(
+      fc.property(withoutCare, (data) => {
+        fc.pre(!JSON.stringify(data).includes('"__proto__"'))
+        checkCopy(data)
+      }),
+    )
+    checkCopy('\ud800')
+    checkCopy({ a: undefined, 2: [], 1: Object.create(null) })
+    checkCopy(Object.create(null, { hidden: { value: 1, enumerable: false } }))
+  })
+
+  test('is frozen through and through, and shares nothing with what it was made of', () => {
+    const data = { list: [{ n: 1 }] }
+    const copy = jsonCopy(data) as typeof data
+    data.list.push({ n: 2 })
+    expect(copy).toStrictEqual({ list: [{ n: 1 }] })
+    for (const part of [copy, copy.list, copy.list[0]]) expect(Object.isFrozen(part)).toBe(true)
+  })
+
+  test.each([
+    ['negative zero', -0],
+    ['negative zero inside', { at: [-0] }],
+    ['no number', Number.NaN],
+    ['bytes', new Uint8Array(1)],
+    ['an instance of a class', { at: new Date(0) }],
+    ['a hole', new Array(1)],
+    ['a member named __proto__', JSON.parse('{"__proto__":{}}')],
+  ])('is not made of %s', (_, data) => {
+    expect(jsonCopy(data)).toBe(notCopied)
+  })
+
+  test('is not made of what is nested deeper than can be stored', () => {
+    let nested: unknown[] = []
+    for (let depth = 1; depth < 512; depth += 1) nested = [nested]
+    expect(jsonCopy(nested)).not.toBe(notCopied)
+    expect(jsonCopy([nested])).toBe(notCopied)
+    expect(() => encodeEvent(eventOf([nested]))).toThrow()
   })
 })
 
