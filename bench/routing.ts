@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { type CompiledPattern, compileFilter, Matcher } from 'millrace/routing'
+import { compileExpression } from 'millrace/rules'
 import { machine } from './harness/machine.ts'
 import { type RuleSet, ruleSets } from './routing/rules.ts'
 
@@ -35,19 +36,33 @@ function block<T>(inputs: readonly T[], run: (input: T) => unknown, count = roun
 }
 
 /** A measurement of what finds something else than each pattern alone would be worth nothing. */
-function check(
-  matcher: Matcher<CompiledPattern>,
-  compiled: readonly CompiledPattern[],
-  events: readonly object[],
-) {
+function check(matcher: Matcher<CompiledRule>, compiled: readonly CompiledRule[], events: readonly object[]) {
   for (const [index, event] of events.slice(0, 20).entries()) {
-    const expected = compiled.filter((pattern) => pattern.matches(event))
+    const expected = compiled.filter((rule) => rule.matches(event))
     for (const found of [matcher.match(event), matcher.match(JSON.stringify(event))]) {
       if (found.length !== expected.length || found.some((one, at) => one !== expected[at])) {
         throw new Error(`Event ${index} matches ${found.length} patterns, not ${expected.length}.`)
       }
     }
   }
+}
+
+/** A pattern with its further condition, if it has one. */
+interface CompiledRule {
+  readonly pattern: CompiledPattern
+  readonly when?: (event: object) => boolean
+  matches(event: object): boolean
+}
+
+function compile(pattern: object, condition: string | undefined): CompiledRule {
+  const compiled = compileFilter(pattern)
+  if (condition === undefined) return { pattern: compiled, matches: (event) => compiled.matches(event) }
+  const expression = compileExpression(condition)
+  const when = (event: object) => {
+    const outcome = expression.evaluate({ event })
+    return outcome.ok && outcome.value === true
+  }
+  return { pattern: compiled, when, matches: (event) => compiled.matches(event) && when(event) }
 }
 
 interface Line {
@@ -60,18 +75,19 @@ interface Line {
   readonly matched: number
 }
 
-function measure(name: string, { patterns, events }: RuleSet): Line {
+function measure(name: string, { patterns, conditions, events }: RuleSet): Line {
   const texts = events.map((event) => JSON.stringify(event))
   const averageBytes = Math.round(texts.reduce((sum, text) => sum + text.length, 0) / texts.length)
-  const compiled = patterns.map((pattern) => compileFilter(pattern))
-  const matcher = new Matcher<CompiledPattern>()
-  for (const pattern of compiled) matcher.add(pattern, pattern)
+  const compiled = patterns.map((pattern, index) => compile(pattern, conditions?.[index]))
+  const matcher = new Matcher<CompiledRule>()
+  for (const rule of compiled)
+    matcher.add(rule.pattern, rule, rule.when === undefined ? {} : { when: rule.when })
   const parsed = block(events, (event) => matcher.match(event))
   const text = block(texts, (event) => matcher.match(event))
   const parse = block(texts, (event) => JSON.parse(event))
   const matched = events.reduce((sum, event) => sum + matcher.match(event).length, 0) / events.length
   check(matcher, compiled, events)
-  const naive = block(events, (event) => compiled.filter((pattern) => pattern.matches(event)), 1)
+  const naive = block(events, (event) => compiled.filter((rule) => rule.matches(event)), 1)
   return { name, averageBytes, parsed, text, naive, parse, matched }
 }
 

@@ -4,6 +4,8 @@ import { random } from './random.ts'
 /** Patterns, and the events that they are measured with. */
 export interface RuleSet {
   readonly patterns: readonly object[]
+  /** For each pattern, a further condition in CEL over `event`. */
+  readonly conditions?: readonly string[]
   readonly events: readonly Lot[]
 }
 
@@ -12,6 +14,8 @@ type Properties = Readonly<Record<string, string | null>>
 /** Patterns of one kind, each of its own number, and lots made such that they match one of them, or none. */
 interface Kind {
   pattern(index: number): object
+  /** A further condition in CEL. */
+  condition?(index: number): string
   /** Every whole number is the number of a pattern; a half, such as 7.5, lies between two, and matches none. */
   lot(plain: Lot, index: number): Lot
 }
@@ -98,6 +102,12 @@ const kinds: Readonly<Record<string, Kind>> = {
     }),
     lot: (plain, index) => ({ ...plain, geometry: cornersOf(plain, index) }),
   },
+  'exact, and a condition in CEL': {
+    pattern: (index) => onLot(`${block(index)}123`),
+    condition: (index) =>
+      `event.properties.STREET.size() < 100 && event.properties.LOT_NUM != '${block(index)}'`,
+    lot: (plain, index) => withProperties(plain, { MAPBLKLOT: `${block(index)}123` }),
+  },
   'routing key': {
     pattern: (index) => ({ subject: `sf.${block(index)}.*` }),
     lot: (plain, index) => ({ ...plain, subject: `sf.${block(index)}.${plain.properties.LOT_NUM}` }),
@@ -119,10 +129,11 @@ function kindOf(index: number): Kind {
 }
 
 /** So many patterns of a kind, and lots of which one half, in no order, match one of them each; whatever their number. */
-function ruleSet({ pattern, lot }: Kind, count: number): RuleSet {
+function ruleSet({ pattern, condition, lot }: Kind, count: number): RuleSet {
   const next = random(count)
   return {
     patterns: Array.from({ length: count }, (_, index) => pattern(index)),
+    ...(condition && { conditions: Array.from({ length: count }, (_, index) => condition(index)) }),
     events: plainLots.map((plain) => lot(plain, Math.floor(next() * count) + (next() < 0.5 ? 0 : 0.5))),
   }
 }

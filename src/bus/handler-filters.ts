@@ -1,6 +1,7 @@
 import type { Event } from '../core/event.ts'
 import type { Logger } from '../core/runtime.ts'
 import { compileFilter, Matcher } from '../routing/index.ts'
+import type { Expression } from '../rules/expression.ts'
 import type { HandlerDefinition } from './definitions.ts'
 import type { FilterCondition } from './event-filter.ts'
 import type { RoutedView } from './routed-view.ts'
@@ -27,12 +28,10 @@ export class HandlerFilters {
     for (const { name, condition } of handlers) {
       if (condition === undefined) continue
       this.#filtered.add(name)
-      const when = conditionOf(name, condition, logger, compile)
-      this.#matcher.add(
-        compileFilter(condition.pattern ?? everyEvent),
-        name,
-        when === undefined ? {} : { when },
-      )
+      const when = expressionOf(name, condition, compile)
+      const pattern = { ...everyEvent, ...when?.attributes, ...condition.pattern }
+      const options = when === undefined ? {} : { when: conditionOf(name, when, logger) }
+      this.#matcher.add(compileFilter(pattern), name, options)
     }
   }
 
@@ -63,15 +62,17 @@ export function needsCompiler(handlers: readonly HandlerDefinition[]): boolean {
   return handlers.some(({ condition }) => condition?.when !== undefined)
 }
 
-function conditionOf(
+function expressionOf(
   handler: string,
   { when }: FilterCondition,
-  logger: Logger,
   compile: CompileExpression | undefined,
-): ((event: object) => boolean) | undefined {
+): Expression | undefined {
   if (when === undefined) return undefined
   if (compile === undefined) throw new TypeError('a condition in CEL needs its compiler')
-  const expression = compile(when, { variables: ['event'], where: `handler '${handler}', when` })
+  return compile(when, { variables: ['event'], where: `handler '${handler}', when` })
+}
+
+function conditionOf(handler: string, expression: Expression, logger: Logger): (event: object) => boolean {
   let told = false
   return (event) => {
     const outcome = expression.evaluate({ event })

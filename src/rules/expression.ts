@@ -1,5 +1,6 @@
 import { type CelInput, celEnv, isCelError, parse, plan } from '@bufbuild/cel'
 import { MillraceError, messageOf } from '../core/errors.ts'
+import { type AttributeConditions, attributeConditions } from './attribute-conditions.ts'
 import { bounded, boundedFunctions, countCost, maxLoopRounds } from './expression-cost.ts'
 import { inspectSyntax } from './expression-syntax.ts'
 import { type JsonValue, jsonValueOf } from './json-value.ts'
@@ -24,6 +25,8 @@ export interface Expression {
   readonly variables: readonly string[]
   /** The paths that it reads, such as `event.data.amount`, sorted; a computed index ends the path. */
   readonly reads: readonly string[]
+  /** What the attributes of `event` must be for it to be true or to fail; it is false on every other event. */
+  readonly attributes: AttributeConditions
   /** Evaluates it; never throws, and always gives the same for the same bindings. */
   evaluate(bindings: Bindings): Evaluation
 }
@@ -66,12 +69,14 @@ export function compileExpression(text: string, options: ExpressionOptions = {})
     const known = options.variables?.join(', ')
     throw invalid(`There is no variable '${unknown.join("', '")}'; there is ${known}.`, where)
   }
+  const attributes = attributeConditions(parsed.expr)
   if (loops > 0) countCost(parsed.expr)
   const run = plan(environment, parsed)
   return {
     text,
     variables,
     reads,
+    attributes,
     evaluate: (bindings) => {
       const missing = variables.filter((name) => bindings[name] === undefined)
       const { result, tooLong } = bounded(() =>

@@ -95,9 +95,11 @@ export class CompiledRules {
 
   #add(rule: Rule): void {
     const { compile } = this.#tools
-    if (rule.when !== undefined) this.#conditions.set(rule.name, compile(rule.when, conditionOptions(rule)))
-    if (rule.pattern === undefined) this.#open.push(rule)
-    else this.#index.add(compileFilter(rule.pattern), rule)
+    const condition = rule.when === undefined ? undefined : compile(rule.when, conditionOptions(rule))
+    if (condition !== undefined) this.#conditions.set(rule.name, condition)
+    const pattern = { ...condition?.attributes, ...rule.pattern }
+    if (Object.keys(pattern).length === 0) this.#open.push(rule)
+    else this.#index.add(compileFilter(pattern), rule)
   }
 
   /** A command has a caller who waits for what its one handler decides, so no rule keeps it back. */
