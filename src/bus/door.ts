@@ -6,6 +6,7 @@ import type { Runtime } from '../core/runtime.ts'
 import { validate } from '../core/schema.ts'
 import { dataOfType } from '../core/xml-text.ts'
 import { partitionOf } from '../log/partition.ts'
+import { deduplicationIdOf } from './deduplication-id.ts'
 import type { KnownEntry } from './record-cache.ts'
 
 /** The attributes that a publisher may set itself. */
@@ -105,7 +106,7 @@ export class Door {
     const timeMs = this.#options.runtime.now()
     const known = isKnown ? event : undefined
     if (!deduplicate) return { event, entry: { topic, partition, value, timeMs, event: known } }
-    const deduplicationId = `${event.source} ${event.id}`
+    const deduplicationId = deduplicationIdOf(event, partition)
     return { event, entry: { topic, partition, value, timeMs, deduplicationId, event: known } }
   }
 

@@ -22,7 +22,8 @@
  *
  * Reading
  * - `read` gives visible records from `from` on, in offset order, at least one when there is one, whatever the limits.
- *   Reading at or past the end gives none. Reading below the start is `OFFSET_TRIMMED` and never jumps.
+ *   Reading at or past the end gives none. Reading below the start is `OFFSET_TRIMMED` and never jumps. `next` is above the
+ *   last record that is given; where none is left below the end, none is given and `next` is at least that end.
  * - A record whose checksum fails is `RECORD_CORRUPT` when it is the first to be read, with `facts` `{ topic, partition,
  *   offset }`; a read that meets one later stops before it. Reading from `offset + 1` goes on behind it.
  * - `changed` resolves with the places whose `end` is above the offset that is known, at once or when that comes true.

@@ -4,6 +4,7 @@ import { commitRules } from './engine-contract/commits.ts'
 import { deduplicationRules } from './engine-contract/deduplication.ts'
 import type { EngineUnderTest } from './engine-contract/engine-under-test.ts'
 import { lifecycleRules } from './engine-contract/lifecycle.ts'
+import { movingRules } from './engine-contract/moving.ts'
 import { newsRules } from './engine-contract/news.ts'
 import { processRules } from './engine-contract/processes.ts'
 import { readingRules } from './engine-contract/reading.ts'
@@ -35,6 +36,7 @@ export function testEngine(engine: EngineUnderTest): void {
       stateRules,
       lifecycleRules,
       processRules,
+      movingRules,
     ]) {
       define(suite)
     }

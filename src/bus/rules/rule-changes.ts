@@ -12,7 +12,7 @@ import {
   ruleChangedType,
   ruleMarksType,
 } from './rule-history.ts'
-import { ruleMarkType } from './rule-marks.ts'
+import { markId, ruleMarkType } from './rule-marks.ts'
 
 /** What changes to the rules are made with. */
 export interface RuleChangeTools {
@@ -99,7 +99,7 @@ async function joinedMarks(
       // Never before the change, whose time is where its mark is looked for.
       const timeMs = Math.max(runtime.now(), change.timeMs)
       const entry = markEntry(at, change.id, timeMs, tools)
-      const deduplicationId = `${change.id} ${at.partition}`
+      const deduplicationId = markId(change.id, at.partition)
       const [mark] = await engine.append([{ ...entry, deduplicationId }], signal)
       offsets.push(mark?.offset ?? -1)
     }

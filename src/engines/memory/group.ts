@@ -42,6 +42,19 @@ export class Group {
     return this.#states[partition] as PartitionState
   }
 
+  get hasMembers(): boolean {
+    return this.#members.length > 0
+  }
+
+  /** The last epoch of a partition; 0 when there was none. */
+  epoch(partition: number): number {
+    return this.#epochs[partition] ?? 0
+  }
+
+  setEpoch(partition: number, epoch: number): void {
+    this.#epochs[partition] = epoch
+  }
+
   holds(ownership: Ownership): boolean {
     return this.#owners[ownership.partition] === ownership
   }

@@ -71,7 +71,7 @@ export class MemoryEngine implements LogEngine {
 
   constructor(options: MemoryOptions) {
     this.#log = options.log ?? new MemoryLog()
-    this.partitions = this.#log.open(options.partitions)
+    this.partitions = this.#log.enter(this, options.partitions)
     this.#runtime = options.runtime
     this.#steps = options.steps ?? immediateSteps
     this.#fault = options.fault ?? (() => undefined)
@@ -151,7 +151,7 @@ export class MemoryEngine implements LogEngine {
   join(group: string, member: Member, listener: ClaimListener): Promise<Membership> {
     return this.#begin(async () => {
       await this.#step('join:apply')
-      const membership = new MemoryMembership(member.id, this.#log.group(group), listener, this.#host)
+      const membership = new MemoryMembership(member.id, this.#log.groupToJoin(group), listener, this.#host)
       membership.enter()
       this.#memberships.add(membership)
       try {
@@ -173,6 +173,7 @@ export class MemoryEngine implements LogEngine {
   /** The process is gone, at once: others take over, and nothing that it waits for ever settles. */
   crash(): void {
     this.#crashed = true
+    this.#log.leave(this)
     for (const membership of this.#memberships) membership.vanish()
   }
 
@@ -200,6 +201,7 @@ export class MemoryEngine implements LogEngine {
     await this.#turn('close:apply')
     for (const membership of [...this.#memberships]) membership.end()
     while (this.#running.size > 0) await Promise.allSettled(this.#running)
+    this.#log.leave(this)
     await this.#turn('close:acknowledge')
   }
 

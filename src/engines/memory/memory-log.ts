@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { MillraceError } from '../../core/errors.ts'
+import { importUnfinished, logMoved, type Move } from '../../log/moving.ts'
 import {
   type Appended,
   type Change,
@@ -8,6 +9,7 @@ import {
   maxStateKeyBytes,
   type Offset,
   type Place,
+  type StoredRecord,
   type Topic,
   type TopicOptions,
   type TrimLimits,
@@ -18,6 +20,14 @@ import { compareUtf8 } from './key-values.ts'
 import type { PlaceLog } from './place-log.ts'
 import { type AppendBounds, TopicLog } from './topic-log.ts'
 
+/** How far a log has been brought in from elsewhere. */
+export interface Arrival {
+  origin: Move
+  /** Places and claims that are whole, by name. */
+  readonly whole: Set<string>
+  ids: number
+}
+
 /**
  * What the memory engines of several processes share: the stored log. Every method is one indivisible step; one that
  * throws has changed nothing.
@@ -25,8 +35,56 @@ import { type AppendBounds, TopicLog } from './topic-log.ts'
 export class MemoryLog {
   readonly #topics = new Map<string, TopicLog>()
   readonly #groups = new Map<string, Group>()
+  /** Who has it open. */
+  readonly #handles = new Set<object>()
   #partitions: number | undefined
   #bytes = 0
+  /** Where it is moved to. */
+  mark: Move | undefined
+  /** What was brought in of the log that it comes from. */
+  arrival: Arrival | undefined
+
+  get isEmpty(): boolean {
+    return this.#partitions === undefined
+  }
+
+  get isOpen(): boolean {
+    return this.#handles.size > 0 || [...this.#groups.values()].some(({ hasMembers }) => hasMembers)
+  }
+
+  get topics(): ReadonlyMap<string, TopicLog> {
+    return this.#topics
+  }
+
+  get groups(): ReadonlyMap<string, Group> {
+    return this.#groups
+  }
+
+  /** Opens it for a process: throws `LOG_MOVED` and `IMPORT_UNFINISHED` where it is not to be used. */
+  enter(handle: object, partitions?: number): number {
+    this.#checkNotMoved()
+    const origin = this.arrival?.origin
+    if (origin?.finished === false) throw importUnfinished('memory:', origin)
+    this.#handles.add(handle)
+    return this.open(partitions)
+  }
+
+  leave(handle: object): void {
+    this.#handles.delete(handle)
+  }
+
+  /** Removes everything. */
+  clear(): void {
+    this.#topics.clear()
+    this.#groups.clear()
+    this.#partitions = undefined
+    this.#bytes = 0
+    this.arrival = undefined
+  }
+
+  #checkNotMoved(): void {
+    if (this.mark !== undefined) throw logMoved('memory:', this.mark)
+  }
 
   /** The partition count: that of the first opening. */
   open(partitions: number = defaultPartitions): number {
@@ -38,6 +96,7 @@ export class MemoryLog {
   }
 
   createTopic(name: string, options: TopicOptions): void {
+    this.#checkNotMoved()
     const topic = this.#topics.get(name)
     if (topic === undefined) this.#topics.set(name, new TopicLog(name, options, this.open()))
     else if (!isDeepStrictEqual(topic.options, options)) {
@@ -55,6 +114,7 @@ export class MemoryLog {
   }
 
   deleteTopic(name: string): void {
+    this.#checkNotMoved()
     const { places } = this.#topic(name)
     this.#topics.delete(name)
     for (const place of places) {
@@ -76,10 +136,12 @@ export class MemoryLog {
   }
 
   append(entries: readonly Entry[], bounds: AppendBounds): Appended[] {
+    this.#checkNotMoved()
     return this.#plan(entries, bounds).map((planned) => this.#store(planned, bounds))
   }
 
   trim(at: Place, limits: TrimLimits): Offset {
+    this.#checkNotMoved()
     const place = this.place(at)
     const needs = [...this.#groups.values()].map((group) => group.state(at.partition).needs.get(at.topic))
     const needed = Math.min(...needs.map((offset) => offset ?? Number.POSITIVE_INFINITY))
@@ -87,6 +149,18 @@ export class MemoryLog {
     const start = place.trim(limits, needed)
     this.#bytes -= before - place.bounds.bytes
     return start
+  }
+
+  /** Puts a record that is moved here behind all of its place. */
+  addRecord(at: Place, record: StoredRecord): void {
+    this.place(at).add(record)
+    this.#bytes += record.value.length
+  }
+
+  /** The group that a member joins. */
+  groupToJoin(name: string): Group {
+    this.#checkNotMoved()
+    return this.group(name)
   }
 
   group(name: string): Group {
@@ -106,6 +180,7 @@ export class MemoryLog {
   }
 
   commit(ownership: Ownership, change: Change, bounds: AppendBounds): Appended[] {
+    this.#checkNotMoved()
     const { values, needs } = this.stateOf(ownership)
     for (const { key } of change.puts) checkStateKey(key)
     const planned = this.#plan(change.appends, bounds)

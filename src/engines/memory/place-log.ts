@@ -1,4 +1,5 @@
 import { MillraceError } from '../../core/errors.ts'
+import type { PlaceEnds } from '../../log/moving.ts'
 import type {
   Batch,
   Bounds,
@@ -28,6 +29,17 @@ export class PlaceLog {
     return { start: this.#start, end: this.#end, bytes: this.#bytes }
   }
 
+  get ends(): PlaceEnds {
+    return { start: this.#start, end: this.#end, lastTimeMs: this.#lastTimeMs }
+  }
+
+  /** Says where the place begins and ends. */
+  setEnds({ start, end, lastTimeMs }: PlaceEnds): void {
+    this.#start = start
+    this.#end = end
+    this.#lastTimeMs = lastTimeMs
+  }
+
   /** The time that an entry gets when it is appended now. */
   timeOf(entry: Entry): number {
     return Math.max(entry.timeMs, this.#lastTimeMs)
@@ -35,42 +47,60 @@ export class PlaceLog {
 
   append(entry: Entry): Offset {
     const offset = this.#end
-    const timeMs = this.timeOf(entry)
-    this.#records.push({ offset, timeMs, value: new Uint8Array(entry.value) })
-    this.#end += 1
-    this.#bytes += entry.value.length
+    this.add({ offset, timeMs: this.timeOf(entry), value: entry.value })
+    return offset
+  }
+
+  /** Puts a record behind all that there are, at an offset that may skip some. */
+  add({ offset, timeMs, value }: StoredRecord): void {
+    this.#records.push({ offset, timeMs, value: new Uint8Array(value) })
+    this.#end = offset + 1
+    this.#bytes += value.length
     this.#lastTimeMs = timeMs
     this.wake()
-    return offset
   }
 
   /** The stored bytes at an offset, not to be changed; undefined when they were trimmed. */
   valueAt(offset: Offset): Uint8Array | undefined {
-    return this.#records[offset - this.#start]?.value
+    const record = this.#records[this.#indexFrom(offset)]
+    return record?.offset === offset ? record.value : undefined
+  }
+
+  /** The index of the first record at or above an offset. Mostly none was skipped, and it is where it would be then. */
+  #indexFrom(offset: Offset): number {
+    const guess = offset - this.#start
+    if (this.#records[guess]?.offset === offset) return guess
+    return this.#firstWith((record) => record.offset >= offset)
+  }
+
+  /** The index of the first record that a condition holds for, where it holds for all behind one for which it does. */
+  #firstWith(holds: (record: StoredRecord) => boolean): number {
+    let low = 0
+    let high = this.#records.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (holds(this.#records[middle] as StoredRecord)) high = middle
+      else low = middle + 1
+    }
+    return low
   }
 
   read(from: Offset, limits: ReadLimits): Batch {
     if (from < this.#start) throw trimmed(this.#at, from, this.#start)
     const records: StoredRecord[] = []
     let bytes = 0
-    for (let index = from - this.#start; index < this.#records.length; index += 1) {
+    for (let index = this.#indexFrom(from); index < this.#records.length; index += 1) {
       const { offset, timeMs, value } = this.#records[index] as StoredRecord
       bytes += value.length
       if (records.length > 0 && (records.length >= limits.records || bytes > limits.bytes)) break
       records.push({ offset, timeMs, value: new Uint8Array(value) })
     }
-    return { records, next: from + records.length }
+    const last = records.at(-1)
+    return { records, next: last === undefined ? Math.max(from, this.#end) : last.offset + 1 }
   }
 
   offsetAt(timeMs: number): Offset {
-    let low = 0
-    let high = this.#records.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if ((this.#records[middle] as StoredRecord).timeMs < timeMs) low = middle + 1
-      else high = middle
-    }
-    return this.#start + low
+    return this.#records[this.#firstWith((record) => record.timeMs >= timeMs)]?.offset ?? this.#end
   }
 
   /** Lets records go as {@link TrimLimits} says, but none from `needed` on; gives the new start. */
@@ -81,7 +111,7 @@ export class PlaceLog {
       limits.keepBytes === undefined ? 0 : this.#startKeeping(limits.keepBytes),
     )
     const start = Math.max(this.#start, Math.min(wanted, needed, this.#end))
-    for (const { value } of this.#records.splice(0, start - this.#start)) this.#bytes -= value.length
+    for (const { value } of this.#records.splice(0, this.#indexFrom(start))) this.#bytes -= value.length
     this.#start = start
     return start
   }
@@ -100,7 +130,7 @@ export class PlaceLog {
     let bytes = this.#bytes
     let index = 0
     for (; bytes > keepBytes; index += 1) bytes -= this.#records[index]?.value.length ?? bytes
-    return this.#start + index
+    return index === 0 ? this.#start : (this.#records[index]?.offset ?? this.#end)
   }
 }
 

@@ -53,6 +53,11 @@ export class TopicLog {
     return first !== undefined && timeMs - first.timeMs < windowMs ? first : undefined
   }
 
+  /** All ids, the oldest first. */
+  get seen(): ReadonlyMap<string, FirstSeen> {
+    return this.#seen
+  }
+
   remember(id: string, first: FirstSeen, maxIds: number): void {
     this.#seen.delete(id)
     this.#seen.set(id, first)

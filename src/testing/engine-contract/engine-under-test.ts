@@ -1,4 +1,5 @@
 import type { Runtime } from '../../core/runtime.ts'
+import type { LogExport, LogImport } from '../../log/moving.ts'
 import type { Capabilities, EngineOptions, LogEngine } from '../../log/port.ts'
 
 /** The functions of a test framework that the suite needs; those of vitest, `node:test` and mocha fit. */
@@ -14,6 +15,11 @@ export interface LogUnderTest {
    * earlier engine was closed and, where `severalProcesses`, also while earlier ones are open.
    */
   open(options: EngineOptions): Promise<LogEngine>
+  /** Where logs can be moved into other engines and from them: opens this one so; see the contract of `LogExport`. */
+  readonly moving?: {
+    openExport(): Promise<LogExport>
+    openImport(): Promise<LogImport>
+  }
   /** Removes what the log has left behind; called once, when every engine is closed. */
   remove(): Promise<void>
 }
@@ -27,6 +33,8 @@ export interface EngineUnderTest {
   readonly capabilities: Capabilities
   /** Whether several engines may be open on one log at once, as the processes of an application are. */
   readonly severalProcesses: boolean
+  /** Whether its logs can be moved; then `createLog` gives `moving`. */
+  readonly canBeMoved?: boolean
   /**
    * Where an engine can be taken for gone while it goes on, as by a partition of the network: makes the others take over
    * what it owns, without its knowing. Needs `severalProcesses`.

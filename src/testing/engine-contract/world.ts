@@ -39,10 +39,22 @@ export class World {
   }
 
   static async create(engine: EngineUnderTest, options: EngineOptions): Promise<World> {
-    const runtime = new ManualRuntime()
-    const world = new World(runtime, await engine.createLog({ ...options, runtime }))
+    const world = await World.empty(engine, options)
     await world.open()
     return world
+  }
+
+  /** A world whose log is not there yet. */
+  static async empty(engine: EngineUnderTest, options: EngineOptions): Promise<World> {
+    const runtime = new ManualRuntime()
+    return new World(runtime, await engine.createLog({ ...options, runtime }))
+  }
+
+  /** How the log is moved. */
+  get moving(): NonNullable<LogUnderTest['moving']> {
+    const { moving } = this.#log
+    assert(moving !== undefined, 'the log cannot be moved')
+    return moving
   }
 
   /** The engine that was opened last. */

@@ -1,5 +1,7 @@
 import { describe, it } from 'vitest'
 import {
+  exportMemory,
+  importMemory,
   type MemoryEngine,
   MemoryLog,
   type MemoryOptions,
@@ -18,11 +20,13 @@ function memoryEngine(
     test: { describe, it },
     capabilities: { persistent: false, powerLossSafe: false, ...answers },
     severalProcesses: true,
+    canBeMoved: true,
     loseSession: async (engine) => (engine as MemoryEngine).loseSession(),
     async createLog(options) {
       const log = new MemoryLog()
       return {
         open: async (later) => openMemory({ ...options, ...later, log, ...answers, ...more() }),
+        moving: { openExport: () => exportMemory(log), openImport: () => importMemory(log) },
         remove: async () => {},
       }
     },

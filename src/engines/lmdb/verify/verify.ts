@@ -1,18 +1,18 @@
 import { realpathSync } from 'node:fs'
 import { isMillraceError, MillraceError, messageOf } from '../../../core/errors.ts'
 import type { Runtime } from '../../../core/runtime.ts'
+import { RecordHash, StateHash } from '../../../log/log-hash.ts'
 import type { Finding, IsHandlerState, StateCheck, VerificationProgress } from '../../../log/verification.ts'
 import { openDatabaseToRead, type RawDatabase } from '../database.ts'
 import { storageFailed } from '../failures.ts'
-import { allOf, numberIn, stateKeyIn, type Tag } from '../keys.ts'
+import { allOf, numberIn, offsetIn, stateKeyIn, type Tag } from '../keys.ts'
 import { holdFolder } from '../open-log.ts'
 import { thisProcess, untilFree } from '../opening.ts'
-import { unseal } from '../sealed.ts'
+import { unseal, unsealRecord } from '../sealed.ts'
 import { checkSettledMetaPages } from '../settled-meta-pages.ts'
 import type { Row } from '../store.ts'
 import { CatalogCheck } from './catalog-check.ts'
 import { damage, objectIn } from './damage.ts'
-import { HashOfParts } from './hash-of-parts.ts'
 import { IdsCheck } from './ids-check.ts'
 import { checkPages } from './page-check.ts'
 import { RecordCheck } from './record-check.ts'
@@ -105,8 +105,8 @@ class Verification {
   readonly #records: RecordCheck
   readonly #ids: IdsCheck
   readonly #seen: { -readonly [Name in keyof Omit<VerificationProgress, 'hashes'>]: number }
-  readonly #recordHash = new HashOfParts()
-  readonly #stateHash = new HashOfParts()
+  readonly #recordHash = new RecordHash()
+  readonly #stateHash = new StateHash()
   readonly #rows = new Map<Tag, number>()
 
   constructor(folder: string, database: RawDatabase, options: VerifyOptions) {
@@ -149,8 +149,11 @@ class Verification {
 
   #checkRecord(row: Row): readonly Finding[] {
     const topic = this.#catalog.topics.get(numberIn(row.key, 1, 4))
-    // Ids of topics say in which order they were made, and nothing about what happened.
-    if (topic?.deleting === false) this.#recordHash.add(topic.name, row.key.subarray(5), row.value)
+    const record = unsealRecord(row.value)
+    if (topic?.deleting === false && record !== undefined) {
+      const at = { topic: topic.name, partition: numberIn(row.key, 5, 2) }
+      this.#recordHash.add(at, { offset: offsetIn(row.key), ...record })
+    }
     return this.#records.record(row)
   }
 
@@ -203,8 +206,8 @@ class Verification {
       const where = `${group}/${partition}: ${stateKey}`
       return [damage('state-damaged', where, 'The value does not match its checksum.', stateFix)]
     }
-    if (this.#options.isHandlerState?.(stateKey) ?? true) this.#stateHash.add(group, key.subarray(5), value)
     const row = { group, partition, key: stateKey, value }
+    if (this.#options.isHandlerState?.(stateKey) ?? true) this.#stateHash.add(row, row)
     return this.#options.checkState?.(row, (at) => this.#catalog.boundsOf(at.topic, at.partition)) ?? []
   }
 }
