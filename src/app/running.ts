@@ -124,7 +124,8 @@ export interface RunningApp {
   readonly ready: boolean
   /**
    * Resolves once every record that is in the log is handled or dead-lettered, or held until it is redriven, by every
-   * handler owned here, and so is everything that these have emitted. What is delayed is not waited for.
+   * handler owned here, and so is everything that these have emitted. What is delayed is not waited for. While the log fails,
+   * and while a partition is taken anew because one of its commits failed, it goes on waiting.
    */
   settled(signal?: AbortSignal): Promise<void>
   /**

@@ -33,7 +33,7 @@ import { eventReader } from '../bus/upcast.ts'
 import { WaitingPublishers } from '../bus/waiting-publishers.ts'
 import { Wake } from '../bus/wake.ts'
 import type { AnyCommandType, CommandOutcome, CommandState } from '../core/command.ts'
-import { MillraceError } from '../core/errors.ts'
+import { isMillraceError, MillraceError } from '../core/errors.ts'
 import type { AnyEventType, DataInputOf, Event } from '../core/event.ts'
 import { checkDuration, checkList, checkOptionNames, optionNames } from '../core/options.ts'
 import { realRuntime } from '../core/real-runtime.ts'
@@ -58,6 +58,7 @@ const startNames = optionNames<StartOptions>({
 })
 const defaultHopLimit = 64
 const defaultDrainMs = 10_000
+const askAgainMs = 100
 
 /**
  * Starts an application in this process: opens its log, creates its topics, takes its part in its groups. Resolves once
@@ -85,6 +86,11 @@ export async function start(app: App, options: StartOptions = {}): Promise<Runni
     await running.stop({ now: true })
     throw error
   }
+}
+
+/** Nothing is known while the log cannot be asked; whatever else fails is thrown on. */
+function notKnown(error: unknown): undefined {
+  if (!isMillraceError(error) || !error.retryable) throw error
 }
 
 class Running implements RunningApp {
@@ -307,12 +313,13 @@ class Running implements RunningApp {
     signal?.addEventListener('abort', onAbort, { once: true })
     try {
       for (;;) {
-        const settled = await this.#isSettled()
+        const settled = await this.#isSettled().catch(notKnown)
         signal?.throwIfAborted()
         // What has been given up owns nothing any more, and looks settled.
         this.#stopping.signal.throwIfAborted()
-        if (settled) return
-        await wake.wait()
+        if (settled === true) return
+        if (settled === false) await wake.wait()
+        else await wake.waitAtMost(askAgainMs, this.runtime)
       }
     } finally {
       this.#observers.delete(wake)

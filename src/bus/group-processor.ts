@@ -24,7 +24,7 @@ export class GroupProcessor {
   #checks: Promise<unknown>[] = []
   readonly #begun = Promise.withResolvers<void>()
   readonly #backoff = new Backoff()
-  /** Claims that wait, because their partition has just failed. */
+  /** Claims that are not at work yet: those whose partition has just failed wait. */
   #waiting = 0
   #rejoining = false
   #failedAgain = false
@@ -79,7 +79,7 @@ export class GroupProcessor {
 
   /** Whether everything up to the given ends is settled in every partition that is owned here. */
   isSettled(endsOf: (partition: number) => ReadonlyMap<string, Offset>): boolean {
-    if (this.#rejoining || this.#waiting > 0) return false
+    if (this.#rejoining || this.#waiting > 0 || this.#membership?.renewal !== undefined) return false
     return [...this.#processors].every(([partition, processor]) => processor.isSettled(endsOf(partition)))
   }
 
@@ -180,10 +180,14 @@ export class GroupProcessor {
       check.catch(() => {})
       this.#checks.push(check)
     })
+    this.#followRenewal()
   }
 
   async #claimed(claim: Claim, checked: () => void): Promise<void> {
-    if (!(await this.#mayTake(claim))) return
+    this.#waiting += 1
+    const mayTake = await this.#mayTake(claim)
+    this.#waiting -= 1
+    if (!mayTake) return this.#tools.progressed()
     const processor = new PartitionProcessor(claim, this.#tools, (error) => this.#failed(claim, error))
     this.#processors.set(claim.partition, processor)
     claim.signal.addEventListener('abort', () => this.#forget(claim.partition, processor), { once: true })
@@ -203,18 +207,22 @@ export class GroupProcessor {
   async #mayTake(claim: Claim): Promise<boolean> {
     const { runtime } = this.#tools
     const delayMs = this.#backoff.delayMs(claim.partition, runtime.now())
-    if (delayMs > 0) {
-      this.#waiting += 1
-      // A claim that is lost meanwhile ends the wait.
-      await runtime.sleep(delayMs, claim.signal).catch(() => {})
-      this.#waiting -= 1
-    }
+    // A claim that is lost meanwhile ends the wait.
+    if (delayMs > 0) await runtime.sleep(delayMs, claim.signal).catch(() => {})
     return !this.#stop.signal.aborted && !claim.signal.aborted
   }
 
   #forget(partition: number, processor: PartitionProcessor): void {
     if (this.#processors.get(partition) === processor) this.#processors.delete(partition)
+    this.#followRenewal()
     this.#tools.progressed()
+  }
+
+  /** Nothing is settled while partitions are being given anew, so that it is over must be told. */
+  #followRenewal(): void {
+    const renewal = this.#membership?.renewal
+    if (renewal === undefined) return
+    this.#tools.runtime.spawn('claims given anew', () => renewal.then(() => this.#tools.progressed()))
   }
 
   /**

@@ -36,7 +36,8 @@
  *   epoch. Epochs of a group and partition only grow, across restarts too.
  * - `commit` is atomic and durable: its puts, deletes and appends all hold, or none does. Commits of one claim apply in
  *   call order, and are acknowledged in it. After one has failed, for whatever reason, the claim is lost: every later
- *   one fails too, and the engine gives the partition anew, with a higher epoch, to this member or to another.
+ *   one fails too, and the engine gives the partition anew, with a higher epoch, to this member or to another. Until then
+ *   the membership has a `renewal`, from before the claim's signal is aborted.
  * - A claim that was lost, or whose epoch is old, rejects `commit`, `get` and `range` with `NOT_OWNER`, and its signal is
  *   aborted as soon as the engine knows.
  * - `get` and `range` see every commit of this claim that was acknowledged, and all that earlier owners committed.
@@ -197,6 +198,11 @@ export type ClaimListener = (claim: Claim) => void
 
 /** A member's part in a group. */
 export interface Membership {
+  /**
+   * Pending while partitions whose claims have ended by a failure are being given anew, to this member, which is told of them
+   * before it resolves, or to another. Undefined while there are none. It never rejects.
+   */
+  readonly renewal: Promise<void> | undefined
   /** Gives up all claims of the membership, then resolves. Leaving twice is fine. */
   leave(): Promise<void>
 }

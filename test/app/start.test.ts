@@ -5,6 +5,9 @@ import { start } from '../../src/app/start.ts'
 import { on } from '../../src/bus/definitions.ts'
 import { internalTopics } from '../../src/bus/internal-topics.ts'
 import { rulesTopic } from '../../src/bus/rules/application-rules.ts'
+import { MillraceError } from '../../src/core/errors.ts'
+import type { MemoryEngine } from '../../src/engines/memory/index.ts'
+import type { ClaimListener, LogEngine, Member } from '../../src/log/port.ts'
 import { bench, Counted, Echoed, gate, publish, shop, statusOf } from '../bus/support.ts'
 
 describe('starting', () => {
@@ -112,6 +115,58 @@ describe('settled', () => {
     await b.drive(settling)
   })
 
+  it.each(['commit:apply', 'commit:acknowledge'])(
+    'waits for what a failed commit (%s) left undone, until the partition has been taken anew',
+    async (step) => {
+      const b = bench()
+      const settled: Promise<number>[] = []
+      let failing = false
+      const settle = async () => {
+        await process.settled()
+        return (await b.numbers(Echoed)).length
+      }
+      const process = await b.start({
+        handlers: [on(Counted, { name: 'handler' }, ({ data }, ctx) => ctx.emit(Echoed, data))],
+        fault: (name) =>
+          failing && name === step ? new MillraceError('STORAGE_FAILED', 'broken') : undefined,
+        // Asked at every moment at which something may look done.
+        around: (engine) => watchingClaims(engine, () => failing && settled.push(settle())),
+      })
+      failing = true
+      await publish(process, 'a', 1, 3)
+      settled.push(settle())
+      const first = Promise.race(settled).then(() => 'settled')
+      await b.pass(3_000, 20)
+      expect(await Promise.race([first, 'waits'])).toBe('waits')
+      failing = false
+      const handled = await b.drive(Promise.all(settled))
+      expect(handled.length).toBeGreaterThan(1)
+      expect(new Set(handled)).toEqual(new Set([3]))
+    },
+  )
+
+  it('goes on waiting while the log cannot be asked', async () => {
+    const b = bench()
+    const opened = gate()
+    let failing = false
+    const process = await b.start({
+      handlers: [on(Counted, { name: 'handler' }, () => opened.opened)],
+      fault: (name) =>
+        failing && name === 'bounds:apply' ? new MillraceError('STORAGE_FAILED', 'broken') : undefined,
+    })
+    await publish(process, 'a', 1)
+    await b.quiet()
+    failing = true
+    let settled = false
+    const settling = process.settled().then(() => (settled = true))
+    await b.pass(1_000)
+    opened.open()
+    await b.pass(1_000)
+    expect(settled).toBe(false)
+    failing = false
+    await b.drive(settling)
+  })
+
   it('rejects when its signal aborts, and when the application stops', async () => {
     const b = bench()
     const handler = on(Counted, { name: 'handler' }, () => gate().opened)
@@ -127,6 +182,23 @@ describe('settled', () => {
     await refused
   })
 })
+
+/** The same engine; says when a claim has ended. */
+function watchingClaims(engine: MemoryEngine, ended: () => unknown): LogEngine {
+  return new Proxy(engine, {
+    get(target, name) {
+      if (name === 'join') {
+        return (group: string, member: Member, listener: ClaimListener) =>
+          target.join(group, member, (claim) => {
+            claim.signal.addEventListener('abort', ended)
+            listener(claim)
+          })
+      }
+      const own: unknown = Reflect.get(target, name, target)
+      return typeof own === 'function' ? own.bind(target) : own
+    },
+  })
+}
 
 describe('a running application', () => {
   it('reads the state of a key from its owner, whichever process is asked', async () => {

@@ -1,4 +1,5 @@
 import type { ClaimListener, Member } from '../../log/port.ts'
+import { Renewals } from '../../log/renewals.ts'
 import type { StoredClaim } from './stored-claim.ts'
 
 /** What a group needs of the engine. */
@@ -29,12 +30,18 @@ export class Group {
   readonly #context: GroupContext
   readonly #listeners = new Map<string, ClaimListener>()
   readonly #claims = new Map<number, StoredClaim>()
+  readonly #renewals = new Renewals()
   /** Changes come one after the other. */
   #last: Promise<void> = Promise.resolve()
 
   constructor(name: string, context: GroupContext) {
     this.name = name
     this.#context = context
+  }
+
+  /** See `Membership.renewal`. */
+  get renewal(): Promise<void> | undefined {
+    return this.#renewals.pending
   }
 
   /** Resolves when the member has been given its share. Throws `TypeError` when there is a member of that id. */
@@ -128,7 +135,11 @@ export class Group {
   /** A claim whose commit failed ends, and its member is given the partition anew. */
   #renew(claim: StoredClaim): void {
     if (this.#claims.get(claim.partition) !== claim) return
+    this.#renewals.begin()
     this.#take(claim)
-    this.#context.retry(() => this.#spread())
+    this.#context.retry(async () => {
+      await this.#spread()
+      this.#renewals.end()
+    })
   }
 }

@@ -238,7 +238,12 @@ class LmdbEngine implements LogEngine {
         left ??= this.#closing ?? this.#begin(() => joined.leave(member.id))
         return left
       }
-      return { leave }
+      return {
+        leave,
+        get renewal() {
+          return joined.renewal
+        },
+      }
     })
   }
 

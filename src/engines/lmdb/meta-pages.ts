@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { MillraceError } from '../../core/errors.ts'
 import {
@@ -44,7 +45,7 @@ export function checkMetaPages(folder: string): void {
   if (file === undefined) return
   try {
     if (file.sizeBytes === 0 || !isLayoutKnown) return
-    const problem = problemIn(file)
+    const problem = problemIn(file, lastCommittedIn(folder))
     if (problem !== undefined) throw logDamaged(path, problem)
   } finally {
     file.close()
@@ -69,7 +70,17 @@ function openIfThere(path: string): PageFile | undefined {
   }
 }
 
-function problemIn(file: PageFile): string | undefined {
+/** The last transaction, as LMDB's lock file has it since its commit was over; undefined where there is none. */
+function lastCommittedIn(folder: string): number | undefined {
+  try {
+    const lock = readFileSync(join(folder, 'lock.mdb'))
+    return lock.length >= 16 && lock.readUInt32LE(0) === magic ? wordIn(lock, 8) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function problemIn(file: PageFile, lastCommitted: number | undefined): string | undefined {
   const head = file.read(0)
   if (!saysMagic(head) && !hasMagicBehind(file)) throw new Error('data.mdb is no LMDB database')
   if (head.length < pageHeaderBytes + metaBytes) return 'it is cut off within its first page'
@@ -84,7 +95,7 @@ function problemIn(file: PageFile): string | undefined {
     const problem = problemInMeta(bytes, page, pageBytes)
     if (problem !== undefined) return problem
   }
-  return problemBetween(file) ?? problemAtEnd(file)
+  return problemBetween(file, lastCommitted) ?? problemAtEnd(file)
 }
 
 function saysMagic(page: Buffer): boolean {
@@ -144,7 +155,7 @@ function treeIn(bytes: Buffer): TreeRoot {
 }
 
 /** Transactions take the two pages in turn, and each writes at least the first page of the tree anew. */
-function problemBetween(file: PageFile): string | undefined {
+function problemBetween(file: PageFile, lastCommitted: number | undefined): string | undefined {
   const [even, odd] = metasOf(file)
   if (even.transaction === 0 && odd.transaction === 0) return undefined
   const [older, newer] = even.transaction < odd.transaction ? [even, odd] : [odd, even]
@@ -154,7 +165,12 @@ function problemBetween(file: PageFile): string | undefined {
   }
   if (newer.lastPage < older.lastPage)
     return `it had ${older.lastPage + 1} pages, and now says ${newer.lastPage + 1}`
-  return problemOfRoots(file, newer) ?? problemOfRoots(file, older)
+  // A commit whose last write fails leaves the older page with the new tree under the old number. That looks as if a bit of the
+  // number had changed, and the newest transaction were lost, unless something else tells which one was the last.
+  return (
+    problemOfRoots(file, newer) ??
+    (newer.transaction === lastCommitted ? undefined : problemOfRoots(file, older))
+  )
 }
 
 function problemOfRoots(file: PageFile, meta: MetaPage): string | undefined {

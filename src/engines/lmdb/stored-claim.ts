@@ -145,8 +145,8 @@ export class StoredClaim implements Claim {
   #fail(error: unknown): void {
     if (this.signal.aborted) return
     this.#failure = error
-    this.lose()
     this.#context.onFailed(this)
+    this.lose()
   }
 
   #checkHeld(): void {

@@ -114,8 +114,8 @@ export class MemoryClaim implements Claim {
   /** A failed commit leaves open what holds, so the claim ends and the partition is given anew. */
   #fail(error: unknown): void {
     this.#failure ??= { error }
-    this.lose(error)
     this.#host.log.group(this.group).renew(this.ownership)
+    this.lose(error)
   }
 }
 

@@ -1,4 +1,5 @@
 import type { ClaimListener, Membership } from '../../log/port.ts'
+import { Renewals } from '../../log/renewals.ts'
 import type { Group, GroupMember, Ownership } from './group.ts'
 import { type ClaimHost, MemoryClaim } from './memory-claim.ts'
 
@@ -18,6 +19,7 @@ export class MemoryMembership implements Membership, GroupMember {
   readonly #listener: ClaimListener
   readonly #claims = new Map<Ownership, MemoryClaim>()
   readonly #unannounced = new Set<MemoryClaim>()
+  readonly #announcements = new Renewals()
   /** While the group goes on without this member: what it loses is not told one by one. */
   #away = false
   #left: Promise<void> | undefined
@@ -29,10 +31,15 @@ export class MemoryMembership implements Membership, GroupMember {
     this.#host = host
   }
 
+  get renewal(): Promise<void> | undefined {
+    return this.#announcements.pending
+  }
+
   given(ownership: Ownership): void {
     const claim = new MemoryClaim(this.#host, ownership)
     this.#claims.set(ownership, claim)
     this.#unannounced.add(claim)
+    this.#announcements.begin()
     this.#host.later('claim:give', () => this.#announce(claim))
   }
 
@@ -86,7 +93,9 @@ export class MemoryMembership implements Membership, GroupMember {
   }
 
   #announce(claim: MemoryClaim): void {
-    if (this.#unannounced.delete(claim) && !claim.signal.aborted) this.#listener(claim)
+    if (!this.#unannounced.delete(claim)) return
+    if (!claim.signal.aborted) this.#listener(claim)
+    this.#announcements.end()
   }
 
   #forget(ownership: Ownership): void {

@@ -1,4 +1,5 @@
-import type { ClaimListener } from '../../log/port.ts'
+import type { ClaimListener, Membership } from '../../log/port.ts'
+import { Renewals } from '../../log/renewals.ts'
 import type { Connection } from './connection.ts'
 import type { Database } from './database.ts'
 import { type ClaimContext, PostgresClaim } from './postgres-claim.ts'
@@ -15,7 +16,7 @@ export interface GroupsContext {
   readonly processId: string
   readonly channel: string
   readonly leaseMs: number
-  readonly claims: Omit<ClaimContext, 'database' | 'onEnded'>
+  readonly claims: Omit<ClaimContext, 'database' | 'onFailed'>
   /** Runs in the background until it succeeds or the engine closes. */
   retry(name: string, task: () => Promise<void>): void
 }
@@ -29,6 +30,7 @@ interface LocalMember {
   readonly claims: Map<number, PostgresClaim>
   /** For each partition, the highest epoch that is over. */
   readonly ended: Map<number, number>
+  readonly renewals: Renewals
   left: boolean
   /** While it takes part anew. */
   rejoining: boolean
@@ -53,8 +55,8 @@ export class Groups {
     return [...new Set(Array.from(this.#members.values(), ({ groupId }) => groupId))]
   }
 
-  /** Adds a member; resolves when what it could be given at once was announced. The answer lets it leave. */
-  async join(group: string, memberId: string, listener: ClaimListener): Promise<() => Promise<void>> {
+  /** Adds a member; resolves when what it could be given at once was announced. */
+  async join(group: string, memberId: string, listener: ClaimListener): Promise<Membership> {
     const name = JSON.stringify([group, memberId])
     if (this.#joining.has(name)) throw memberTaken(group, memberId)
     this.#joining.add(name)
@@ -64,13 +66,25 @@ export class Groups {
       )
       const member: LocalMember = {
         ...{ groupId, group, id: memberId, listener },
-        ...{ claims: new Map(), ended: new Map(), left: false, rejoining: false, syncing: Promise.resolve() },
+        ...{
+          claims: new Map(),
+          ended: new Map(),
+          renewals: new Renewals(),
+          left: false,
+          rejoining: false,
+          syncing: Promise.resolve(),
+        },
       }
       this.#members.set(name, member)
       await this.#sync(member).catch((error: unknown) =>
         this.#leave(name, member).finally(() => Promise.reject(error)),
       )
-      return () => this.#leave(name, member)
+      return {
+        leave: () => this.#leave(name, member),
+        get renewal() {
+          return member.renewals.pending
+        },
+      }
     } catch (error) {
       this.#joining.delete(name)
       throw error
@@ -226,39 +240,43 @@ export class Groups {
       if (epochs.get(partition) !== claim.epoch) this.#forget(member, claim)
     }
     const { group, groupId } = member
-    const onEnded = (claim: PostgresClaim) => this.#renew(member, claim)
+    const onFailed = (claim: PostgresClaim, error: unknown) => this.#renew(member, claim, error)
     for (const [partition, epoch] of epochs) {
       if (member.claims.has(partition) || epoch <= (member.ended.get(partition) ?? -1)) continue
-      const claim = new PostgresClaim({ group, groupId, partition, epoch }, { ...claims, database, onEnded })
+      const claim = new PostgresClaim({ group, groupId, partition, epoch }, { ...claims, database, onFailed })
       member.claims.set(partition, claim)
       member.listener(claim)
       if (member.left) return
     }
   }
 
-  #forget(member: LocalMember, claim: PostgresClaim): void {
+  #forget(member: LocalMember, claim: PostgresClaim, cause?: unknown): void {
     if (member.claims.get(claim.partition) === claim) member.claims.delete(claim.partition)
     member.ended.set(claim.partition, Math.max(claim.epoch, member.ended.get(claim.partition) ?? -1))
-    claim.lose()
+    claim.lose(cause)
   }
 
   /** A claim that ended by a failure is given anew to its member, unless it has another owner already. */
-  #renew(member: LocalMember, claim: PostgresClaim): void {
-    this.#forget(member, claim)
+  #renew(member: LocalMember, claim: PostgresClaim, error: unknown): void {
+    member.renewals.begin()
+    this.#forget(member, claim, error)
     this.#context.retry('renew a claim', async () => {
-      if (member.left) return
-      await this.#context.database.transact((connection) =>
-        connection.query(
-          `update claim set epoch = epoch + 1 where group_id = $1 and partition = $2 and epoch = $3 and member_id = $4`,
-          [member.groupId, claim.partition, claim.epoch, member.id],
-        ),
-      )
-      await this.#sync(member)
+      if (!member.left) {
+        await this.#context.database.transact((connection) =>
+          connection.query(
+            `update claim set epoch = epoch + 1 where group_id = $1 and partition = $2 and epoch = $3 and member_id = $4`,
+            [member.groupId, claim.partition, claim.epoch, member.id],
+          ),
+        )
+        await this.#sync(member)
+      }
+      member.renewals.end()
     })
   }
 
   /** Others took this member for gone, as after a long pause: its claims are over, and it takes part anew. */
   #rejoin(name: string, member: LocalMember): void {
+    if (!member.rejoining) member.renewals.begin()
     for (const claim of [...member.claims.values()]) this.#forget(member, claim)
     if (member.rejoining) return
     member.rejoining = true
@@ -270,6 +288,7 @@ export class Groups {
         await this.#sync(member)
       }
       member.rejoining = false
+      member.renewals.end()
     })
   }
 

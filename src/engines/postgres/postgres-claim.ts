@@ -20,8 +20,8 @@ export interface ClaimContext {
   /** Throws `TypeError` where an entry names a partition that the log does not have. */
   checkEntries(change: Change): void
   submit(step: Step): void
-  /** The claim is over: one of its commits failed, or its epoch is old. */
-  onEnded(claim: PostgresClaim): void
+  /** The claim is to end: one of its commits failed, or its epoch is old. */
+  onFailed(claim: PostgresClaim, error: unknown): void
 }
 
 const getText = `select s.value, s.checksum
@@ -144,9 +144,7 @@ export class PostgresClaim implements Claim {
 
   /** After a failed commit nothing of this claim may follow: a cursor would get ahead of its effects. */
   #end(error: unknown): void {
-    if (this.signal.aborted) return
-    this.lose(error)
-    this.#context.onEnded(this)
+    if (!this.signal.aborted) this.#context.onFailed(this, error)
   }
 
   #replaced(): Error {

@@ -215,13 +215,18 @@ class PostgresEngine implements LogEngine {
 
   join(group: string, member: Member, listener: ClaimListener): Promise<Membership> {
     return this.#begin(async () => {
-      const leaveGroup = await this.#groups.join(group, member.id, listener)
+      const membership = await this.#groups.join(group, member.id, listener)
       let left: Promise<void> | undefined
       const leave = () => {
-        left ??= this.#closing ?? this.#begin(leaveGroup)
+        left ??= this.#closing ?? this.#begin(() => membership.leave())
         return left
       }
-      return { leave }
+      return {
+        leave,
+        get renewal() {
+          return membership.renewal
+        },
+      }
     })
   }
 

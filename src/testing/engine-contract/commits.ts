@@ -141,6 +141,22 @@ function failureRules(suite: Suite): void {
     assert.deepEqual(await textsAt(anew, ['key']), ['value'])
   })
 
+  suite.rule('the membership has a renewal until the partition is given anew', async (world) => {
+    const member = await world.join('makers')
+    const claim = member.claim(3)
+    assert.equal(member.membership?.renewal, undefined)
+    let renewal: Promise<void> | undefined
+    claim.signal.addEventListener('abort', () => {
+      renewal = member.membership?.renewal
+    })
+    await rejectsWith('TOPIC_UNKNOWN', claim.commit(failing(world)))
+    await abortOf(claim.signal)
+    assert(renewal !== undefined, 'the claim ended, and nobody could know that it is given anew')
+    await renewal
+    assert(member.claim(3).epoch > claim.epoch)
+    assert.equal(member.membership?.renewal, undefined)
+  })
+
   suite.rule('a commit that fails does not touch other claims', async (world) => {
     const member = await world.join('makers')
     await rejectsWith('TOPIC_UNKNOWN', member.claim(3).commit(failing(world)))
