@@ -60,7 +60,7 @@ describe('a log whose last commit failed as its process ended', () => {
 
   it.each([
     ['says that the commit was over', () => tellLastCommitted(undoLastCommit() + 1)],
-    ['is of another time', () => tellLastCommitted(undoLastCommit() - 7)],
+    ['is of another time', () => tellLastCommitted(undoLastCommit() - 1)],
     ['is not there', () => undoLastCommit() && rmSync(lock)],
     ['is cut off', () => undoLastCommit() && writeFileSync(lock, readFileSync(lock).subarray(0, 9))],
   ])('is taken for damaged where the lock file %s', async (_, damage) => {
