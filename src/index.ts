@@ -55,7 +55,13 @@ export type {
   WatchCounts,
   WatchOptions,
 } from './bus/observers.ts'
-export type { Published, PublishOptions, SendOptions } from './bus/publisher.ts'
+export type {
+  Published,
+  PublishedIn,
+  PublishInOptions,
+  PublishOptions,
+  SendOptions,
+} from './bus/publisher.ts'
 export type { RequestOptions, SubmitOptions, Submitted } from './bus/requests.ts'
 export type { Rule, RuleAction, RulePattern, RulePolicy } from './bus/rules/rule.ts'
 export type { RuleChange } from './bus/rules/rule-book.ts'

@@ -25,7 +25,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   '(package)': [...upToFourth, 'engines', 'app'],
 }
 
-/** Client libraries, and the one engine that may import each; benchmarks may too, to stand beside them. */
+/** Client libraries, and the one engine that may import each; benchmarks may too, to stand beside them, and examples, as users do. */
 const clients: readonly (readonly [RegExp, string])[] = [
   [/^lmdb(\/|$)/, 'lmdb'],
   [/^@nats-io\//, 'nats'],
@@ -94,7 +94,9 @@ function checkLiteral(from: PlaceInTree, reference: ModuleReference): string | u
 
 function checkClient(from: PlaceInTree, specifier = ''): string | undefined {
   const owner = clients.find(([pattern]) => pattern.test(specifier))?.[1]
-  if (owner === undefined || from.engine === owner || from.top === 'bench') return undefined
+  if (owner === undefined || from.engine === owner || from.top === 'bench' || from.top === 'examples') {
+    return undefined
+  }
   return `only src/engines/${owner} imports '${specifier}'`
 }
 

@@ -1,6 +1,12 @@
 import type { SendTarget, SentTo } from '../bus/addressing.ts'
 import type { HandlerDefinition, StateSchemas, StateSnapshot } from '../bus/definitions.ts'
-import type { Published, PublishOptions, SendOptions } from '../bus/publisher.ts'
+import type {
+  Published,
+  PublishedIn,
+  PublishInOptions,
+  PublishOptions,
+  SendOptions,
+} from '../bus/publisher.ts'
 import type { RequestOptions, SubmitOptions, Submitted } from '../bus/requests.ts'
 import type { AnyCommandType, CommandOutcome, CommandState } from '../core/command.ts'
 import type { AnyEventType, DataInputOf } from '../core/event.ts'
@@ -34,6 +40,13 @@ export interface RouteRequest<Path extends string = string, Body = unknown> {
 export interface RouteContext {
   /** Publishes an event; resolves once it is durable. */
   publish<T extends AnyEventType>(type: T, data: DataInputOf<T>, options?: PublishOptions): Promise<Published>
+  /** Publishes an event as a part of a transaction on the database of the log; see `RunningApp.publishIn`. */
+  publishIn<T extends AnyEventType>(
+    transaction: unknown,
+    type: T,
+    data: DataInputOf<T>,
+    options?: PublishInOptions,
+  ): Promise<PublishedIn>
   /** Publishes an event for one handler alone; see `RunningApp.send`. */
   send<Target extends SendTarget | string, T extends SentTo<Target>>(
     handler: Target,

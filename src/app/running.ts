@@ -3,7 +3,14 @@ import type { DeadLetters } from '../bus/dead-letters.ts'
 import type { EventOfAny, HandlerDefinition, StateSchemas, StateSnapshot } from '../bus/definitions.ts'
 import type { Route, RoutedEvent } from '../bus/explain.ts'
 import type { BestEffortObserver, BestEffortWatch, WatchOptions } from '../bus/observers.ts'
-import type { IncomingEvent, Published, PublishOptions, SendOptions } from '../bus/publisher.ts'
+import type {
+  IncomingEvent,
+  Published,
+  PublishedIn,
+  PublishInOptions,
+  PublishOptions,
+  SendOptions,
+} from '../bus/publisher.ts'
 import type { RequestOptions, SubmitOptions, Submitted } from '../bus/requests.ts'
 import type { Rules } from '../bus/rules/rules.ts'
 import type { HandlerStatus } from '../bus/status.ts'
@@ -42,6 +49,19 @@ export interface RunningApp {
   readonly logger: Logger
   /** Validates, then appends an event. Resolves once it is durable. */
   publish<T extends AnyEventType>(type: T, data: DataInputOf<T>, options?: PublishOptions): Promise<Published>
+  /**
+   * As `publish`, as a part of a transaction that you have opened on the database that the log is in: the event is published if
+   * that is committed, and never was if it is rolled back. Takes a transaction of `pg`, `postgres`, `knex`, `kysely` or
+   * `drizzle-orm`, or anything with `query(text, values)`. It resolves once the event is part of the transaction, so it has an id and no
+   * offset. Events of one transaction keep their order, and each comes behind all that was committed before it was published.
+   * `OUTBOX_ABSENT` on another engine than PostgreSQL, `TRANSACTION_INVALID` when the transaction is on another database or none is open.
+   */
+  publishIn<T extends AnyEventType>(
+    transaction: unknown,
+    type: T,
+    data: DataInputOf<T>,
+    options?: PublishInOptions,
+  ): Promise<PublishedIn>
   /**
    * As `publish`, for one handler alone, given itself or by name: every other handler passes the event over. It is in the
    * topic of its type, in order with the other events of its key, and everything that holds of these holds of it. With

@@ -16,6 +16,7 @@ import {
 import {
   type IncomingEvent,
   type Published,
+  type PublishedIn,
   Publisher,
   type PublishOptions,
   type SendOptions,
@@ -195,6 +196,12 @@ class Running implements RunningApp {
     if (internal !== undefined) throw nothingToForget(this.app, internal)
     await this.#createTopics()
     await this.#rules.begin()
+    this.engine.outbox?.onRefused(({ topic, error }) => {
+      this.logger.error(
+        { topic, error },
+        'an event of a committed transaction was refused, and is kept aside',
+      )
+    })
     const compile = needsCompiler(this.app.handlers) ? await loadCompiler() : undefined
     for (const [group, handlers] of this.#handlersByGroup()) {
       this.#groups.set(group, new GroupProcessor(this.#groupTools(group, handlers, compile), this.#memberId))
@@ -219,6 +226,10 @@ class Running implements RunningApp {
     options?: PublishOptions,
   ): Promise<Published> {
     return this.#publisher.publish(type, data, options)
+  }
+
+  publishIn(...given: Parameters<Publisher['publishIn']>): Promise<PublishedIn> {
+    return this.#publisher.publishIn(...given)
   }
 
   async send<Target extends SendTarget | string, T extends SentTo<Target>>(

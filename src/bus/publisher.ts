@@ -3,7 +3,7 @@ import type { AnyEventType, Event, IncomingEvent } from '../core/event.ts'
 import { encodeEvent } from '../core/event-codec.ts'
 import { checkDuration, checkOptionNames, optionNames } from '../core/options.ts'
 import type { Runtime } from '../core/runtime.ts'
-import type { Appended, Entry, LogEngine } from '../log/port.ts'
+import type { Appended, Entry, LogEngine, Place } from '../log/port.ts'
 import {
   type Admitted,
   checkAttributes,
@@ -59,6 +59,27 @@ const names = optionNames<PublishOptions>({
   wait: true,
   waitTimeoutMs: true,
   signal: true,
+})
+
+/** Options of `publishIn`. What waits, or can be given up, is the transaction. */
+export type PublishInOptions = Omit<PublishOptions, 'wait' | 'waitTimeoutMs' | 'signal'>
+
+/** An event that was published in a transaction: it has no offset before that is committed. */
+export interface PublishedIn extends Place {
+  readonly id: string
+}
+
+const namesIn = optionNames<PublishInOptions>({
+  id: true,
+  source: true,
+  time: true,
+  subject: true,
+  datacontenttype: true,
+  correlationid: true,
+  traceparent: true,
+  topic: true,
+  delay: true,
+  at: true,
 })
 
 /** Options of `send`. */
@@ -131,6 +152,21 @@ export class Publisher {
     options: PublishOptions,
   ): Promise<Published> {
     return this.#publish(type, data, options, { millracereplyto: replyTo })
+  }
+
+  /** As {@link publish}, as a part of somebody else's transaction. `OUTBOX_ABSENT` where the engine has no outbox. */
+  async publishIn(
+    transaction: unknown,
+    type: AnyEventType,
+    data: unknown,
+    options: PublishInOptions = {},
+  ): Promise<PublishedIn> {
+    const { outbox } = this.#options.engine
+    if (outbox === undefined) throw outboxAbsent()
+    checkOptionNames('publishIn', options, namesIn)
+    const { event, entry } = await this.#admit(type, data, options, undefined)
+    await outbox.enter(transaction, [entry])
+    return { topic: entry.topic, partition: entry.partition, id: event.id }
   }
 
   #publish(
@@ -300,6 +336,17 @@ export class Publisher {
       fix: `Use one of: ${names.join(', ')}.`,
     })
   }
+}
+
+function outboxAbsent(): MillraceError {
+  return new MillraceError(
+    'OUTBOX_ABSENT',
+    'This log is in no database that transactions of others are on, so nothing can be published in one.',
+    {
+      where: 'publishIn',
+      fix: 'Keep the log in the PostgreSQL database of your tables: postgres://…; or publish once the transaction is committed.',
+    },
+  )
 }
 
 function checkEventType(type: AnyEventType): void {

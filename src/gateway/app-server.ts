@@ -126,6 +126,7 @@ function contextOf(running: RunningApp, reply: FastifyReply): RouteContext {
   })
   return {
     publish: (type, data, options) => running.publish(type, data, options),
+    publishIn: (transaction, type, data, options) => running.publishIn(transaction, type, data, options),
     send: (handler, type, data, options) => running.send(handler, type, data, options),
     request: (command, data, options) => running.request(command, data, options),
     submit: (command, data, options) => running.submit(command, data, options),

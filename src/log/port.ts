@@ -207,6 +207,25 @@ export interface Membership {
   leave(): Promise<void>
 }
 
+/** An entry that cannot be in the log, although the transaction that it came with was committed. */
+export interface RefusedEntry extends Entry {
+  /** Why: `ID_REUSED` or `TOPIC_UNKNOWN`. */
+  readonly error: Error
+}
+
+/** Lets entries come into the log with somebody else's transaction on the database that the log is in. */
+export interface Outbox {
+  /**
+   * Makes the entries part of a transaction that is open. When it is committed they are appended once each, soon, whatever
+   * becomes of this process; when it is rolled back they never were. Those of one transaction keep their order, and each comes behind
+   * every entry whose transaction was committed when this one was entered. `TRANSACTION_INVALID` when the transaction is not on the
+   * database of the log, or is none; `TypeError` for what cannot run a statement.
+   */
+  enter(transaction: unknown, entries: readonly Entry[]): Promise<void>
+  /** Tells of every entry that was refused after its transaction had been committed. It is kept aside with its error. */
+  onRefused(listener: (refused: RefusedEntry) => void): void
+}
+
 /** The log port. See the contract at the top of this file. */
 export interface LogEngine {
   /** How many partitions every topic has; fixed when the log was created. */
@@ -236,6 +255,8 @@ export interface LogEngine {
    * servers of the engine have tools of their own for that. `FOLDER_UNUSABLE` when the folder exists.
    */
   backup?(folder: string): Promise<void>
+  /** Absent where the log is in no database that others have transactions in. */
+  readonly outbox?: Outbox
   close(): Promise<void>
 }
 

@@ -23,6 +23,7 @@ import { Database } from './database.ts'
 import { logClosed, toMillraceError, tooLarge } from './failures.ts'
 import { Groups } from './groups.ts'
 import { News } from './news.ts'
+import { PostgresOutbox } from './outbox/postgres-outbox.ts'
 import { checkSessions, Presence } from './presence.ts'
 import { findByTime, readBounds, readRecords, trimPlace } from './records.ts'
 import { type LogRow, prepareSchema } from './schema.ts'
@@ -47,6 +48,8 @@ const defaultWindowMs = 10 * 60 * 1000
 const defaultMaxIds = 5_000_000
 const idsBetweenSweeps = 10_000
 const retryMs = 500
+/** After how long what could not be moved out of the outbox is tried again: at first, and at most. */
+const moveAgainMs = { first: 250, most: 8000 } as const
 
 /**
  * Opens the log in a PostgreSQL database, which is created there where there is none: `postgres://user:password@host/database`,
@@ -75,6 +78,7 @@ export async function openPostgres(url: string, options: PostgresOptions): Promi
 class PostgresEngine implements LogEngine {
   readonly partitions: number
   readonly capabilities: Capabilities
+  readonly outbox: PostgresOutbox
   readonly #where: string
   readonly #runtime: Runtime
   readonly #channel: string
@@ -87,6 +91,8 @@ class PostgresEngine implements LogEngine {
   readonly #running = new Set<Promise<unknown>>()
   readonly #ending = new AbortController()
   #idsSinceSweep = 0
+  #movesLater = false
+  #moveAgainMs: number = moveAgainMs.first
   #closing: Promise<void> | undefined
 
   constructor(connector: Connector, log: LogRow, options: PostgresOptions) {
@@ -108,11 +114,17 @@ class PostgresEngine implements LogEngine {
       maxIds: Math.min(options.deduplicationMaxIds ?? defaultMaxIds, Number.MAX_SAFE_INTEGER),
     }
     const processId = runtime.id()
-    const shared = { where: this.#where, channel: this.#channel, now: () => runtime.now(), ...this.#window }
+    const { schema } = connector.settings
+    const { identity } = log
+    const named = { where: this.#where, channel: this.#channel, schema }
+    this.outbox = new PostgresOutbox({ ...named, identity, begin: (call) => this.#begin(call) })
+    const shared = { ...named, now: () => runtime.now(), ...this.#window }
     const maxBytes = options.maxBytes ?? Number.POSITIVE_INFINITY
     this.#writer = new Writer(connector, { ...shared, writerId: processId, maxBytes }, runtime, {
       grown: (places) => this.#news.grown(places),
       remembered: (ids) => this.#sweepIdentities(ids),
+      refused: (entries) => this.outbox.refused(entries),
+      moved: (all) => this.#moved(all),
     })
     const { partitions } = this
     this.#groups = new Groups({
@@ -131,6 +143,7 @@ class PostgresEngine implements LogEngine {
       {
         notified: (payload) => this.#notified(payload),
         lookAgain: async () => {
+          this.#move()
           await this.#news.look()
           await this.#groups.sync()
         },
@@ -272,8 +285,27 @@ class PostgresEngine implements LogEngine {
   #notified(payload: string): void {
     const [what, rest = ''] = split(payload)
     if (what === 'grown') this.#news.told(rest)
+    else if (what === 'outbox') this.#move()
     else if (what === 'group') this.#later(() => this.#groups.sync(Number(rest)))
     else this.#later(() => this.#news.look())
+  }
+
+  #move(): void {
+    if (!this.#ending.signal.aborted) this.#writer.move()
+  }
+
+  /** What is not moved yet, because another process is at it and may end, or because there is no room, is looked for again. */
+  #moved(all: boolean): void {
+    if (all) this.#moveAgainMs = moveAgainMs.first
+    if (all || this.#movesLater) return
+    this.#movesLater = true
+    const waitMs = this.#moveAgainMs
+    this.#moveAgainMs = Math.min(2 * waitMs, moveAgainMs.most)
+    this.#runtime.spawn('postgres outbox', async () => {
+      await this.#runtime.sleep(waitMs, this.#ending.signal).catch(() => undefined)
+      this.#movesLater = false
+      this.#move()
+    })
   }
 
   #later(task: () => Promise<void>): void {

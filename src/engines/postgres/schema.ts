@@ -2,9 +2,13 @@ import { MillraceError } from '../../core/errors.ts'
 import { Connection, type Connector } from './connection.ts'
 import { storageFailed } from './failures.ts'
 
+/** What tells a log from every other, a copy of it on another server included. */
+export type LogIdentity = string
+
 /** What is stored of a log as a whole. */
 export interface LogRow {
   readonly partitions: number
+  readonly identity: LogIdentity
   /** Whether the server flushes what it acknowledges. */
   readonly flushes: boolean
 }
@@ -103,8 +107,33 @@ create table writer (
 ) with (fillfactor = 50);
 `
 
+const secondVersion = `
+alter table log add column id uuid not null default gen_random_uuid();
+-- What transactions of others have published, until it is moved into the log.
+create table outbox (
+  sequence bigint generated always as identity primary key,
+  topic text collate "C" not null,
+  partition integer not null,
+  time_ms double precision not null,
+  deduplication_id text collate "C",
+  value bytea not null
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+-- What could not be moved, as when its id stands for another event already.
+create table outbox_refused (
+  sequence bigint primary key,
+  topic text collate "C" not null,
+  partition integer not null,
+  time_ms double precision not null,
+  deduplication_id text collate "C",
+  value bytea not null,
+  code text not null,
+  message text not null,
+  at timestamptz not null
+);
+`
+
 /** What leads from each version of the tables to the next: the first from nothing to version 1. */
-const migrations: readonly string[] = [firstVersion]
+export const migrations: readonly string[] = [firstVersion, secondVersion]
 
 /**
  * Creates or migrates the tables of a log and reads what it is. One process at a time does that. `STORAGE_FAILED` when the
@@ -116,7 +145,7 @@ export async function prepareSchema(connector: Connector, partitions: number): P
   try {
     const flushes = await checkServer(connection, where)
     const present = await readLog(connection)
-    if (present !== undefined && present.version === migrations.length) return { ...present, flushes }
+    if (present?.version === migrations.length) return await describe(connection, present, flushes)
     // Before the transaction begins, so that it knows of what another process made while this one waited. It ends with the session.
     await connection.query('select pg_advisory_lock(hashtextextended($1, 7))', [`millrace ${schema}`])
     await connection.query('begin')
@@ -125,7 +154,7 @@ export async function prepareSchema(connector: Connector, partitions: number): P
     await connection.query('commit')
     const made = await readLog(connection)
     if (made === undefined) throw storageFailed(where, new Error('the tables were removed'))
-    return { ...made, flushes }
+    return await describe(connection, made, flushes)
   } finally {
     connection.close()
   }
@@ -156,6 +185,18 @@ async function migrate(connection: Connection, { settings }: Connector, partitio
      on conflict (single) do update set version = excluded.version`,
     [migrations.length, partitions],
   )
+}
+
+async function describe(
+  connection: Connection,
+  { partitions }: { readonly partitions: number },
+  flushes: boolean,
+): Promise<LogRow> {
+  const [row] = await connection.rows(
+    `select l.id::text || ' ' || d.oid::text || ' ' || c.system_identifier::text as identity
+     from log l, pg_control_system() c, pg_database d where d.datname = current_database()`,
+  )
+  return { partitions, flushes, identity: String(row?.identity) }
 }
 
 async function readLog(

@@ -1,6 +1,7 @@
 import type { Appended } from '../../log/port.ts'
 import type { Connection, Row } from './connection.ts'
 import { boundReached } from './failures.ts'
+import type { MovingEntries } from './outbox/moving-entries.ts'
 import {
   checksumOf,
   type Ground,
@@ -16,6 +17,7 @@ import type { Step } from './step.ts'
 /** What the transactions of a writer have in common. */
 export interface TransactionContext {
   readonly where: string
+  readonly schema: string
   readonly writerId: string
   readonly channel: string
   readonly windowMs: number
@@ -36,18 +38,27 @@ export interface Prepared {
   commit(): Promise<void>
 }
 
+/** What one transaction is to do. */
+export interface Work {
+  readonly steps: readonly Step[]
+  /** Entries of the outbox, whose taking has begun the transaction. */
+  readonly moving?: MovingEntries | undefined
+}
+
 /**
  * Locks what the steps are about, in an order that is the same in every process: claims, topics, places. Refuses the steps that must
  * be refused, each by itself, and gives the rest as a transaction that only has to be written; undefined where none is left.
  */
 export async function prepare(
   connection: Connection,
-  steps: readonly Step[],
+  work: Work,
   batch: number,
   context: TransactionContext,
 ): Promise<Prepared | undefined> {
+  const { moving } = work
+  const steps = moving === undefined ? work.steps : [...moving.steps, ...work.steps]
   const [, held, , places, sightings, usedBytes] = await Promise.all([
-    connection.query('begin'),
+    moving === undefined ? connection.query('begin') : undefined,
     lockClaims(connection, steps),
     lockTopics(connection, steps),
     lockPlaces(connection, steps),
@@ -73,7 +84,7 @@ export async function prepare(
       step.reject(error)
     }
   }
-  if (parts.length === 0) {
+  if (parts.length === 0 && moving?.changes !== true) {
     await connection.query('rollback')
     return undefined
   }
@@ -82,7 +93,7 @@ export async function prepare(
     parts,
     grown,
     ids: plan.identities.size,
-    commit: () => write(connection, plan, grown, batch, context),
+    commit: () => write(connection, { plan, grown, batch, moving }, context),
   }
 }
 
@@ -238,11 +249,17 @@ with records as (
 )
 select count(pg_notify($36::text, payload)) from unnest($37::text[]) as p (payload)`
 
+/** What is to be written. */
+interface Written {
+  readonly plan: Plan
+  readonly grown: readonly PlannedPlace[]
+  readonly batch: number
+  readonly moving: MovingEntries | undefined
+}
+
 async function write(
   connection: Connection,
-  plan: Plan,
-  grown: readonly PlannedPlace[],
-  batch: number,
+  { plan, grown, batch, moving }: Written,
   context: TransactionContext,
 ): Promise<void> {
   const records = packed(plan.records)
@@ -301,8 +318,9 @@ async function write(
     newsOf(grown),
   ]
   // The commit is on its way with what it commits: where that fails, it has nothing left to commit.
-  const [, { command }] = await Promise.all([
+  const [, , { command }] = await Promise.all([
     connection.query(writeText, parameters, 'write'),
+    moving?.finish(connection),
     connection.query('commit'),
   ])
   if (command !== 'COMMIT') throw new Error(`the commit ended in ${command}`)

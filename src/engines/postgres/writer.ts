@@ -1,7 +1,9 @@
 import type { Runtime } from '../../core/runtime.ts'
+import type { RefusedEntry } from '../../log/port.ts'
 import type { Connection, Connector } from './connection.ts'
 import { Link } from './database.ts'
 import { isConnectionLost, isPassing, outcomeUnknown, overloaded, toMillraceError } from './failures.ts'
+import { MovingEntries } from './outbox/moving-entries.ts'
 import type { PlannedPlace } from './plan.ts'
 import type { Step } from './step.ts'
 import { type Prepared, prepare, type TransactionContext } from './transaction.ts'
@@ -12,6 +14,10 @@ export interface WriterHooks {
   grown(places: readonly PlannedPlace[]): void
   /** So many ids were remembered. */
   remembered(ids: number): void
+  /** Entries of the outbox were refused, and that is durable. */
+  refused(entries: readonly RefusedEntry[]): void
+  /** Whether all that waited in the outbox is moved. Where not, `move` must be called again after a moment. */
+  moved(all: boolean): void
 }
 
 /** A transaction takes no further step when it has reached this size. */
@@ -40,6 +46,8 @@ export class Writer {
   readonly #link: Link
   #waiting: Step[] = []
   #waitingBytes = 0
+  /** Whether something may wait in the outbox. */
+  #moves = false
   #running = false
   #whenIdle: (() => void)[] = []
   #batch = 0
@@ -64,6 +72,16 @@ export class Writer {
     if (isTooMuch || this.#waiting.length >= mostWaitingSteps) throw overloaded(this.#context.where)
     this.#waiting.push(step)
     this.#waitingBytes += step.sizeBytes
+    this.#start()
+  }
+
+  /** Moves what waits in the outbox into the log, in a transaction with what this process has to write. */
+  move(): void {
+    this.#moves = true
+    this.#start()
+  }
+
+  #start(): void {
     if (this.#running) return
     this.#running = true
     this.#runtime.spawn('postgres writer', () => this.#run())
@@ -89,8 +107,10 @@ export class Writer {
     for (;;) {
       for (let turn = 0; turn < turnsToGather; turn += 1) await undefined
       const steps = this.#take()
-      if (steps.length === 0) break
-      await this.#writeAll(steps)
+      const moves = this.#moves
+      this.#moves = false
+      if (steps.length === 0 && !moves) break
+      await this.#writeAll(steps, moves)
     }
     this.#running = false
     for (const resolve of this.#whenIdle.splice(0)) resolve()
@@ -109,24 +129,28 @@ export class Writer {
   }
 
   /** Settles every step: together where that is possible, else each by itself, so that none suffers for another. */
-  async #writeAll(steps: readonly Step[]): Promise<void> {
+  async #writeAll(steps: readonly Step[], moves: boolean): Promise<void> {
     try {
-      await this.#write(steps)
+      await this.#write(steps, moves)
     } catch (error) {
+      if (moves) {
+        this.#hooks.moved(false)
+        if (steps.length === 0) return
+      }
       const failure = toMillraceError(error, this.#context.where)
-      if (steps.length === 1 || isConnectionLost(error) || failure === error) {
+      if ((steps.length === 1 && !moves) || isConnectionLost(error) || failure === error) {
         for (const step of steps) step.reject(failure)
         return
       }
-      for (const step of steps) await this.#writeAll([step])
+      for (const step of steps) await this.#writeAll([step], false)
     }
   }
 
-  async #write(steps: readonly Step[]): Promise<void> {
+  async #write(steps: readonly Step[], moves: boolean): Promise<void> {
     let waitMs = firstWaitMs
     for (let left = this.#away ? attempts.away : attempts.usually; ; left -= 1) {
       try {
-        await this.#attempt(steps)
+        await this.#attempt(steps, moves)
         this.#away = false
         return
       } catch (error) {
@@ -142,11 +166,25 @@ export class Writer {
   }
 
   /** One attempt; when it throws, nothing of it holds, or it is an `UNREACHABLE` that says that this is not known. */
-  async #attempt(steps: readonly Step[]): Promise<void> {
+  async #attempt(steps: readonly Step[], moves: boolean): Promise<void> {
     const connection = await this.#link.get()
     this.#batch += 1
-    const prepared = await this.#prepare(connection, steps)
-    if (prepared === undefined) return
+    const { moving, prepared } = await this.#prepare(connection, steps, moves)
+    if (prepared !== undefined) await this.#settle(prepared, moving?.refused ?? [])
+    if (moving === undefined) return
+    if (moving.hasMore) this.#moves = true
+    else this.#hooks.moved(!moving.isBlocked)
+  }
+
+  async #settle(prepared: Prepared, refused: readonly RefusedEntry[]): Promise<void> {
+    await this.#commit(prepared)
+    this.#hooks.grown(prepared.grown)
+    for (const { step, appended } of prepared.parts) step.resolve(appended)
+    if (prepared.ids > 0) this.#hooks.remembered(prepared.ids)
+    if (refused.length > 0) this.#hooks.refused(refused)
+  }
+
+  async #commit(prepared: Prepared): Promise<void> {
     try {
       await prepared.commit()
     } catch (error) {
@@ -155,14 +193,12 @@ export class Writer {
       if (outcome === 'unknown') throw outcomeUnknown(this.#context.where, error)
       if (outcome === 'not committed') throw error
     }
-    this.#hooks.grown(prepared.grown)
-    for (const { step, appended } of prepared.parts) step.resolve(appended)
-    if (prepared.ids > 0) this.#hooks.remembered(prepared.ids)
   }
 
-  async #prepare(connection: Connection, steps: readonly Step[]): Promise<Prepared | undefined> {
+  async #prepare(connection: Connection, steps: readonly Step[], moves: boolean) {
     try {
-      return await prepare(connection, steps, this.#batch, this.#context)
+      const moving = moves ? await MovingEntries.take(connection, this.#context.schema) : undefined
+      return { moving, prepared: await prepare(connection, { steps, moving }, this.#batch, this.#context) }
     } catch (error) {
       if (!connection.isLost) await connection.query('rollback').catch(() => connection.close())
       throw error
