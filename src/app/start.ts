@@ -32,15 +32,14 @@ import type { Rules } from '../bus/rules/rules.ts'
 import type { HandlerStatus } from '../bus/status.ts'
 import { eventReader } from '../bus/upcast.ts'
 import { WaitingPublishers } from '../bus/waiting-publishers.ts'
-import { Wake } from '../bus/wake.ts'
 import type { AnyCommandType, CommandOutcome, CommandState } from '../core/command.ts'
-import { isMillraceError, MillraceError } from '../core/errors.ts'
+import { MillraceError } from '../core/errors.ts'
 import type { AnyEventType, DataInputOf, Event } from '../core/event.ts'
 import { checkDuration, checkList, checkOptionNames, optionNames } from '../core/options.ts'
 import { realRuntime } from '../core/real-runtime.ts'
 import { type Logger, type Runtime, silentLogger } from '../core/runtime.ts'
 import { partitionOf } from '../log/partition.ts'
-import type { LogEngine, Offset } from '../log/port.ts'
+import type { LogEngine } from '../log/port.ts'
 import type { App } from './app.ts'
 import { isApp } from './app.ts'
 import { bindMethods } from './bind-methods.ts'
@@ -48,6 +47,7 @@ import { nothingToForget } from './forget-handler.ts'
 import { openEngine } from './open-engine.ts'
 import { Questions } from './questions.ts'
 import type { RunningApp, StartOptions } from './running.ts'
+import { Settling } from './settling.ts'
 
 const startNames = optionNames<StartOptions>({
   log: true,
@@ -59,7 +59,6 @@ const startNames = optionNames<StartOptions>({
 })
 const defaultHopLimit = 64
 const defaultDrainMs = 10_000
-const askAgainMs = 100
 
 /**
  * Starts an application in this process: opens its log, creates its topics, takes its part in its groups. Resolves once
@@ -89,11 +88,6 @@ export async function start(app: App, options: StartOptions = {}): Promise<Runni
   }
 }
 
-/** Nothing is known while the log cannot be asked; whatever else fails is thrown on. */
-function notKnown(error: unknown): undefined {
-  if (!isMillraceError(error) || !error.retryable) throw error
-}
-
 class Running implements RunningApp {
   readonly app: App
   readonly engine: LogEngine
@@ -114,7 +108,7 @@ class Running implements RunningApp {
   readonly #groups = new Map<string, GroupProcessor>()
   readonly #topics = new Set<string>()
   readonly #stopping = new AbortController()
-  readonly #observers = new Set<Wake>()
+  readonly #settling: Settling
   readonly #forgotten = new Set<string>()
   #ready = false
   #stopped: Promise<void> | undefined
@@ -125,6 +119,7 @@ class Running implements RunningApp {
     this.runtime = runtime
     this.logger = options.logger ?? silentLogger
     this.#options = options
+    this.#settling = new Settling({ engine, runtime, groups: this.#groups, signal: this.#stopping.signal })
     // Without handlers nobody reads what was just published.
     const cacheBytes = app.handlers.length === 0 ? 0 : undefined
     this.#view = routedView(app.events)
@@ -317,25 +312,8 @@ class Running implements RunningApp {
     })
   }
 
-  async settled(signal?: AbortSignal): Promise<void> {
-    const wake = new Wake()
-    const onAbort = () => wake.notify()
-    this.#observers.add(wake)
-    signal?.addEventListener('abort', onAbort, { once: true })
-    try {
-      for (;;) {
-        const settled = await this.#isSettled().catch(notKnown)
-        signal?.throwIfAborted()
-        // What has been given up owns nothing any more, and looks settled.
-        this.#stopping.signal.throwIfAborted()
-        if (settled === true) return
-        if (settled === false) await wake.wait()
-        else await wake.waitAtMost(askAgainMs, this.runtime)
-      }
-    } finally {
-      this.#observers.delete(wake)
-      signal?.removeEventListener('abort', onAbort)
-    }
+  settled(signal?: AbortSignal): Promise<void> {
+    return this.#settling.wait(signal)
   }
 
   stop(options: { readonly now?: boolean } = {}): Promise<void> {
@@ -362,32 +340,6 @@ class Running implements RunningApp {
     this.#eventObservers.stop()
     if (typeof this.#options.log !== 'object') await this.engine.close()
     this.#progressed()
-  }
-
-  async #isSettled(): Promise<boolean> {
-    const before = await this.#ends()
-    const settled = [...this.#groups.values()].every((group) => {
-      return group.isSettled((partition) => before.get(partition) ?? new Map())
-    })
-    if (!settled) return false
-    const after = await this.#ends()
-    return [...after].every(([partition, ends]) => {
-      return [...ends].every(([topic, end]) => before.get(partition)?.get(topic) === end)
-    })
-  }
-
-  /** The ends of all places that are read here, by partition. */
-  async #ends(): Promise<Map<number, Map<string, Offset>>> {
-    const ends = new Map<number, Map<string, Offset>>()
-    for (const group of this.#groups.values()) {
-      for (const [partition, topics] of group.owned) {
-        const ofPartition = ends.get(partition) ?? new Map<string, Offset>()
-        ends.set(partition, ofPartition)
-        for (const topic of topics)
-          ofPartition.set(topic, (await this.engine.bounds({ topic, partition })).end)
-      }
-    }
-    return ends
   }
 
   /** Every name under `forget` must have left something behind; what other processes own cannot be known here. */
@@ -502,6 +454,6 @@ class Running implements RunningApp {
 
   #progressed(): void {
     for (const group of this.#groups.values()) group.progressed()
-    for (const wake of this.#observers) wake.notify()
+    this.#settling.progressed()
   }
 }
