@@ -68,7 +68,7 @@ export type { RuleChange } from './bus/rules/rule-book.ts'
 export type { RecordedChange } from './bus/rules/rule-history.ts'
 export type { RuleTrial, RuleTrialHit, RuleTrialOptions } from './bus/rules/rule-trial.ts'
 export type { RuleChangeNote, RuleCounts, RuleList, RuleStatus, Rules } from './bus/rules/rules.ts'
-export type { HandlerStatus } from './bus/status.ts'
+export type { HandlerStatus, HandlersOverview, ProcessPart } from './bus/status.ts'
 export type {
   AnyCommandType,
   CommandOptions,

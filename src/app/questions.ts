@@ -6,9 +6,11 @@ import {
   type StateSnapshot,
 } from '../bus/definitions.ts'
 import type { GroupProcessor } from '../bus/group-processor.ts'
+import { handlersOverview } from '../bus/handlers-overview.ts'
 import { OwnerQueries } from '../bus/owner-queries.ts'
 import type { Publisher } from '../bus/publisher.ts'
 import { type CommandHandler, Requests } from '../bus/requests.ts'
+import type { HandlersOverview } from '../bus/status.ts'
 import type { WaitingPublishers } from '../bus/waiting-publishers.ts'
 import { MillraceError } from '../core/errors.ts'
 import { type AnyEventType, checkKey } from '../core/event.ts'
@@ -35,10 +37,12 @@ export class Questions {
   readonly requests: Requests
   readonly #app: App
   readonly #partitions: number
+  readonly #groups: QuestionTools['groups']
 
   constructor({ app, engine, runtime, publisher, waiting, groups, topicOf }: QuestionTools) {
     this.#app = app
     this.#partitions = engine.partitions
+    this.#groups = groups
     const begin = (handlers: readonly string[]) => waiting.begin(handlers)
     this.queries = new OwnerQueries({
       engine,
@@ -55,6 +59,16 @@ export class Questions {
       partitions: engine.partitions,
       handlers: commandHandlers(app, topicOf),
     })
+  }
+
+  /** What every handler is doing in all processes; `process` names this one. */
+  async overview(process: string): Promise<HandlersOverview> {
+    const groups = [...this.#groups].map(async ([group, processor]) => {
+      return { group, here: await processor.groupStatus() }
+    })
+    const { queries } = this
+    const partitions = this.#partitions
+    return handlersOverview({ queries, partitions, process, groups: await Promise.all(groups) })
   }
 
   /** The state that a handler keeps for a key, from whoever owns it. */

@@ -13,7 +13,7 @@ import type {
 } from '../bus/publisher.ts'
 import type { RequestOptions, SubmitOptions, Submitted } from '../bus/requests.ts'
 import type { Rules } from '../bus/rules/rules.ts'
-import type { HandlerStatus } from '../bus/status.ts'
+import type { HandlerStatus, HandlersOverview } from '../bus/status.ts'
 import type { AnyCommandType, CommandOutcome, CommandState } from '../core/command.ts'
 import type { AnyEventType, DataInputOf } from '../core/event.ts'
 import type { Logger, Runtime } from '../core/runtime.ts'
@@ -138,8 +138,13 @@ export interface RunningApp {
   readonly deadLetters: DeadLetters
   /** The rules of the application: data that is created, changed, tried and switched off while it runs. */
   readonly rules: Rules
-  /** What every handler is doing here: lag, in flight, parked, attempts. */
+  /** What every handler is doing in this process, over the partitions that are owned here: lag, in flight, parked, attempts. */
   status(): Promise<readonly HandlerStatus[]>
+  /**
+   * What every handler is doing in all processes of the application, and which of them owns what: the owners are asked. It
+   * names the partitions that nobody answers for.
+   */
+  overview(): Promise<HandlersOverview>
   /** Whether it takes work: true from the moment `start` resolves until stopping begins. */
   readonly ready: boolean
   /**

@@ -29,7 +29,7 @@ import { type RoutedView, routedView } from '../bus/routed-view.ts'
 import { ApplicationRules, loadCompiler } from '../bus/rules/application-rules.ts'
 import type { CompileExpression } from '../bus/rules/compiled-rules.ts'
 import type { Rules } from '../bus/rules/rules.ts'
-import type { HandlerStatus } from '../bus/status.ts'
+import type { HandlerStatus, HandlersOverview } from '../bus/status.ts'
 import { eventReader } from '../bus/upcast.ts'
 import { WaitingPublishers } from '../bus/waiting-publishers.ts'
 import type { AnyCommandType, CommandOutcome, CommandState } from '../core/command.ts'
@@ -289,6 +289,10 @@ class Running implements RunningApp {
         return group.status(definition)
       }),
     )
+  }
+
+  overview(): Promise<HandlersOverview> {
+    return this.#questions.overview(this.#memberId)
   }
 
   async route(event: RoutedEvent): Promise<Route> {

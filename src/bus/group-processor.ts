@@ -3,10 +3,10 @@ import type { Claim, Membership, Offset, Place } from '../log/port.ts'
 import { Backoff } from './backoff.ts'
 import type { HandlerDefinition } from './definitions.ts'
 import type { GroupTools } from './group-tools.ts'
+import { handlerStatus } from './handler-status.ts'
 import { PartitionProcessor } from './partition-processor.ts'
 import type { QueriedPartition } from './queried-partition.ts'
-import { type RecentDurations, summarizeDurations } from './recent-durations.ts'
-import type { HandlerStatus } from './status.ts'
+import type { GroupStatus, HandlerStatus } from './status.ts'
 import { Wake } from './wake.ts'
 
 /** A group's part in this process: one partition processor for every claim that it holds. */
@@ -107,65 +107,23 @@ export class GroupProcessor {
   }
 
   /** What a handler of the group is doing here. */
-  async status(definition: HandlerDefinition): Promise<HandlerStatus> {
-    const totals = { lag: 0, inFlight: 0, waiting: 0, keys: 0, records: 0 }
-    const sample: HandlerStatus['parked']['sample'][number][] = []
-    const stuck: string[] = []
-    const recent: RecentDurations[] = []
-    let paused = false
-    for (const [partition, processor] of this.#processors) {
-      const subscription = processor.subscriptions.find((other) => other.definition.name === definition.name)
-      if (subscription === undefined) continue
-      for (const tracker of [...subscription.trackers.values(), ...subscription.sources]) {
-        const { end } = await this.#tools.engine.bounds({ topic: tracker.topic, partition })
-        totals.lag += Math.max(0, end - tracker.cursor)
-      }
-      totals.inFlight += subscription.inFlight
-      totals.waiting += subscription.held - Math.min(subscription.held, subscription.inFlight)
-      totals.keys += subscription.parked.size
-      stuck.push(...subscription.stuck)
-      recent.push(subscription.durations)
-      paused ||= subscription.paused
-      for (const { topic, key, entry } of subscription.parked) {
-        totals.records += entry.count + (entry.redrive?.length ?? 0)
-        if (sample.length >= 20) continue
-        const { first, last, count, attempt, dueMs } = entry
-        const error = entry.failures.at(-1)?.error.message ?? ''
-        sample.push({
-          topic,
-          key,
-          partition,
-          first,
-          last,
-          count,
-          attempt,
-          ...(dueMs === null ? {} : { dueMs }),
-          error,
-        })
-      }
-    }
-    const durations = summarizeDurations(recent)
+  status(definition: HandlerDefinition): Promise<HandlerStatus> {
+    const { engine, group, topicsOf, counts } = this.#tools
+    return handlerStatus(definition, {
+      ...{ engine, group, processors: this.#processors },
+      topics: topicsOf(definition),
+      counts: counts.get(definition.name),
+    })
+  }
+
+  /** What all handlers of the group are doing here. */
+  async groupStatus(): Promise<GroupStatus> {
+    const { handlers, rules, actsOnRules } = this.#tools
+    const definitions = actsOnRules ? [...handlers, ...rules.definitions] : handlers
     return {
-      name: definition.name,
-      kind: definition.kind,
-      group: this.#tools.group,
-      topics: this.#tools.topicsOf(definition),
+      process: this.#memberId,
       partitions: [...this.#processors.keys()].sort((a, b) => a - b),
-      lag: totals.lag,
-      inFlight: totals.inFlight,
-      waiting: totals.waiting,
-      parked: { keys: totals.keys, records: totals.records, sample },
-      paused,
-      stuck,
-      ...(durations === undefined ? {} : { durations }),
-      counts: {
-        ...(this.#tools.counts.get(definition.name) ?? {
-          handled: 0,
-          attempts: 0,
-          failures: 0,
-          deadLettered: 0,
-        }),
-      },
+      handlers: await Promise.all(definitions.map((definition) => this.status(definition))),
     }
   }
 
@@ -188,7 +146,10 @@ export class GroupProcessor {
     const mayTake = await this.#mayTake(claim)
     this.#waiting -= 1
     if (!mayTake) return this.#tools.progressed()
-    const processor = new PartitionProcessor(claim, this.#tools, (error) => this.#failed(claim, error))
+    const processor = new PartitionProcessor(claim, this.#tools, {
+      failed: (error) => this.#failed(claim, error),
+      groupStatus: () => this.groupStatus(),
+    })
     this.#processors.set(claim.partition, processor)
     claim.signal.addEventListener('abort', () => this.#forget(claim.partition, processor), { once: true })
     try {
@@ -232,8 +193,12 @@ export class GroupProcessor {
   #failed(claim: Claim, error: unknown): void {
     const { logger, runtime, group } = this.#tools
     if (this.#stop.signal.aborted) return
-    this.#backoff.failed(claim.partition, runtime.now())
-    logger.warn({ err: error, group, partition: claim.partition }, 'a partition failed and is taken anew')
+    const { partition } = claim
+    if (hasMoved(error)) logger.debug({ err: error, group, partition }, 'a partition has another owner')
+    else {
+      this.#backoff.failed(partition, runtime.now())
+      logger.warn({ err: error, group, partition }, 'a partition failed and is taken anew')
+    }
     if (claim.signal.aborted || this.#membership === undefined) return
     this.#failedAgain = true
     if (this.#rejoining) return
@@ -265,6 +230,11 @@ export class GroupProcessor {
     this.#rejoining = false
     this.#tools.progressed()
   }
+}
+
+/** Whether a claim is over only because others have its partition, as when processes come and go: nothing has failed. */
+function hasMoved(error: unknown): boolean {
+  return isMillraceError(error, 'NOT_OWNER') && (error.cause === undefined || hasMoved(error.cause))
 }
 
 /** Resolves once all of them have; rejects as the first of them that rejects, once all have settled. */

@@ -18,6 +18,7 @@ import { PartitionRules } from './rules/partition-rules.ts'
 import { rulesSubscription } from './rules/rule-setup.ts'
 import { loadSchedule } from './schedule.ts'
 import { stateLayout } from './state-layout.ts'
+import type { GroupStatus } from './status.ts'
 import { StopRegistry } from './stop-registry.ts'
 import type { Subscription } from './subscription.ts'
 import { type InternalSink, SubscriptionSink } from './subscription-sink.ts'
@@ -30,6 +31,14 @@ const needsRules = { marks: 1_024, intervalMs: 60_000 } as const
 /** How long internal records are kept once they are done: long enough to look at, in milliseconds. */
 const keepInternalMs = 24 * 60 * 60 * 1000
 
+/** What a partition's processor tells its group, and asks it. */
+export interface PartitionHooks {
+  /** The partition's work has failed. */
+  failed(error: unknown): void
+  /** What all handlers of the group are doing in this process. */
+  groupStatus(): Promise<GroupStatus>
+}
+
 /**
  * One claim at work: reads the topics of the group's handlers, runs the handlers, and commits cursors, state and appended
  * records in one step.
@@ -38,7 +47,7 @@ export class PartitionProcessor {
   readonly claim: Claim
   readonly state: PartitionState
   readonly #tools: GroupTools
-  readonly #onFailure: (error: unknown) => void
+  readonly #hooks: PartitionHooks
   readonly #stopReading = new AbortController()
   readonly #stopAttempts = new StopRegistry()
   readonly #owners = new Map<CursorTracker, string>()
@@ -55,10 +64,10 @@ export class PartitionProcessor {
   #started = false
   #failed = false
 
-  constructor(claim: Claim, tools: GroupTools, onFailure: (error: unknown) => void) {
+  constructor(claim: Claim, tools: GroupTools, hooks: PartitionHooks) {
     this.claim = claim
     this.#tools = tools
-    this.#onFailure = onFailure
+    this.#hooks = hooks
     this.#rules = new PartitionRules(claim.partition, {
       engine: tools.engine,
       application: tools.rules,
@@ -204,7 +213,9 @@ export class PartitionProcessor {
   get queried(): QueriedPartition {
     const { engine, runtime } = this.#tools
     const { partition } = this.claim
-    return { partition, state: this.state, subscriptions: this.#subscriptions, engine, runtime }
+    const { state } = this
+    const groupStatus = () => this.#hooks.groupStatus()
+    return { partition, state, subscriptions: this.#subscriptions, engine, runtime, groupStatus }
   }
 
   /** The topics that are read here. */
@@ -452,6 +463,6 @@ export class PartitionProcessor {
     if (this.#failed) return
     this.#failed = true
     this.abandon(error)
-    this.#onFailure(error)
+    this.#hooks.failed(error)
   }
 }

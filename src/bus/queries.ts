@@ -6,6 +6,7 @@ import type { DeadLetterGroup } from './dead-letter-list.ts'
 import type { RedriveRequest } from './dead-letter-requests.ts'
 import type { ErrorRecord } from './parked-entry.ts'
 import type { StoredResult } from './results.ts'
+import type { GroupStatus } from './status.ts'
 
 /** A partition of one group of handlers: whose owner is asked. */
 export interface Owned {
@@ -64,6 +65,11 @@ export interface Queries {
     readonly query: { readonly handler: string; readonly topic: string; readonly offset: Offset }
     /** Null when it is not open. */
     readonly answer: StateRow | null
+  }
+  /** What all handlers of the group are doing in the process that owns the partition, over all that it owns. */
+  readonly handlers: {
+    readonly query: object
+    readonly answer: GroupStatus
   }
   /** What has become of dead letters that were handed back, each with the id of the event that it had. */
   readonly redriven: {

@@ -4,7 +4,13 @@ import { decodeEvent } from '../core/event-codec.ts'
 import type { Logger } from '../core/runtime.ts'
 import type { Offset } from '../log/port.ts'
 import type { OpenDeadLetter } from './dead-letter.ts'
-import { answerDeadLetter, answerDeadLetters, answerGroups, answerRedriven } from './dead-letter-answers.ts'
+import {
+  answerDeadLetter,
+  answerDeadLetters,
+  answerGroups,
+  answerRedriven,
+  maxAnswerRows,
+} from './dead-letter-answers.ts'
 import { commandOf } from './definitions.ts'
 import type { QueriedPartition } from './queried-partition.ts'
 import {
@@ -18,6 +24,7 @@ import {
 import { type ReplyTools, replyEntries } from './replies.ts'
 import type { StoredResult } from './results.ts'
 import { stateLayout } from './state-layout.ts'
+import type { GroupStatus } from './status.ts'
 import type { InternalRecord } from './subscription-sink.ts'
 
 /** After so many answers they are made durable before there are more: memory stays flat however many ask. */
@@ -39,6 +46,7 @@ const answers: Answers = {
   'dead-letters': answerDeadLetters,
   'dead-letter-groups': answerGroups,
   'dead-letter': answerDeadLetter,
+  handlers: answerHandlers,
   redriven: answerRedriven,
 }
 
@@ -76,6 +84,17 @@ async function replyTo(event: Event, at: QueriedPartition, logger: Logger): Prom
     logger.warn({ err: error, query }, 'a query could not be answered')
     return { ok: false, message: messageOf(error) }
   }
+}
+
+/** Parked keys are a sample, and a smaller one where there are many handlers. */
+async function answerHandlers(_query: object, at: QueriedPartition): Promise<GroupStatus> {
+  const status = await at.groupStatus()
+  const most = Math.ceil(maxAnswerRows / Math.max(1, status.handlers.length))
+  const handlers = status.handlers.map((handler) => {
+    const { keys, records, sample } = handler.parked
+    return { ...handler, parked: { keys, records, sample: sample.slice(0, most) } }
+  })
+  return { ...status, handlers }
 }
 
 /** A result that is there, else whether the command is still to be handled, else, as it was decided meanwhile, once more. */

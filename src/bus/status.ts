@@ -1,12 +1,12 @@
 import type { DurationSummary } from './recent-durations.ts'
 
-/** What one handler is doing in this process, over the partitions that it owns. */
+/** What one handler is doing in one process, over the partitions that it owns, or in all of them. */
 export interface HandlerStatus {
   readonly name: string
   readonly kind: 'on' | 'every'
   readonly group: string
   readonly topics: readonly string[]
-  /** The partitions owned here. */
+  /** The partitions that are owned. */
   readonly partitions: readonly number[]
   /** Records between its cursors and the ends of the log. */
   readonly lag: number
@@ -24,9 +24,9 @@ export interface HandlerStatus {
   readonly paused: boolean
   /** Keys whose timed-out attempt has not ended: `HANDLER_STUCK`. */
   readonly stuck: readonly string[]
-  /** How long its last attempts took, to the millisecond; absent when there were none. */
+  /** How long its last attempts took, to the millisecond; of several processes the slowest. Absent when there were none. */
   readonly durations?: DurationSummary
-  /** Counted since this process started. */
+  /** Counted since each process started. */
   readonly counts: HandlerCounts
 }
 
@@ -36,6 +36,35 @@ export interface HandlerCounts {
   attempts: number
   failures: number
   deadLettered: number
+}
+
+/** What the handlers of a group are doing in one process. */
+export interface GroupStatus {
+  /** Names the process, for as long as it runs. */
+  readonly process: string
+  /** The partitions that it owns. */
+  readonly partitions: readonly number[]
+  readonly handlers: readonly HandlerStatus[]
+}
+
+/** The partitions of a group that one process owns. */
+export interface ProcessPart {
+  /** Names the process, for as long as it runs. */
+  readonly process: string
+  readonly group: string
+  readonly partitions: readonly number[]
+}
+
+/** What the handlers of an application are doing in all of its processes. */
+export interface HandlersOverview {
+  /** The process that put this together. */
+  readonly process: string
+  /** Each over all partitions that are answered for. */
+  readonly handlers: readonly HandlerStatus[]
+  /** Which process owns what, a row for each group; the process that was asked is there even where it owns nothing. */
+  readonly processes: readonly ProcessPart[]
+  /** The partitions whose owner did not answer in time: they are missing from the sums. Empty when this is all. */
+  readonly unanswered: readonly { readonly group: string; readonly partition: number }[]
 }
 
 /** A parked key as it is shown. */

@@ -8,6 +8,11 @@ export interface Listening {
   readonly url: string
   readonly port: number
   /**
+   * Asks its callers to go elsewhere, and still answers them: from now on every answer ends its connection, and on the
+   * platform's port `/health/ready` says no. What shares requests out among instances has learned of it by the time of `close`.
+   */
+  beginClosing(): void
+  /**
    * Takes no more connections and resolves once the requests in flight are answered; those that are not within
    * `drainMs` are cut off, and the signals of their handlers aborted. Closing twice is fine.
    */
@@ -42,6 +47,7 @@ export async function listen(server: GatewayServer, options: ListenOptions): Pro
   return {
     url: `http://${urlHost(host)}:${bound}`,
     port: bound,
+    beginClosing: () => server.room.beginClosing(),
     close() {
       closed ??= close(server, options)
       return closed

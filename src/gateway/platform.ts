@@ -19,6 +19,7 @@ import { LiveEvents } from './live/live-events.ts'
 import { checkListenHost, checkRequestHost } from './loopback.ts'
 import { parameters } from './parameters.ts'
 import { retryAfterSeconds } from './problem.ts'
+import type { RequestRoom } from './request-room.ts'
 import { giveResult, resultsPath } from './results.ts'
 import {
   changeRule,
@@ -30,7 +31,7 @@ import {
   showRule,
   tryRules,
 } from './rules.ts'
-import { createServer, withHead } from './server.ts'
+import { createServer, type GatewayServer, withHead } from './server.ts'
 
 /** Options of {@link servePlatform}. */
 export interface PlatformOptions {
@@ -53,7 +54,12 @@ const platformNames = optionNames<PlatformOptions>({
 const defaultMaxBodyBytes = 4 * 1024 * 1024
 
 /** Gives what is answered as JSON. */
-type Answer = (running: RunningApp, request: FastifyRequest, reply: FastifyReply) => unknown
+type Answer = (
+  running: RunningApp,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  room: RequestRoom,
+) => unknown
 
 const routes: readonly { readonly method: 'GET' | 'POST'; readonly path: string; readonly answer: Answer }[] =
   [
@@ -103,17 +109,17 @@ export async function servePlatform(running: RunningApp, options: PlatformOption
     checkRequestHost(request.headers.host)
     next()
   })
-  addRoutes(server.fastify, running)
+  addRoutes(server, running)
   addLiveEvents(server.fastify, running)
   return listen(server, { running, host, port, drainMs })
 }
 
-function addRoutes(fastify: FastifyInstance, running: RunningApp): void {
+function addRoutes({ fastify, room }: GatewayServer, running: RunningApp): void {
   for (const { method, path, answer } of routes) {
     fastify.route({
       method: [...withHead(method)],
       url: path,
-      handler: (request, reply) => answer(running, request, reply),
+      handler: (request, reply) => answer(running, request, reply, room),
     })
   }
 }
@@ -188,12 +194,12 @@ async function listTopics(running: RunningApp) {
   return { topics: await Promise.all(listed) }
 }
 
-async function listHandlers(running: RunningApp) {
-  return { handlers: await running.status() }
+function listHandlers(running: RunningApp) {
+  return running.overview()
 }
 
-function readiness(running: RunningApp, _request: FastifyRequest, reply: FastifyReply) {
-  if (running.ready) return { status: 'ready' }
+function readiness(running: RunningApp, _request: FastifyRequest, reply: FastifyReply, room: RequestRoom) {
+  if (running.ready && !room.closing) return { status: 'ready' }
   reply.code(503).header('retry-after', String(retryAfterSeconds(503)))
   return { status: 'stopping' }
 }

@@ -120,6 +120,59 @@ describe('any process answers', () => {
   })
 })
 
+describe('the overview of any process', () => {
+  it('is over all partitions, whoever owns them, with who that is', async () => {
+    const b = bench()
+    const failing = on(Counted, { name: 'handler', retry: { attempts: 2, baseMs: 60_000 } }, ({ data }) => {
+      if (data.n < 6) throw new Error(`order ${data.n} is broken`)
+    })
+    const archive = on(Counted, { name: 'archive', group: 'archive' }, () => {})
+    const processes = await two(b, { handlers: [failing, archive] })
+    for (const [n, key] of keys.entries()) await publish(processes[0], key, n)
+    const statuses = async () => Promise.all(processes.map((process) => process.status()))
+    await b.until(async () => (await statuses()).flat().every(({ lag, inFlight }) => lag + inFlight === 0))
+    const here = await statuses()
+    const [first, second] = await b.drive(Promise.all(processes.map((process) => process.overview())))
+    for (const overview of [first, second]) {
+      expect(overview?.unanswered).toEqual([])
+      expect(overview?.handlers).toMatchObject([
+        {
+          name: 'handler',
+          partitions: [0, 1, 2, 3],
+          lag: 0,
+          parked: { keys: 6, records: 6 },
+          counts: { attempts: 8, handled: 2, failures: 6 },
+        },
+        { name: 'archive', group: 'archive', partitions: [0, 1, 2, 3], counts: { handled: 8 } },
+      ])
+      expect(overview?.handlers[0]?.parked.sample.map(({ key }) => key).toSorted()).toEqual(keys.slice(0, 6))
+    }
+    const owners = (overview: typeof first) =>
+      overview?.processes.map((part) => JSON.stringify(part)).toSorted()
+    expect(owners(first)).toEqual(owners(second))
+    expect(first?.process).not.toBe(second?.process)
+    for (const [index, overview] of [first, second].entries()) {
+      const own = overview?.processes.filter(({ process }) => process === overview.process)
+      expect(own?.map(({ partitions }) => partitions)).toEqual(
+        here[index]?.map(({ partitions }) => partitions),
+      )
+    }
+    // Each asked the other once, for all that it owns.
+    expect(await asked(b)).toBe(2)
+  })
+
+  it('asks nobody where all is owned here', async () => {
+    const b = bench()
+    const process = await b.start({ partitions: 4, handlers: [count] })
+    expect(await b.drive(process.overview())).toMatchObject({
+      handlers: await process.status(),
+      processes: [{ group: 'shop', partitions: [0, 1, 2, 3] }],
+      unanswered: [],
+    })
+    expect(await asked(b)).toBe(0)
+  })
+})
+
 describe('waiting for what was redriven', () => {
   it('ends once each is handled or has failed again, and says which', async () => {
     const b = bench()
@@ -212,6 +265,8 @@ describe('a partition that nobody answers for', () => {
     const unanswered = [{ group: 'shop', partition: 1 - own }]
     expect(await b.drive(asking.deadLetters.list())).toEqual({ letters: [], unanswered })
     expect(await b.drive(asking.deadLetters.groups())).toEqual({ groups: [], unanswered })
+    const overview = await b.drive(asking.overview())
+    expect(overview).toMatchObject({ handlers: [{ name: 'count', partitions: [own] }], unanswered })
     const id = `count/shop/${1 - own}/0`
     await expect(b.drive(asking.deadLetters.show(id))).rejects.toMatchObject({ code: 'OWNER_UNREACHABLE' })
   })

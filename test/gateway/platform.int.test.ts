@@ -107,7 +107,7 @@ describe('the state of the platform', () => {
     await running.publish(OrderPlaced, { sku: 'tea', quantity: 1 })
     await running.settled()
     const { handlers } = (await (await fetch(`${at.url}/handlers`)).json()) as { handlers: unknown[] }
-    expect(handlers).toEqual(await running.status())
+    expect(handlers).toEqual((await running.overview()).handlers)
     expect(handlers).toMatchObject([{ name: 'take-order', lag: 0, counts: { handled: 1 } }])
   })
 
@@ -120,6 +120,15 @@ describe('the state of the platform', () => {
     const response = await fetch(`${at.url}/health/ready`)
     expect(response.status).toBe(503)
     expect(response.headers.get('retry-after')).toBe('1')
+  })
+
+  test('before it closes it says that it is not ready, and answers, each time for the last time', async () => {
+    const { at } = await serveShop()
+    at.beginClosing()
+    expect((await fetch(`${at.url}/health/ready`)).status).toBe(503)
+    const topics = await fetch(`${at.url}/topics`)
+    expect(topics.status).toBe(200)
+    expect(topics.headers.get('connection')).toBe('close')
   })
 
   test('HEAD is answered like GET, without the body', async () => {

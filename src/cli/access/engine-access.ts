@@ -36,7 +36,7 @@ export function engineAccess(options: EngineAccessOptions): LogAccess {
     read: (at, from, limit) => read(engine, at, from, limit),
     follow: (request) => followEngine(engine, request),
     topics: () => topicsOf(engine),
-    handlers: async () => [],
+    handlers: async () => undefined,
     backup: (folder) => backup(options, folder),
     close: () => engine.close(),
   }

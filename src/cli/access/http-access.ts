@@ -1,4 +1,4 @@
-import type { HandlerStatus } from '../../bus/status.ts'
+import type { HandlersOverview } from '../../bus/status.ts'
 import { type ErrorCode, errorCodes, MillraceError, messageOf } from '../../core/errors.ts'
 import { eventToJson } from '../../core/event-codec.ts'
 import type { Runtime } from '../../core/runtime.ts'
@@ -44,10 +44,7 @@ export function httpAccess(url: string): LogAccess {
       return answer.topics
     },
     async handlers() {
-      const answer = (await httpRequest(`${base}/handlers`)) as {
-        readonly handlers: readonly HandlerStatus[]
-      }
-      return answer.handlers
+      return (await httpRequest(`${base}/handlers`)) as HandlersOverview
     },
     async backup(folder) {
       await httpRequest(`${base}/backups`, {

@@ -1,4 +1,4 @@
-import type { HandlerStatus } from '../../bus/status.ts'
+import type { HandlersOverview } from '../../bus/status.ts'
 import type { MillraceError } from '../../core/errors.ts'
 import type { Event } from '../../core/event.ts'
 import type { Runtime } from '../../core/runtime.ts'
@@ -65,8 +65,8 @@ export interface LogAccess {
   follow(request: FollowRequest): AsyncIterable<Followed>
   /** All topics, sorted by name, the internal ones too. */
   topics(): Promise<readonly TopicView[]>
-  /** The handlers of the running process; none where the log was opened without one. */
-  handlers(): Promise<readonly HandlerStatus[]>
+  /** The handlers of the running application, over all of its processes; undefined where the log was opened without one. */
+  handlers(): Promise<HandlersOverview | undefined>
   /** Copies the log as of now into a new folder, given by its whole path, on the machine of the log. */
   backup(folder: string): Promise<void>
   /** Lets go of the log. */

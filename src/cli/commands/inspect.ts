@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { HandlerStatus } from '../../bus/status.ts'
+import type { HandlerStatus, HandlersOverview } from '../../bus/status.ts'
 import type { LogAccess, TopicView } from '../access/port.ts'
 import {
   type AccessOptions,
@@ -27,16 +27,27 @@ export function addInspect(program: Command, context: () => CommandContext): voi
 async function inspect(output: Output, access: LogAccess, eachPartition: boolean): Promise<void> {
   const { location, running } = access
   const topics = await access.topics()
-  const handlers = await access.handlers()
-  if (output.json) return output.printJson({ location, running, topics, handlers })
-  const state = running ? 'an application is running' : 'no application is running'
+  const overview = await access.handlers()
+  if (output.json) {
+    const { handlers = [], processes = [], unanswered = [] } = overview ?? {}
+    return output.printJson({ location, running, topics, handlers, processes, unanswered })
+  }
+  const state = running ? 'an application is running' : 'opened here; --url names a running application'
   await output.print(`${location} (${state})`)
   await output.print('')
   const rows = eachPartition ? partitionRows(topics) : topicRows(topics)
   await printTable(output, topics.length === 0 ? [['No topics yet.']] : rows)
-  if (!running) return
+  if (overview === undefined) return
+  const { handlers, processes, unanswered } = overview
   await output.print('')
   await printTable(output, handlers.length === 0 ? [['No handlers.']] : handlerRows(handlers))
+  if (unanswered.length > 0) {
+    const partitions = unanswered.map(({ group, partition }) => `${group}/${partition}`).join(', ')
+    output.warning(`Nobody answers for some partitions, which are missing above: ${partitions}`)
+  }
+  if (new Set(processes.map(({ process }) => process)).size < 2) return
+  await output.print('')
+  await printTable(output, processRows(overview))
 }
 
 type Rows = readonly (readonly (string | number)[])[]
@@ -81,6 +92,17 @@ function handlerRows(handlers: readonly HandlerStatus[]): Rows {
       handler.counts.deadLettered,
       handler.parked.keys,
       stateOf(handler),
+    ]),
+  ]
+}
+
+function processRows({ process, processes }: HandlersOverview): Rows {
+  return [
+    ['process', 'group', 'partitions'],
+    ...processes.map((part) => [
+      part.process === process ? `${part.process} (asked)` : part.process,
+      part.group,
+      part.partitions.join(' ') || 'none',
     ]),
   ]
 }

@@ -17,6 +17,7 @@ interface StartCommandOptions {
   readonly platformPort: number
   readonly log?: string
   readonly forget?: readonly string[]
+  readonly closeAfterMs: number
 }
 
 /** Adds `millrace start`. */
@@ -28,6 +29,12 @@ export function addStart(program: Command, context: () => CommandContext): void 
     .option('--port <port>', "the port of the application's own routes", wholeNumber(0, 65_535), 3000)
     .option('--platform-port <port>', "the platform's port", wholeNumber(0, 65_535), 4400)
     .option('--log <url>', `the log (default: MILLRACE_LOG, else ${defaultLogUrl})`)
+    .option(
+      '--close-after-ms <milliseconds>',
+      'when it is told to stop, how long /health/ready says so before the ports close',
+      wholeNumber(0, 600_000),
+      0,
+    )
     .option('--forget <handler...>', 'drop everything that is kept of handlers that are no longer there')
   withCommonOptions(command, 'show the log, and the stack and the cause of an error').action(
     async (file: string, options: StartCommandOptions) => await startFile(file, options, context()),
@@ -49,6 +56,8 @@ async function startFile(file: string, options: StartCommandOptions, context: Co
     await summarize(output, loaded.app, { log: shownLogUrl(log), urls })
     await runMain(loaded, running, { json: output.json, signal: stop.signal, urls }, stop)
     output.note('Stopping: running handlers finish first. Once more to stop at once.')
+    for (const port of ports) port.beginClosing()
+    await runtime.sleep(options.closeAfterMs)
   } finally {
     for (const port of ports) await port.close()
     await running.stop()
