@@ -77,10 +77,11 @@ describe('doctor', () => {
     await tamper(async (database) => {
       const row = stateRow(database, 'subscription/')
       await database.put(row, sealJson({ cursor: 1_000_000, done: [] } satisfies CursorDocument, row))
-      for (const { key: recordKey, value } of [...database.getRange({ ...allOf('record'), limit: 1 })]) {
+      for (const { key: blockKey, value } of [...database.getRange({ ...allOf('block'), limit: 1 })]) {
         const changed = Buffer.from(value)
-        changed.writeUInt8(changed.readUInt8(30) ^ 1, 30)
-        await database.put(recordKey, changed)
+        const firstValueAt = 28 + 16 * changed.readUInt16BE(8)
+        changed.writeUInt8(changed.readUInt8(firstValueAt) ^ 1, firstValueAt)
+        await database.put(blockKey, changed)
       }
     })
     const programs = await place.run(['doctor', '--json', ...log])

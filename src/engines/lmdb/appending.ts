@@ -1,9 +1,9 @@
 import { MillraceError } from '../../core/errors.ts'
 import type { Fingerprint } from '../../log/deduplication-window.ts'
 import type { Appended, Entry } from '../../log/port.ts'
+import { recordBytes } from './block.ts'
 import type { Catalog } from './catalog.ts'
 import { type Identities, isSame } from './identities.ts'
-import { recordHeaderBytes } from './sealed.ts'
 import type { StoredPlace } from './stored-place.ts'
 import type { Writes } from './writes.ts'
 
@@ -23,7 +23,7 @@ export function checkSize(bytes: number): number {
 /** What entries take in the log, approximately. */
 export function sizeOf(entries: readonly Entry[]): number {
   let bytes = 0
-  for (const { value } of entries) bytes += recordHeaderBytes + value.length
+  for (const { value } of entries) bytes += recordBytes(value.length)
   return bytes
 }
 

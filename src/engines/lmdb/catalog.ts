@@ -8,9 +8,12 @@ import type { Store } from './store.ts'
 import { StoredPlace } from './stored-place.ts'
 import type { Writes } from './writes.ts'
 
+/** What the rows of a log are like. A log of another format is not read. */
+export const logFormat = 3
+
 /** The one row about the log as a whole. */
 export interface LogRow {
-  readonly format: 2
+  readonly format: typeof logFormat
   readonly partitions: number
   readonly deduplicationKey: readonly [number, number]
   readonly lastTopicId: number
@@ -110,7 +113,7 @@ export class Catalog {
   /** The places that a transaction appended to. */
   placesOf(writes: Writes): Set<StoredPlace> {
     const places = new Set<StoredPlace>()
-    for (const { topicId, partition } of new Set(writes.records.map(({ place }) => place))) {
+    for (const { topicId, partition } of writes.records.map(({ at }) => at)) {
       const place = this.placeById(topicId, partition)
       if (place !== undefined) places.add(place)
     }
@@ -180,7 +183,7 @@ export class Catalog {
   stageSweep(limit: number, writes: Writes): boolean {
     const topicId = this.#deleted[0]
     if (topicId === undefined) return false
-    for (const tag of ['record', 'place', 'need'] as const) {
+    for (const tag of ['block', 'place', 'need'] as const) {
       const keys = this.#store.keys({ ...allOf(tag, [topicId, 4]), limit })
       for (const key of keys) writes.remove(key)
       if (keys.length === limit) return true

@@ -41,6 +41,16 @@ export function storageFailed(folder: string, cause: unknown): MillraceError {
   })
 }
 
+/** The log was written by a version whose rows are others. */
+export function formatUnknown(folder: string, format: unknown, known: number): MillraceError {
+  const problem = `The log has format ${String(format)}; this version reads format ${known}.`
+  return new MillraceError('STORAGE_FAILED', problem, {
+    where: folder,
+    fix: 'Open it with the version of Millrace that made it, or begin a new log in another folder.',
+    facts: { format, known },
+  })
+}
+
 /** The log has reached its `maxBytes`. */
 export function boundReached(folder: string, maxBytes: number): MillraceError {
   return new MillraceError('LOG_FULL', `The log has reached its bound of ${maxBytes} bytes.`, {

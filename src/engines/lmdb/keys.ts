@@ -12,7 +12,7 @@
  * | 5 group | group (4) | JSON: name |
  * | 6 epoch | group (4), partition (2) | JSON: the last epoch |
  * | 7 ids | sequence of the last one (6) | the fingerprints that one transaction added |
- * | 8 record | topic (4), partition (2), offset (6) | time, bytes before it in its place, the entry's value |
+ * | 8 block | topic (4), partition (2), offset of its last record (6) | records that one transaction appended; see `block.ts` |
  * | 9 state | group (4), partition (2), key (UTF-8) | the value |
  */
 export const tags = {
@@ -24,7 +24,7 @@ export const tags = {
   group: 5,
   epoch: 6,
   ids: 7,
-  record: 8,
+  block: 8,
   state: 9,
 } as const
 
@@ -60,16 +60,14 @@ export const groupKey = (groupId: number) => keyOf('group', [groupId, 4])
 export const epochKey = (groupId: number, partition: number) => keyOf('epoch', [groupId, 4], [partition, 2])
 /** The key of the ids that one transaction added. */
 export const idsKey = (lastSequence: number) => keyOf('ids', [lastSequence, 6])
-/** The key of a record. */
-export const recordKey = (topicId: number, partition: number, offset: number) =>
-  keyOf('record', [topicId, 4], [partition, 2], [offset, 6])
+/**
+ * The key of the block whose last record has this offset. So the record at an offset is in the first block from that key on, and
+ * the last key says where a place ends, whatever the block says.
+ */
+export const blockKey = (topicId: number, partition: number, lastOffset: number) =>
+  keyOf('block', [topicId, 4], [partition, 2], [lastOffset, 6])
 
-/** Moves a record's key to another offset of its place. */
-export function setOffset(key: Buffer, offset: number): void {
-  key.writeUIntBE(offset, 7, 6)
-}
-
-/** The offset in a record's key. */
+/** The offset in a block's key. */
 export function offsetIn(key: Uint8Array): number {
   return numberIn(key, 7, 6)
 }

@@ -189,7 +189,7 @@ class LmdbEngine implements LogEngine {
   read(at: Place, from: Offset, limits: ReadLimits, signal?: AbortSignal): Promise<Batch> {
     return this.#begin(() => {
       signal?.throwIfAborted()
-      return readRecords(this.#store, this.#catalog.place(at), from, limits)
+      return readRecords(this.#catalog.place(at), from, limits)
     })
   }
 
@@ -222,10 +222,7 @@ class LmdbEngine implements LogEngine {
   #stageTrim(place: StoredPlace, target: Offset, writes: Writes): boolean {
     if (this.#catalog.placeById(place.topicId, place.partition) !== place) throw topicUnknown(place.topic)
     const allowed = Math.min(target, ...place.needs.values())
-    const to = Math.min(allowed, place.nextStart + removedAtOnce)
-    if (to <= place.nextStart) return false
-    place.stageRemoval(to, writes)
-    return to < allowed
+    return allowed > place.nextStart && place.stageRemoval(allowed, writes) < allowed
   }
 
   join(group: string, member: Member, listener: ClaimListener): Promise<Membership> {

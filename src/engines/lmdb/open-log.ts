@@ -5,8 +5,8 @@ import { MillraceError } from '../../core/errors.ts'
 import type { Runtime } from '../../core/runtime.ts'
 import type { HashKey } from '../../log/half-sip-hash.ts'
 import { defaultPartitions, type EngineOptions } from '../../log/port.ts'
-import { Catalog, type LogRow } from './catalog.ts'
-import { storageFailed } from './failures.ts'
+import { Catalog, type LogRow, logFormat } from './catalog.ts'
+import { formatUnknown, storageFailed } from './failures.ts'
 import { Identities } from './identities.ts'
 import { logKey } from './keys.ts'
 import { inUse, thisProcess } from './opening.ts'
@@ -97,9 +97,7 @@ async function load(
   options: LmdbOptions,
 ): Promise<Omit<OpenedLog, 'close'>> {
   const log = store.json<LogRow>(logKey) ?? (await create(store, partitions, options.runtime))
-  if (log.format !== 2) {
-    throw storageFailed(store.folder, new Error(`it has format ${String(log.format)}; this version reads 2`))
-  }
+  if (log.format !== logFormat) throw formatUnknown(store.folder, log.format, logFormat)
   const catalog = new Catalog(store, log)
   catalog.load()
   const identities = new Identities(store, catalog, {
@@ -114,7 +112,7 @@ async function load(
 
 async function create(store: Store, partitions: number, runtime: Runtime): Promise<LogRow> {
   const log: LogRow = {
-    format: 2,
+    format: logFormat,
     partitions,
     deduplicationKey: randomKey(runtime),
     lastTopicId: 0,

@@ -1,34 +1,54 @@
 import { MillraceError } from '../../core/errors.ts'
 import type { Batch, ReadLimits, StoredRecord } from '../../log/port.ts'
-import { offsetIn, recordKey } from './keys.ts'
-import { recordHeaderBytes, unsealRecord } from './sealed.ts'
-import type { Store } from './store.ts'
+import type { Block } from './block.ts'
 import type { StoredPlace } from './stored-place.ts'
 
 /** Reads records of a place, as the port promises it. */
-export function readRecords(store: Store, place: StoredPlace, from: number, limits: ReadLimits): Batch {
+export function readRecords(place: StoredPlace, from: number, limits: ReadLimits): Batch {
   if (from < place.start) throw offsetTrimmed(place, from)
-  const records: StoredRecord[] = []
-  if (from >= place.end) return { records, next: from }
-  const until = Math.min(place.end, from + Math.max(1, limits.records))
-  let next = from
-  let bytes = 0
-  const range = {
-    start: recordKey(place.topicId, place.partition, from),
-    end: recordKey(place.topicId, place.partition, until),
+  const reading = new Reading(from, limits)
+  if (from < place.end) {
+    place.visitBlocks(from, (block) => reading.take(block))
+    if (reading.records.length === 0) throw place.corrupt(reading.next)
   }
-  store.visit(range, ({ key, value: sealed }) => {
-    const size = sealed.length - recordHeaderBytes
-    if (records.length > 0 && bytes + size > limits.bytes) return false
-    const record = offsetIn(key) === next ? unsealRecord(sealed) : undefined
-    if (record === undefined) return false
-    records.push({ offset: next, timeMs: record.timeMs, value: record.value })
-    bytes += size
-    next += 1
-    return true
-  })
-  if (records.length === 0) throw place.corrupt(from)
-  return { records, next }
+  return { records: reading.records, next: reading.next }
+}
+
+/** What was read so far. */
+class Reading {
+  readonly records: StoredRecord[] = []
+  next: number
+  readonly #limits: ReadLimits
+  #bytes = 0
+
+  constructor(from: number, limits: ReadLimits) {
+    this.next = from
+    this.#limits = limits
+  }
+
+  /** Takes the records of the next block, up to a damaged one or a limit; returns whether to go on. */
+  take(block: Block | undefined): boolean {
+    // Where a block is missing, the one behind it tells.
+    if (block === undefined || this.next < block.follows) return false
+    for (let index = block.indexFrom(this.next); index < block.count; index += 1) {
+      const offset = block.offsetAt(index)
+      const value = block.valueAt(index)
+      if (value === undefined) {
+        // What was skipped before it is not what is damaged.
+        if (this.records.length === 0) this.next = offset
+        return false
+      }
+      if (this.records.length > 0 && this.#isEnough(value.length)) return false
+      this.records.push({ offset, timeMs: block.timeMsAt(index), value })
+      this.#bytes += value.length
+      this.next = offset + 1
+    }
+    return !this.#isEnough(0)
+  }
+
+  #isEnough(moreBytes: number): boolean {
+    return this.records.length >= this.#limits.records || this.#bytes + moreBytes > this.#limits.bytes
+  }
 }
 
 function offsetTrimmed(place: StoredPlace, from: number): MillraceError {

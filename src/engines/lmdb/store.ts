@@ -5,9 +5,10 @@ import { backupDatabase } from './backup.ts'
 import { openDatabase, type RawDatabase } from './database.ts'
 import { probeDisk } from './disk-probe.ts'
 import { storageFailed, writeFailure } from './failures.ts'
-import { openingKey, recordKey, setOffset } from './keys.ts'
+import { openingKey } from './keys.ts'
 import { type Owner, releasedOpening, takeOpening } from './opening.ts'
-import { recordHeaderBytes, sealRecord, unseal } from './sealed.ts'
+import { unseal } from './sealed.ts'
+import { sealStaged } from './staged-records.ts'
 import type { Writes } from './writes.ts'
 
 /** What a {@link Store} needs of the engine's options. */
@@ -128,12 +129,12 @@ export class Store {
   async write(writes: Writes): Promise<void> {
     if (this.#suspect) await probeDisk(this.folder)
     this.#suspect = false
-    const sealed = sealRecords(writes)
+    const rows = [...sealStaged(writes.records), ...writes.rows]
     const database = this.#reading()
     let applied: boolean
     try {
       applied = await database.ifVersion(openingKey(this.#incarnation), IF_EXISTS, () =>
-        putAll(database, writes, sealed),
+        putAll(database, rows),
       )
     } catch (error) {
       const cause = await commitError(error)
@@ -215,34 +216,10 @@ function toLmdbRange(range: RowRange): object {
   return { start: end, end: start, reverse: true, ...(limit === undefined ? {} : { limit }) }
 }
 
-/** Records share one piece of memory, since LMDB asks for the address of each. */
-function sealRecords(writes: Writes): Buffer[] {
-  const memory = Buffer.allocUnsafeSlow(writes.recordBytes)
-  let position = 0
-  return writes.records.map((record) => {
-    const end = position + recordHeaderBytes + record.value.length
-    const target = memory.subarray(position, end)
-    sealRecord(target, record)
-    position = end
-    return target
-  })
-}
-
 /** Must not throw: what was put by then would be committed. Keys are copied as they are put. */
-function putAll(database: RawDatabase, writes: Writes, sealed: readonly Buffer[]): void {
-  writes.records.forEach(({ place, offset }, index) => {
-    setOffset(place.key, offset)
-    settled(database.put(place.key, sealed[index] as Buffer))
-  })
-  for (const { key, value } of writes.rows) {
+function putAll(database: RawDatabase, rows: Writes['rows']): void {
+  for (const { key, value } of rows) {
     settled(value === undefined ? database.remove(key) : database.put(key, value))
-  }
-  for (const { place, from, to } of writes.removals) {
-    const key = recordKey(place.topicId, place.partition, from)
-    for (let offset = from; offset < to; offset += 1) {
-      setOffset(key, offset)
-      settled(database.remove(key))
-    }
   }
 }
 

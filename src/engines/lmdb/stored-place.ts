@@ -1,9 +1,11 @@
 import type { Place } from '../../log/port.ts'
+import { Block, recordBytes } from './block.ts'
 import { recordCorrupt } from './failures.ts'
-import { allOf, offsetIn, placeKey, recordKey } from './keys.ts'
-import { type RecordContent, recordHeaderBytes, sealJson, unsealRecord } from './sealed.ts'
+import { allOf, blockKey, offsetIn, placeKey } from './keys.ts'
+import { sealJson } from './sealed.ts'
+import { StagedRecords } from './staged-records.ts'
 import type { Store } from './store.ts'
-import type { RecordWrite, RowPlace, Writes } from './writes.ts'
+import type { Writes } from './writes.ts'
 
 /** What is kept of the records that a place no longer has. */
 interface PlaceRow {
@@ -12,17 +14,27 @@ interface PlaceRow {
   readonly lastTimeMs: number
 }
 
+/** A record by what its block says of it. */
+interface KnownRecord {
+  readonly offset: number
+  readonly timeMs: number
+  /** The bytes of all earlier records of the place. */
+  readonly bytesBefore: number
+}
+
+/** So many blocks are removed by one transaction at most. */
+const removedAtOnce = 1000
+
 /**
- * One place in memory. Offsets are dense: every offset from `start` up to `end` has a record, and its time and the bytes
- * before it never fall. So the records themselves are the index by time and by size, searched by halving.
+ * One place in memory. Its records are in blocks, by the offset of the last one in each; their times and the bytes before
+ * them never fall. So the blocks themselves are the index by offset, by time and by size.
  *
  * What a transaction on its way has taken is in `#next…`; `end` follows when that is durable.
  */
-export class StoredPlace implements Place, RowPlace {
+export class StoredPlace implements Place {
   readonly topic: string
   readonly topicId: number
   readonly partition: number
-  readonly key: Buffer
   /** The lowest offset that each group needs, by the group's id. */
   readonly needs = new Map<number, number>()
   readonly #store: Store
@@ -35,14 +47,13 @@ export class StoredPlace implements Place, RowPlace {
   #nextOffset = 0
   #nextBytes = 0
   #nextTimeMs = Number.NEGATIVE_INFINITY
-  #staged: RecordWrite[] = []
+  #staged: StagedRecords | undefined
 
   constructor(store: Store, topic: string, topicId: number, partition: number) {
     this.#store = store
     this.topic = topic
     this.topicId = topicId
     this.partition = partition
-    this.key = recordKey(topicId, partition, 0)
   }
 
   get start(): number {
@@ -76,19 +87,21 @@ export class StoredPlace implements Place, RowPlace {
     this.#unstage()
   }
 
-  /** The last record says where the place ends; behind one that is corrupt, the last whole one and the sizes since do. */
+  /** The last key says where the place ends; behind a block that is damaged, the last whole one and the sizes since say the rest. */
   #loadEnd(): void {
-    const all = allOf('record', [this.topicId, 4], [this.partition, 2])
+    const all = allOf('block', [this.topicId, 4], [this.partition, 2])
     let bytesSince = 0
     let found = false
-    this.#store.visit({ ...all, reverse: true }, ({ key, value }) => {
-      if (!found) this.#end = offsetIn(key) + 1
+    this.#store.visit({ ...all, reverse: true }, (row) => {
+      if (!found) this.#end = offsetIn(row.key) + 1
       found = true
-      bytesSince += value.length
-      const record = unsealRecord(value)
-      if (record === undefined) return true
-      this.#lastTimeMs = record.timeMs
-      this.#bytesBeforeEnd = record.bytesBefore + bytesSince
+      const block = Block.open(row)
+      if (block === undefined) {
+        bytesSince += row.value.length
+        return true
+      }
+      this.#lastTimeMs = block.timeMsAt(block.count - 1)
+      this.#bytesBeforeEnd = block.bytesBeforeAt(block.count) + bytesSince
       bytesSince = 0
       return false
     })
@@ -98,54 +111,62 @@ export class StoredPlace implements Place, RowPlace {
   /** Takes the next offset for a value. */
   stage(value: Uint8Array, timeMs: number, writes: Writes): number {
     const offset = this.#nextOffset
-    const size = recordHeaderBytes + value.length
-    const record: RecordWrite = {
-      place: this,
-      offset,
-      timeMs: Math.max(timeMs, this.#nextTimeMs),
-      bytesBefore: this.#nextBytes,
-      value,
-    }
-    if (this.#staged.length === 0)
-      writes.afterwards(
-        () => this.#settle(),
-        () => this.#unstage(),
-      )
-    this.#staged.push(record)
+    if (timeMs > this.#nextTimeMs) this.#nextTimeMs = timeMs
+    this.#staged ??= this.#stageFirst(writes)
+    this.#staged.add(offset, this.#nextTimeMs, value)
+    const size = recordBytes(value.length)
     this.#nextOffset += 1
     this.#nextBytes += size
-    this.#nextTimeMs = record.timeMs
-    writes.records.push(record)
     writes.recordBytes += size
     return offset
+  }
+
+  #stageFirst(writes: Writes): StagedRecords {
+    const { topicId, partition } = this
+    const staged = new StagedRecords({ topicId, partition, end: this.#end, bytes: this.#bytesBeforeEnd })
+    writes.records.push(staged)
+    writes.afterwards(
+      () => this.#settle(),
+      () => this.#unstage(),
+    )
+    return staged
   }
 
   #settle(): void {
     this.#end = this.#nextOffset
     this.#bytesBeforeEnd = this.#nextBytes
     this.#lastTimeMs = this.#nextTimeMs
-    this.#staged = []
+    this.#staged = undefined
   }
 
   #unstage(): void {
     this.#nextOffset = this.#end
     this.#nextBytes = this.#bytesBeforeEnd
     this.#nextTimeMs = this.#lastTimeMs
-    this.#staged = []
+    this.#staged = undefined
   }
 
   /** The value at an offset, on its way to the disk too; undefined when it was removed or is corrupt. */
   valueAt(offset: number): Uint8Array | undefined {
-    if (offset >= this.#end) return this.#staged[offset - this.#end]?.value
-    return offset < this.#start ? undefined : this.#recordAt(offset)?.value
+    if (offset >= this.#end) return this.#staged?.valueAt(offset)
+    if (offset < this.#start) return undefined
+    let value: Uint8Array | undefined
+    this.visitBlocks(offset, (block) => {
+      const index = block?.indexFrom(offset) ?? 0
+      if (block?.offsetAt(index) === offset) value = block.valueAt(index)
+      return false
+    })
+    return value
   }
 
-  #recordAt(offset: number): RecordContent | undefined {
-    const sealed = this.#store.get(recordKey(this.topicId, this.partition, offset))
-    return sealed === undefined ? undefined : unsealRecord(sealed)
+  /** Visits the durable blocks from the one that has an offset on, until `visit` returns false; undefined for a damaged one. */
+  visitBlocks(from: number, visit: (block: Block | undefined, lastOffset: number) => boolean): void {
+    const { topicId, partition } = this
+    const range = { start: blockKey(topicId, partition, from), end: blockKey(topicId, partition, this.#end) }
+    this.#store.visit(range, (row) => visit(Block.open(row), offsetIn(row.key)))
   }
 
-  /** The smallest offset whose record's time is at least `timeMs`, or may be: the time of a corrupt one is unknown. */
+  /** The smallest offset whose record's time is at least `timeMs`, or may be: of a damaged block no time is known. */
   offsetAtTime(timeMs: number): number {
     if (timeMs > this.#lastTimeMs) return this.#end
     return this.#search((record) => record.timeMs >= timeMs)
@@ -157,38 +178,63 @@ export class StoredPlace implements Place, RowPlace {
   }
 
   /** The smallest offset that `reached` holds for, where it holds for all above one for which it does. */
-  #search(reached: (record: RecordContent) => boolean): number {
+  #search(reached: (record: KnownRecord) => boolean): number {
     let low = this.#start
     let high = this.#end
     while (low < high) {
       const middle = Math.floor((low + high) / 2)
-      const whole = this.#wholeFrom(middle, high)
-      if (whole === undefined || reached(whole.record)) high = middle
-      else low = whole.offset + 1
+      const known = this.#knownFrom(middle)
+      if (known === undefined || known.offset >= high || reached(known)) high = middle
+      else low = known.offset + 1
     }
-    return low
+    return this.#withoutSkipped(low)
   }
 
-  /** The first record that is not corrupt, from an offset on. */
-  #wholeFrom(from: number, until: number): { offset: number; record: RecordContent } | undefined {
-    for (let offset = from; offset < until; offset += 1) {
-      const record = this.#recordAt(offset)
-      if (record !== undefined) return { offset, record }
-    }
-    return undefined
+  /** The offset of the next record, where no record was ever below it from `offset` on. */
+  #withoutSkipped(offset: number): number {
+    let next = offset
+    this.visitBlocks(offset, (block) => {
+      if (block !== undefined && block.follows <= offset) next = block.offsetAt(block.indexFrom(offset))
+      return false
+    })
+    return next
   }
 
-  /** Stages the removal of the records below `to`, which is above `nextStart` and no record on its way may be below. */
-  stageRemoval(to: number, writes: Writes): void {
-    const whole = this.#wholeFrom(to, this.#end)
-    const bytesBeforeStart = whole?.record.bytesBefore ?? this.#bytesBeforeEnd
-    const row: PlaceRow = { start: to, bytesBeforeStart, lastTimeMs: this.#lastTimeMs }
-    writes.removals.push({ place: this, from: this.#nextStart, to })
-    this.#nextStart = to
+  /** The first record from an offset on that is not in a damaged block. */
+  #knownFrom(from: number): KnownRecord | undefined {
+    let known: KnownRecord | undefined
+    this.visitBlocks(from, (block) => {
+      if (block === undefined) return true
+      const index = block.indexFrom(from)
+      const offset = block.offsetAt(index)
+      known = { offset, timeMs: block.timeMsAt(index), bytesBefore: block.bytesBeforeAt(index) }
+      return false
+    })
+    return known
+  }
+
+  /**
+   * Stages the removal of the records below `to`, which is above `nextStart` and not above `end`, as far as one transaction
+   * takes it; gives where the place will start. A block that has records from there on stays as it is.
+   */
+  stageRemoval(to: number, writes: Writes): number {
+    const { topicId, partition } = this
+    const start = blockKey(topicId, partition, this.#nextStart)
+    const keys = this.#store.keys({ start, end: blockKey(topicId, partition, to), limit: removedAtOnce })
+    for (const key of keys) writes.remove(key)
+    const last = keys.length === removedAtOnce ? keys.at(-1) : undefined
+    this.#stageStart(last === undefined ? to : offsetIn(last) + 1, writes)
+    return this.#nextStart
+  }
+
+  #stageStart(start: number, writes: Writes): void {
+    const bytesBeforeStart = this.#knownFrom(start)?.bytesBefore ?? this.#bytesBeforeEnd
+    const row: PlaceRow = { start, bytesBeforeStart, lastTimeMs: this.#lastTimeMs }
+    this.#nextStart = start
     writes.put(placeKey(this.topicId, this.partition), sealJson(row))
     writes.afterwards(
       () => {
-        this.#start = to
+        this.#start = start
         this.#bytesBeforeStart = bytesBeforeStart
       },
       () => {

@@ -1,30 +1,16 @@
-import type { RecordContent } from './sealed.ts'
-
-/** The place of a row. */
-export interface RowPlace {
-  readonly topicId: number
-  readonly partition: number
-  /** A key of this place's records, to be written over by whoever puts one. */
-  readonly key: Buffer
-}
-
-/** A record on its way to the disk. */
-export interface RecordWrite extends RecordContent {
-  readonly place: RowPlace
-  readonly offset: number
-}
+import type { StagedRecords } from './staged-records.ts'
 
 /** What one transaction is to write, and what becomes of the memory beside it. Later rows win over earlier ones. */
 export class Writes {
-  readonly records: RecordWrite[] = []
+  /** The records of each place that it appends to. */
+  readonly records: StagedRecords[] = []
   recordBytes = 0
   readonly rows: { readonly key: Uint8Array; readonly value?: Uint8Array }[] = []
-  readonly removals: { readonly place: RowPlace; readonly from: number; readonly to: number }[] = []
   readonly #committed: (() => void)[] = []
   readonly #failed: (() => void)[] = []
 
   get empty(): boolean {
-    return this.records.length === 0 && this.rows.length === 0 && this.removals.length === 0
+    return this.records.length === 0 && this.rows.length === 0
   }
 
   put(key: Uint8Array, value: Uint8Array): void {

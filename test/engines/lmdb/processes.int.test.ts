@@ -199,7 +199,8 @@ describe('a disk that is full', () => {
     }
     expect(acknowledged.length).toBeGreaterThan(50)
     expect(refused.length).toBeGreaterThan(50)
-    expect([...new Set(refused)]).toEqual(['STORAGE_FAILED'])
+    // It depends on how the pages of a block lie whether the one that fails is cut, which LMDB reports as an error of the disk.
+    expect(['LOG_FULL', 'STORAGE_FAILED']).toEqual(expect.arrayContaining([...new Set(refused)]))
     expect(closed).toBe(`closed ${acknowledged.length}`)
     await ended
     const { numbers, offsets } = await numbersInLog()

@@ -1,4 +1,5 @@
 import type { Finding } from '../../../log/verification.ts'
+import { logFormat } from '../catalog.ts'
 import { numberIn } from '../keys.ts'
 import type { Row } from '../store.ts'
 import { damage, isWhole, leftover, objectIn, rowInvalid } from './damage.ts'
@@ -43,7 +44,8 @@ export class CatalogCheck {
     const read = objectIn(value, 'log')
     if ('finding' in read) return [read.finding]
     const { format, partitions, lastTopicId, lastGroupId, deduplicationKey } = read.row
-    if (format !== 2) return [rowInvalid('log', `It has format ${String(format)}; this version reads 2.`)]
+    if (format !== logFormat)
+      return [rowInvalid('log', `It has format ${String(format)}; this version reads ${logFormat}.`)]
     const isKey = Array.isArray(deduplicationKey) && deduplicationKey.length === 2
     if (!isWhole(partitions, 1) || !isWhole(lastTopicId) || !isWhole(lastGroupId) || !isKey) {
       return [rowInvalid('log', 'The row about the log lacks a number.')]

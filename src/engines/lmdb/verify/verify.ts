@@ -5,17 +5,17 @@ import { RecordHash, StateHash } from '../../../log/log-hash.ts'
 import type { Finding, IsHandlerState, StateCheck, VerificationProgress } from '../../../log/verification.ts'
 import { openDatabaseToRead, type RawDatabase } from '../database.ts'
 import { storageFailed } from '../failures.ts'
-import { allOf, numberIn, offsetIn, stateKeyIn, type Tag } from '../keys.ts'
+import { allOf, numberIn, stateKeyIn, type Tag } from '../keys.ts'
 import { holdFolder } from '../open-log.ts'
 import { thisProcess, untilFree } from '../opening.ts'
-import { unseal, unsealRecord } from '../sealed.ts'
+import { unseal } from '../sealed.ts'
 import { checkSettledMetaPages } from '../settled-meta-pages.ts'
 import type { Row } from '../store.ts'
 import { CatalogCheck } from './catalog-check.ts'
 import { damage, objectIn } from './damage.ts'
 import { IdsCheck } from './ids-check.ts'
 import { checkPages } from './page-check.ts'
-import { RecordCheck } from './record-check.ts'
+import { RecordCheck, type WholeRecord } from './record-check.ts'
 
 /** Options of {@link verifyLmdb}. */
 export interface VerifyOptions {
@@ -113,7 +113,7 @@ class Verification {
     this.#folder = folder
     this.#database = database
     this.#options = options
-    this.#records = new RecordCheck(this.#catalog)
+    this.#records = new RecordCheck(this.#catalog, (record) => this.#hash(record))
     this.#ids = new IdsCheck(this.#catalog)
     this.#seen = { rows: 0, totalRows: 0, records: 0, stateValues: 0, bytes: 0 }
   }
@@ -131,7 +131,7 @@ class Verification {
       yield* scan('topic', (row) => catalog.topic(row))
       yield* scan('group', (row) => catalog.group(row))
       yield* scan('place', (row) => catalog.place(row))
-      yield* scan('record', (row) => this.#checkRecord(row))
+      yield* scan('block', (row) => this.#records.block(row))
       yield* scan('need', (row) => catalog.need(row))
       yield* scan('epoch', (row) => catalog.epoch(row))
       yield* scan('ids', (row) => this.#ids.row(row))
@@ -147,14 +147,9 @@ class Verification {
     this.#options.onProgress?.({ ...this.#seen, hashes })
   }
 
-  #checkRecord(row: Row): readonly Finding[] {
-    const topic = this.#catalog.topics.get(numberIn(row.key, 1, 4))
-    const record = unsealRecord(row.value)
-    if (topic?.deleting === false && record !== undefined) {
-      const at = { topic: topic.name, partition: numberIn(row.key, 5, 2) }
-      this.#recordHash.add(at, { offset: offsetIn(row.key), ...record })
-    }
-    return this.#records.record(row)
+  #hash({ topicId, partition, ...record }: WholeRecord): void {
+    const topic = this.#catalog.topics.get(topicId)?.name
+    if (topic !== undefined) this.#recordHash.add({ topic, partition }, record)
   }
 
   /** Pages that are written over may look empty to LMDB, which keeps count of its rows elsewhere. */
@@ -189,7 +184,7 @@ class Verification {
   #count(tag: Tag, { key, value }: Row): void {
     const seen = this.#seen
     seen.rows += 1
-    if (tag === 'record') seen.records += 1
+    seen.records = this.#records.count
     if (tag === 'state') seen.stateValues += 1
     seen.bytes += key.length + value.length
     this.#rows.set(tag, this.#rowsOf(tag) + 1)

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { realRuntime } from '../../../../src/core/real-runtime.ts'
+import { BlockMemory, planBlocks, sealBlock } from '../../../../src/engines/lmdb/block.ts'
 import { openDatabase, type RawDatabase } from '../../../../src/engines/lmdb/database.ts'
 import { type VerifyOptions, verifyLmdb } from '../../../../src/engines/lmdb/verify/verify.ts'
 import type { Finding } from '../../../../src/log/verification.ts'
@@ -38,6 +39,19 @@ export function rowOf(database: RawDatabase, key: Uint8Array): Uint8Array {
   const value = database.get(key)
   if (value === undefined) throw new Error('there is no such row')
   return value
+}
+
+/** The bytes of a block of one record, by its key. */
+export function blockOfOne(
+  key: Uint8Array,
+  record: { offset: number; timeMs: number; text: string },
+  before: { end: number; bytes: number },
+): Uint8Array {
+  const { offset, timeMs, text } = record
+  const records = { offsets: [offset], timesMs: [timeMs], values: [new TextEncoder().encode(text)] }
+  const [plan] = planBlocks(records)
+  if (plan === undefined) throw new Error('there is no plan')
+  return sealBlock(new BlockMemory(plan.sizeBytes), key, records, plan, before)
 }
 
 /** A digest of the data file. */

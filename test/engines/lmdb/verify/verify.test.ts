@@ -1,33 +1,38 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { realRuntime } from '../../../../src/core/real-runtime.ts'
+import { Block } from '../../../../src/engines/lmdb/block.ts'
+import type { RawDatabase } from '../../../../src/engines/lmdb/database.ts'
 import {
   allOf,
+  blockKey,
   epochKey,
   groupKey,
   idsKey,
   logKey,
   needKey,
   placeKey,
-  recordKey,
   stateKey,
   topicKey,
 } from '../../../../src/engines/lmdb/keys.ts'
-import { recordHeaderBytes, seal, sealJson, sealRecord } from '../../../../src/engines/lmdb/sealed.ts'
+import { seal, sealJson } from '../../../../src/engines/lmdb/sealed.ts'
 import { verifyLmdb } from '../../../../src/engines/lmdb/verify/verify.ts'
 import type { StateRow, VerificationProgress } from '../../../../src/log/verification.ts'
 import { at, TestLog } from '../opened.ts'
-import { digestOf, findingsOf, flip, rowOf, tamper } from './damaged-log.ts'
+import { blockOfOne, digestOf, findingsOf, flip, rowOf, tamper } from './damaged-log.ts'
 
 const topicId = 1
 const groupId = 1
-const keyOf = (offset: number) => recordKey(topicId, at.partition, offset)
+/** The key of the block that ends with an offset. */
+const keyOf = (offset: number) => blockKey(topicId, at.partition, offset)
+/** Where the value of a block's only record begins. */
+const firstValueAt = 44
 
 let log: TestLog
 
-/** Ten records of which two are trimmed, two of them with ids, and a group with some state. */
+/** Ten records in blocks of their own of which two are trimmed, two of them with ids, and a group with some state. */
 beforeEach(async () => {
   log = await TestLog.open()
-  await log.append('0', '1', '2', '3', '4', '5', '6', '7')
+  for (const text of ['0', '1', '2', '3', '4', '5', '6', '7']) await log.append(text)
   await log.engine.append([log.entry('8', 'id-8')])
   await log.engine.append([log.entry('9', 'id-9')])
   const claim = await log.claim('shop')
@@ -47,13 +52,6 @@ afterEach(() => log.end())
 const tampered = async (change: Parameters<typeof tamper>[1]) => {
   await tamper(log.folder, change)
   return findingsOf(log.folder)
-}
-
-function record(timeMs: number, bytesBefore: number, text: string): Buffer {
-  const value = new TextEncoder().encode(text)
-  const target = Buffer.alloc(recordHeaderBytes + value.length)
-  sealRecord(target, { timeMs, bytesBefore, value })
-  return target
 }
 
 describe('a log that is whole', () => {
@@ -100,7 +98,7 @@ describe('a log that is whole', () => {
     await log.reopen()
     await expect(findingsOf(log.folder)).rejects.toMatchObject({ code: 'LOG_IN_USE' })
     await log.close()
-    await tamper(log.folder, flip(keyOf(4), 30))
+    await tamper(log.folder, flip(keyOf(4), firstValueAt + 3))
     const findings = verifyLmdb(log.folder, { runtime: realRuntime() })
     await findings.next()
     await expect(log.reopen()).rejects.toMatchObject({ code: 'LOG_IN_USE' })
@@ -111,20 +109,20 @@ describe('a log that is whole', () => {
 
 describe('a record that is damaged', () => {
   it('is found with its place by one bit that has changed', async () => {
-    const findings = await tampered(flip(keyOf(4), 30))
+    const findings = await tampered(flip(keyOf(4), firstValueAt + 3))
     expect(findings).toMatchObject([{ kind: 'record-damaged', severity: 'damage', where: 'orders/1@4' }])
   })
 
   it('is found also when it was cut, without blame for the next one', async () => {
     const findings = await tampered((database) =>
-      database.put(keyOf(4), rowOf(database, keyOf(4)).subarray(0, 25)),
+      database.put(keyOf(4), rowOf(database, keyOf(4)).subarray(0, 50)),
     )
     expect(findings).toMatchObject([{ kind: 'record-damaged', where: 'orders/1@4' }])
   })
 
   it('is one finding each, however slowly they are taken', async () => {
     await tamper(log.folder, async (database) => {
-      for (const offset of [3, 6, 9]) await flip(keyOf(offset), 30)(database)
+      for (const offset of [3, 6, 9]) await flip(keyOf(offset), firstValueAt)(database)
     })
     const places: string[] = []
     for await (const { where } of verifyLmdb(log.folder, { runtime: realRuntime() })) {
@@ -145,28 +143,96 @@ describe('a record that is damaged', () => {
   })
 
   it('is found when its time is before that of the last one', async () => {
-    const findings = await tampered((database) => {
-      const row = rowOf(database, keyOf(5))
-      const bytesBefore = Buffer.from(row).readDoubleBE(12)
-      const text = Buffer.from(row.subarray(recordHeaderBytes)).toString()
-      return database.put(keyOf(5), record(-1, bytesBefore, text))
-    })
+    const findings = await tampered((database) => rewrite(database, 5, { timeMs: -1 }))
     expect(findings).toMatchObject([{ kind: 'record-time', where: 'orders/1@5' }])
   })
 
   it('is found when the bytes before it are not those that are before it', async () => {
-    const findings = await tampered((database) => {
-      const row = Buffer.from(rowOf(database, keyOf(5)))
-      return database.put(keyOf(5), record(row.readDoubleBE(4), 1, row.toString('utf8', recordHeaderBytes)))
-    })
+    const findings = await tampered((database) => rewrite(database, 5, { bytes: 1 }))
     expect(findings).toMatchObject([{ kind: 'record-size', where: 'orders/1@5' }])
   })
 
+  it('is found when its block says that it follows another one', async () => {
+    const findings = await tampered((database) => rewrite(database, 5, { end: 4 }))
+    expect(findings).toMatchObject([{ kind: 'row-invalid', where: 'orders/1@5' }])
+  })
+
   it('is found when it should have been removed', async () => {
-    const findings = await tampered((database) => database.put(keyOf(1), record(0, 0, 'old')))
+    const row = blockOfOne(keyOf(1), { offset: 1, timeMs: 0, text: 'old' }, { end: 1, bytes: 0 })
+    const findings = await tampered((database) => database.put(keyOf(1), row))
     expect(findings).toMatchObject([{ kind: 'record-below-start', where: 'orders/1@1' }])
   })
+
+  it('is found when its row is that of another one', async () => {
+    const findings = await tampered((database) => database.put(keyOf(5), rowOf(database, keyOf(6))))
+    expect(findings).toMatchObject([{ kind: 'record-damaged', where: 'orders/1@5' }])
+  })
 })
+
+describe('a block of several records', () => {
+  beforeEach(async () => {
+    await log.reopen()
+    await log.append('10', '11', '12', '13')
+    await log.append('14')
+    const claim = await log.claim('shop')
+    await claim.commit({ puts: [], deletes: [], appends: [], needs: { orders: 11 } })
+    await log.engine.trim(at, { before: 11 })
+    await log.close()
+  })
+
+  const lengthOfHead = 28 + 4 * 16
+
+  it('has no findings where the place starts within it', async () => {
+    expect(await findingsOf(log.folder)).toEqual([])
+  })
+
+  it('loses one record to one bit of it', async () => {
+    const findings = await tampered((database) => {
+      const position = Buffer.from(rowOf(database, keyOf(13))).indexOf('"12"')
+      return flip(keyOf(13), position)(database)
+    })
+    expect(findings).toMatchObject([{ kind: 'record-damaged', where: 'orders/1@12' }])
+  })
+
+  it('loses all of them, each of which is named, to one bit of its head', async () => {
+    for (const position of [9, 13, 30, lengthOfHead - 1]) {
+      const findings = await tampered(flip(keyOf(13), position))
+      await tamper(log.folder, flip(keyOf(13), position))
+      const where = ['orders/1@11', 'orders/1@12', 'orders/1@13']
+      expect(findings.map((finding) => finding.where)).toEqual(where)
+    }
+  })
+
+  it('loses none to one bit of its checksums, and says so of the first', async () => {
+    expect(await tampered(flip(keyOf(13), 2))).toMatchObject([
+      { kind: 'block-damaged', where: 'orders/1@13', fix: expect.stringContaining('no record is lost') },
+    ])
+    await tamper(log.folder, flip(keyOf(13), 2))
+    expect(await tampered(flip(keyOf(13), 6))).toEqual([])
+  })
+
+  it('is found when it is missing, with what is missing of it', async () => {
+    const findings = await tampered((database) => database.remove(keyOf(13)))
+    expect(findings).toMatchObject([{ problem: 'There is no record at 11 to 13.' }])
+  })
+})
+
+/** Writes the block of one record anew, with something else in it. */
+function rewrite(
+  database: RawDatabase,
+  offset: number,
+  change: { timeMs?: number; bytes?: number; end?: number },
+): Promise<unknown> {
+  const key = keyOf(offset)
+  const value = rowOf(database, key)
+  const block = Block.open({ key, value })
+  if (block === undefined) throw new Error('the block is damaged')
+  const { timeMs = block.timeMsAt(0), bytes = block.bytesBeforeAt(0), end = offset } = change
+  const text = Buffer.from(
+    value.subarray(firstValueAt, firstValueAt + (block.valueAt(0)?.length ?? 0)),
+  ).toString()
+  return database.put(key, blockOfOne(key, { offset, timeMs, text }, { end, bytes }))
+}
 
 describe('a row of the catalog that is damaged', () => {
   it.each([
@@ -196,7 +262,7 @@ describe('a row of the catalog that is damaged', () => {
     const common = { kind: 'row-orphaned', severity: 'damage', where: 'topic #1' }
     expect(findings).toMatchObject([
       { ...common, problem: "Nothing in the catalog knows 1 row of kind 'place'." },
-      { ...common, problem: "Nothing in the catalog knows 8 rows of kind 'record'." },
+      { ...common, problem: "Nothing in the catalog knows 8 rows of kind 'block'." },
       { ...common, problem: "Nothing in the catalog knows 1 row of kind 'need'." },
     ])
   })
