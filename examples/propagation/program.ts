@@ -34,7 +34,7 @@ const spending = on(
 )
 
 const shop = app({ name: 'shop', handlers: [placeOrder, pack, spending], events: [OrderPacked] })
-const running = await start(shop, { log: 'memory:' })
+const running = await start(shop, { log: process.env.MILLRACE_LOG ?? 'memory:' })
 
 using _watch = running.watch(OrderPacked, ({ data }) => console.log(`watch: ${data.orderId} is packed`))
 

@@ -20,7 +20,9 @@ const reserve = on(
   },
 )
 
-const running = await start(app({ name: 'shop', handlers: [reserve] }), { log: 'memory:' })
+const running = await start(app({ name: 'shop', handlers: [reserve] }), {
+  log: process.env.MILLRACE_LOG ?? 'memory:',
+})
 
 // Wait for the answer.
 const reserved = await running.request(Reserve, { sku: 'chair', quantity: 8 })

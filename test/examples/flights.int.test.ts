@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { SeededRandom } from '../../src/testing/random.ts'
 import { Workplace } from '../cli/process.ts'
-import { hasPostgres, PostgresServer } from '../engines/postgres/server.ts'
+import { sharedEngines } from '../engines/shared-logs.ts'
 import { FlightsProcess, type Outcome, readRows } from './flights-process.ts'
 
 /**
@@ -104,15 +104,17 @@ describe('examples/flights', () => {
   })
 })
 
-describe.runIf(hasPostgres)('examples/flights on PostgreSQL', () => {
-  test('ends alike though it was killed on the way', { timeout: 180_000 }, async () => {
-    const server = await PostgresServer.start()
-    try {
-      const { outcome, killedAtWork } = await run(someFlights, { seed: 3, kills: 3, log: server.url() })
-      expect(killedAtWork).toBeGreaterThan(0)
-      expectWhole(outcome, await expectedOf(someFlights))
-    } finally {
-      await server.remove()
-    }
+for (const engine of sharedEngines) {
+  describe.runIf(engine.isHere)(`examples/flights on ${engine.name}`, () => {
+    test('ends alike though it was killed on the way', { timeout: 180_000 }, async () => {
+      const servers = await engine.start()
+      try {
+        const { outcome, killedAtWork } = await run(someFlights, { seed: 3, kills: 3, log: servers.newLog() })
+        expect(killedAtWork).toBeGreaterThan(0)
+        expectWhole(outcome, await expectedOf(someFlights))
+      } finally {
+        await servers.remove()
+      }
+    })
   })
-})
+}
