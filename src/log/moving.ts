@@ -61,7 +61,7 @@ export interface ClaimName {
 
 /** What is kept of a claim beside its state. */
 export interface ClaimContents {
-  /** The last epoch that was given; 0 when there was none. */
+  /** At least the last epoch that was given; 0 when there was none. */
   readonly epoch: number
   /** For each topic, the lowest offset that the group needs. */
   readonly needs: Readonly<Record<string, Offset>>

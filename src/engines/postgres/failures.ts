@@ -1,8 +1,12 @@
 import { MillraceError, messageOf } from '../../core/errors.ts'
+import { logMoved, type Move } from '../../log/moving.ts'
 import type { Entry, Offset, Place } from '../../log/port.ts'
 
 /** The connection to the server is gone, or none could be made: what was asked may or may not have been done. */
 export class ConnectionLost extends Error {}
+
+/** The server's error for a write of a log that was moved away; its message is the mark. */
+export const movedCode = 'MR001'
 
 /** A transaction that was rolled back because of others, and may simply be done again. */
 const passing = new Set(['40001', '40P01', '55P03'])
@@ -35,6 +39,7 @@ export function isPassing(error: unknown): boolean {
 export function toMillraceError(error: unknown, where: string): Error {
   if (error instanceof MillraceError || error instanceof TypeError) return error
   if (isConnectionLost(error)) return unreachable(where, error)
+  if (codeOf(error) === movedCode) return logMoved(where, JSON.parse(messageOf(error)) as Move)
   if (codeOf(error) === '53100') {
     return new MillraceError('LOG_FULL', 'The disk of the database is full.', {
       where,

@@ -66,7 +66,7 @@ export async function openPostgres(url: string, options: PostgresOptions): Promi
   const connector = await connectorFor(settings)
   try {
     await checkSessions(connector, options.runtime)
-    const engine = new PostgresEngine(connector, await prepareSchema(connector, partitions), options)
+    const engine = new PostgresEngine(connector, await prepareSchema(connector, { partitions }), options)
     await engine.begin()
     return engine
   } catch (error) {

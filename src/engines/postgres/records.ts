@@ -20,7 +20,7 @@ export async function readBounds(database: Database, { topic, partition }: Place
 
 // One row is given even when there is no record: the place, without a value.
 const readText = `
-select p.start_offset, r."offset", r.time_ms, r.checksum, r.value
+select p.start_offset, p.end_offset, r."offset", r.time_ms, r.checksum, r.value
 from topic t join place p on p.topic_id = t.id
 left join lateral (
   select * from (
@@ -58,7 +58,8 @@ export async function readRecords(
     records.push(record)
   }
   if (records.length === 0 && first.offset !== null) throw recordCorrupt(at, Number(first.offset))
-  return { records, next: from + records.length }
+  const last = records.at(-1)
+  return { records, next: last === undefined ? Math.max(from, Number(first.end_offset)) : last.offset + 1 }
 }
 
 function toRecord(row: Row): StoredRecord | undefined {
@@ -68,20 +69,28 @@ function toRecord(row: Row): StoredRecord | undefined {
 }
 
 /**
- * Finds the smallest offset of a place for which a condition on its record holds, by halving: the condition must not hold for
- * records before one for which it does. `$3` is what it compares with.
+ * Finds the smallest offset of a place for which a condition on its record `r` holds, by halving: the condition must not hold for
+ * records before one for which it does. Offsets may skip, so a half is judged by its first record. `$3` is what it compares with.
  */
 function halving(condition: string): string {
-  return `with recursive found (topic_id, partition, low, high) as (
-    select p.topic_id, p.partition, p.start_offset, p.end_offset
+  const middle = '(f.low + f.high) / 2'
+  const isBelow = `r."offset" is null or r."offset" >= f.high or ${condition}`
+  return `with recursive found (topic_id, partition, low, high, beyond) as (
+    select p.topic_id, p.partition, p.start_offset, p.end_offset, p.end_offset
     from topic t join place p on p.topic_id = t.id where t.name = $1 and p.partition = $2
     union all
-    select f.topic_id, f.partition, case when ${condition} then f.low else (f.low + f.high) / 2 + 1 end,
-           case when ${condition} then (f.low + f.high) / 2 else f.high end
-    from found f join record r
-      on r.topic_id = f.topic_id and r.partition = f.partition and r."offset" = (f.low + f.high) / 2
+    select f.topic_id, f.partition, case when ${isBelow} then f.low else r."offset" + 1 end,
+           case when ${isBelow} then ${middle} else f.high end, f.beyond
+    from found f left join lateral (
+      select * from record where topic_id = f.topic_id and partition = f.partition and "offset" >= ${middle}
+      order by "offset" limit 1
+    ) as r on true
     where f.low < f.high
-  ) select low from found where low >= high`
+  ) select coalesce((
+      select r."offset" from record r where r.topic_id = f.topic_id and r.partition = f.partition and r."offset" >= f.low
+      order by r."offset" limit 1
+    ), f.beyond) as low
+    from found f where f.low >= f.high`
 }
 
 const byTime = halving('r.time_ms >= $3::double precision')
@@ -136,8 +145,13 @@ async function trimSome(
   )
   const lowest = needed?.offset === null ? Number.POSITIVE_INFINITY : Number(needed?.offset)
   const allowed = Math.min(target, lowest, Number(place.end_offset))
-  const to = Math.min(allowed, start + removedAtOnce)
-  if (to <= start) return { start, goesOn: false }
+  if (allowed <= start) return { start, goesOn: false }
+  const [beyond] = await connection.rows(
+    `select "offset" from record where topic_id = $1 and partition = $2 and "offset" < $3
+     order by "offset" offset $4 limit 1`,
+    [place.topic_id, partition, allowed, removedAtOnce],
+  )
+  const to = beyond === undefined ? allowed : Number(beyond.offset)
   await connection.query(
     `with gone as (
        delete from record where topic_id = $1 and partition = $2 and "offset" < $3 returning octet_length(value) as bytes

@@ -1,6 +1,8 @@
 import { MillraceError } from '../../core/errors.ts'
+import { logOccupied, type Move } from '../../log/moving.ts'
 import { Connection, type Connector } from './connection.ts'
 import { storageFailed } from './failures.ts'
+import { checkUsable, createMoveText, note, readMarks } from './marks.ts'
 
 /** What tells a log from every other, a copy of it on another server included. */
 export type LogIdentity = string
@@ -38,7 +40,7 @@ create table place (
   last_time_ms double precision not null default '-Infinity',
   primary key (topic_id, partition)
 ) with (fillfactor = 50);
--- Offsets are dense, and neither times nor sums of bytes fall: a search by either halves over the primary key.
+-- Neither times nor sums of bytes fall as offsets grow: a search by either halves over the primary key.
 create table record (
   topic_id integer not null,
   partition integer not null,
@@ -135,22 +137,34 @@ create table outbox_refused (
 /** What leads from each version of the tables to the next: the first from nothing to version 1. */
 export const migrations: readonly string[] = [firstVersion, secondVersion]
 
+/** What the tables of a log are prepared for. */
+export interface Preparation {
+  /** Of a log that is created. */
+  readonly partitions: number
+  /** For a log that is to be moved here: it must not be there yet. */
+  readonly making?: Move
+  /** Prepares a log too that was moved, or is being moved. */
+  readonly whateverItsMarks?: true
+}
+
 /**
  * Creates or migrates the tables of a log and reads what it is. One process at a time does that. `STORAGE_FAILED` when the
- * server is too old, or a newer version of Millrace has written the log.
+ * server is too old, or a newer version of Millrace has written the log; `LOG_MOVED` and `IMPORT_UNFINISHED` for what is no log to be used.
  */
-export async function prepareSchema(connector: Connector, partitions: number): Promise<LogRow> {
+export async function prepareSchema(connector: Connector, preparation: Preparation): Promise<LogRow> {
   const { schema, where } = connector.settings
   const connection = await Connection.open(connector, { search_path: schema })
   try {
     const flushes = await checkServer(connection, where)
     const present = await readLog(connection)
+    if (present !== undefined && preparation.making !== undefined) throw logOccupied(where)
+    if (!preparation.whateverItsMarks) checkUsable(await readMarks(connection), where)
     if (present?.version === migrations.length) return await describe(connection, present, flushes)
     // Before the transaction begins, so that it knows of what another process made while this one waited. It ends with the session.
     await connection.query('select pg_advisory_lock(hashtextextended($1, 7))', [`millrace ${schema}`])
     await connection.query('begin')
     await connection.query("select set_config('search_path', $1, true)", [schema])
-    await migrate(connection, connector, partitions)
+    await migrate(connection, connector, preparation)
     await connection.query('commit')
     const made = await readLog(connection)
     if (made === undefined) throw storageFailed(where, new Error('the tables were removed'))
@@ -160,7 +174,11 @@ export async function prepareSchema(connector: Connector, partitions: number): P
   }
 }
 
-async function migrate(connection: Connection, { settings }: Connector, partitions: number): Promise<void> {
+async function migrate(
+  connection: Connection,
+  { settings }: Connector,
+  { partitions, making }: Preparation,
+): Promise<void> {
   const version = (await readLog(connection))?.version ?? 0
   if (version > migrations.length) {
     throw new MillraceError(
@@ -185,6 +203,10 @@ async function migrate(connection: Connection, { settings }: Connector, partitio
      on conflict (single) do update set version = excluded.version`,
     [migrations.length, partitions],
   )
+  if (making === undefined) return
+  if (version > 0) throw logOccupied(settings.where)
+  await connection.query(createMoveText)
+  await note(connection, 'from', making)
 }
 
 async function describe(
@@ -199,7 +221,23 @@ async function describe(
   return { partitions, flushes, identity: String(row?.identity) }
 }
 
-async function readLog(
+/** What the migrations create, in order. */
+const created = [...migrations.join('\n').matchAll(/^create (table|sequence) (\w+)/gm)]
+
+/** Removes the tables of a log, and the schema where nothing else is in it and this role may. */
+export async function dropLog(connection: Connection, { settings }: Connector): Promise<void> {
+  await connection.query('drop table if exists move')
+  for (const [, kind, name] of created.toReversed()) {
+    await connection.query(`drop ${kind} if exists ${name} cascade`)
+  }
+  await connection.query('savepoint dropped')
+  await connection
+    .query(`drop schema "${settings.schema}"`)
+    .catch(() => connection.query('rollback to savepoint dropped'))
+}
+
+/** What the log of a connection's schema is; undefined where there is none. */
+export async function readLog(
   connection: Connection,
 ): Promise<{ readonly version: number; readonly partitions: number } | undefined> {
   const [found] = await connection.rows("select to_regclass('log') is not null as present")

@@ -1,4 +1,5 @@
 import type { Appended } from '../../log/port.ts'
+import { columns } from './columns.ts'
 import type { Connection, Row } from './connection.ts'
 import { boundReached } from './failures.ts'
 import type { MovingEntries } from './outbox/moving-entries.ts'
@@ -335,11 +336,6 @@ function packed<Part extends { readonly value: Uint8Array }>(parts: readonly Par
     return { part, first, size: part.value.length }
   })
   return { bytes: Buffer.concat(parts.map(({ value }) => value)), parts: placed }
-}
-
-/** Turns rows into the arrays that `unnest` makes rows of again. */
-function columns(rows: readonly (readonly unknown[])[], count: number): unknown[][] {
-  return Array.from({ length: count }, (_, column) => rows.map((row) => row[column]))
 }
 
 /** A notification has less than 8,000 bytes; places that do not fit are looked up by whoever is told. */

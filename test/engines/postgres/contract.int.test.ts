@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, it } from 'vitest'
+import { exportPostgres } from '../../../src/engines/postgres/export.ts'
+import { importPostgres } from '../../../src/engines/postgres/import.ts'
 import { openPostgres } from '../../../src/engines/postgres/postgres-engine.ts'
 import { testEngine } from '../../../src/testing/engine-contract.ts'
 import { administer } from './administer.ts'
@@ -20,6 +22,7 @@ describe.runIf(hasPostgres)('PostgreSQL', () => {
     test: { describe, it },
     capabilities: { persistent: true, powerLossSafe: true, atomicAppend: true, appendDeduplicates: true },
     severalProcesses: true,
+    canBeMoved: true,
     async loseSession() {
       // What a process does that takes the first member for gone.
       await administer(
@@ -36,6 +39,10 @@ describe.runIf(hasPostgres)('PostgreSQL', () => {
       const log = url
       return {
         open: (later) => openPostgres(log, { ...options, ...later, leaseMs: 600_000 }),
+        moving: {
+          openExport: () => exportPostgres(log, options),
+          openImport: () => importPostgres(log, options),
+        },
         remove: async () => undefined,
       }
     },
