@@ -1,5 +1,6 @@
 import { MillraceError } from '../core/errors.ts'
 import type { Runtime } from '../core/runtime.ts'
+import type { LogExport, LogImport } from '../log/moving.ts'
 import type { EngineOptions, LogEngine } from '../log/port.ts'
 
 /** The log of an application that names none. */
@@ -60,4 +61,33 @@ export async function openEngine(url: string, options: OpenEngineOptions): Promi
         fix: "Use 'lmdb:FOLDER', 'postgres://HOST/DATABASE' or 'memory:'.",
       })
   }
+}
+
+/** Opens the log that `url` names to be moved away; rejects as {@link openEngine} does, and as `LogExport` says. */
+export async function openExport(url: string, options: { readonly runtime: Runtime }): Promise<LogExport> {
+  const { engine } = parseLogUrl(url)
+  if (engine === 'postgres' || engine === 'postgresql') {
+    const { exportPostgres } = await import('../engines/postgres/export.ts')
+    return exportPostgres(url, options)
+  }
+  throw notMovable(engine, url)
+}
+
+/** Opens the place that `url` names so that a log is moved there; rejects as {@link openEngine} does, and as `LogImport` says. */
+export async function openImport(url: string, options: { readonly runtime: Runtime }): Promise<LogImport> {
+  const { engine } = parseLogUrl(url)
+  if (engine === 'postgres' || engine === 'postgresql') {
+    const { importPostgres } = await import('../engines/postgres/import.ts')
+    return importPostgres(url, options)
+  }
+  throw notMovable(engine, url)
+}
+
+function notMovable(engine: string, url: string): MillraceError {
+  const message =
+    engine === 'memory' ? 'A log in memory ends with its process.' : `There is no engine '${engine}'.`
+  return new MillraceError(engine === 'memory' ? 'LOG_URL_INVALID' : 'ENGINE_UNKNOWN', message, {
+    where: shownLogUrl(url),
+    fix: "Name a log by 'lmdb:FOLDER' or 'postgres://HOST/DATABASE'.",
+  })
 }

@@ -1,4 +1,5 @@
 import { createHash, type Hash } from 'node:crypto'
+import type { ClaimName } from './moving.ts'
 import type { KeyValue, Place, StoredRecord } from './port.ts'
 
 /** Of a record: its offset, its time, and how long its value is. */
@@ -20,6 +21,11 @@ export class RecordHash {
     this.#parts.of(topic, partition).update(this.#head).update(value)
   }
 
+  /** SHA-256 of the records of a place, in hexadecimal, when all of them were added. */
+  endPlace({ topic, partition }: Place): string {
+    return this.#parts.end(topic, partition)
+  }
+
   /** SHA-256 of everything, in hexadecimal. Call it once. */
   digest(): string {
     return this.#parts.digest()
@@ -32,11 +38,16 @@ export class StateHash {
   readonly #head = Buffer.alloc(8)
 
   /** Adds a value; those of one claim come in the order of their keys' bytes, and claims in any order. */
-  add({ group, partition }: { group: string; partition: number }, { key, value }: KeyValue): void {
+  add({ group, partition }: ClaimName, { key, value }: KeyValue): void {
     const keyBytes = Buffer.from(key)
     this.#head.writeUInt32LE(keyBytes.length, 0)
     this.#head.writeUInt32LE(value.length, 4)
     this.#parts.of(group, partition).update(this.#head).update(keyBytes).update(value)
+  }
+
+  /** SHA-256 of the values of a claim, in hexadecimal, when all of them were added. */
+  endClaim({ group, partition }: ClaimName): string {
+    return this.#parts.end(group, partition)
   }
 
   /** SHA-256 of everything, in hexadecimal. Call it once. */
@@ -45,9 +56,10 @@ export class StateHash {
   }
 }
 
-/** One hash of many rows whose parts come in any order. */
+/** One hash of many rows whose parts come in any order. A part without rows counts for nothing. */
 class HashOfParts {
   readonly #parts = new Map<string, Hash>()
+  readonly #ended = new Map<string, string>()
   #name: string | undefined
   #part: Hash | undefined
 
@@ -61,10 +73,22 @@ class HashOfParts {
     return hash
   }
 
+  end(name: string, partition: number): string {
+    const part = `${name}/${partition}`
+    const hash = this.#parts.get(part)
+    if (hash === undefined) return ''
+    const digest = hash.digest('hex')
+    this.#parts.delete(part)
+    this.#ended.set(part, digest)
+    if (this.#name === part) this.#name = undefined
+    return digest
+  }
+
   digest(): string {
+    for (const [part, hash] of this.#parts) this.#ended.set(part, hash.digest('hex'))
     const whole = createHash('sha256')
-    for (const [name, part] of [...this.#parts].sort(([one], [other]) => (one < other ? -1 : 1))) {
-      whole.update(JSON.stringify([name, part.digest('hex')]))
+    for (const [name, digest] of [...this.#ended].sort(([one], [other]) => (one < other ? -1 : 1))) {
+      whole.update(JSON.stringify([name, digest]))
     }
     return whole.digest('hex')
   }

@@ -1,16 +1,17 @@
 import { PassThrough } from 'node:stream'
 import { describe, expect, test } from 'vitest'
-import { ProgressView, progressText } from '../../../src/cli/ingest/progress-view.ts'
+import { ProgressView } from '../../../src/cli/ingest/progress-view.ts'
 import { Output } from '../../../src/cli/output.ts'
+import { progressText } from '../../../src/cli/progress-line.ts'
 
 describe('progress in words', () => {
   test('has the share, the lines, their rate and the time left', () => {
-    const text = progressText({ lines: 5000, elapsedMs: 2000, fraction: 0.25, bar: false })
+    const text = progressText({ done: 5000, what: 'lines', elapsedMs: 2000, fraction: 0.25, bar: false })
     expect(text).toBe(' 25%  5000 lines  2500/s  6 s left')
   })
 
   test('draws a bar in proportion', () => {
-    const text = progressText({ lines: 1, elapsedMs: 1000, fraction: 0.5, bar: true })
+    const text = progressText({ done: 1, what: 'lines', elapsedMs: 1000, fraction: 0.5, bar: true })
     expect(text).toMatch(/^█{12}░{12} {2} 50%/)
   })
 
@@ -18,11 +19,13 @@ describe('progress in words', () => {
     [100_000, '1 min 40 s left'],
     [7_300_000, '2 h 1 min left'],
   ])('says long times in minutes and hours', (leftMs, expected) => {
-    expect(progressText({ lines: 1, elapsedMs: leftMs, fraction: 0.5, bar: false })).toContain(expected)
+    expect(progressText({ done: 1, what: 'lines', elapsedMs: leftMs, fraction: 0.5, bar: false })).toContain(
+      expected,
+    )
   })
 
   test('of input whose size is not known has no share and no time left', () => {
-    expect(progressText({ lines: 10, elapsedMs: 1000, fraction: undefined, bar: true })).toBe(
+    expect(progressText({ done: 10, what: 'lines', elapsedMs: 1000, fraction: undefined, bar: true })).toBe(
       '10 lines  10/s',
     )
   })
