@@ -35,7 +35,7 @@ export async function importPostgres(
   const connector = await connectorFor(settings)
   try {
     await checkSessions(connector, options.runtime)
-    const lock = await takeLock(connector)
+    const lock = await takeLock(connector, options.runtime)
     try {
       return new PostgresImport(connector, lock, await look(lock), options.runtime)
     } catch (error) {
@@ -47,13 +47,23 @@ export async function importPostgres(
   }
 }
 
-/** A session that keeps others from importing into the same schema for as long as it lasts. */
-async function takeLock(connector: Connector): Promise<Connection> {
+const lookAgainMs = 50
+const mostLooks = 40
+
+/**
+ * A session that keeps others from importing into the same schema for as long as it lasts. That of a process that was killed lasts
+ * until the server has noticed, which is given a moment.
+ */
+async function takeLock(connector: Connector, runtime: Runtime): Promise<Connection> {
   const { schema, where } = connector.settings
   const connection = await Connection.open(connector, { search_path: schema })
   const text = 'select pg_try_advisory_lock(hashtextextended($1, 8)) as taken'
-  const [row] = await connection.rows(text, [`millrace ${schema}`])
-  if (row?.taken === true) return connection
+  for (let looks = 1; ; looks += 1) {
+    const [row] = await connection.rows(text, [`millrace ${schema}`])
+    if (row?.taken === true) return connection
+    if (looks >= mostLooks) break
+    await runtime.sleep(lookAgainMs)
+  }
   connection.close()
   throw stillInUse(where, 'another migration', {})
 }
@@ -240,6 +250,7 @@ class PostgresImport extends PostgresContents implements LogImport {
 
   override async close(): Promise<void> {
     await super.close()
+    if (!this.#lock.isLost) await this.#lock.query('select pg_advisory_unlock_all()').catch(() => undefined)
     this.#lock.close()
   }
 
