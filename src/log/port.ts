@@ -17,7 +17,9 @@
  *   window is not stored again: the answer is the first record's place with
  *   `duplicate: true`, and never before that record is durable. The same id with other content (see `same-event.ts`) is
  *   `ID_REUSED` for as long as the first record can be read, and then nothing of the call is appended. This holds within
- *   one call, for the appends of a commit, and after a restart too. Where not, every entry is stored.
+ *   one call, for the appends of a commit, and after a restart too. Where not, every entry is stored. Where not
+ *   `capabilities.atomicCommit`, a commit cannot be taken back when an id turns out to be reused: it holds, the first record
+ *   stands, and the entry is answered as a duplicate of it.
  * - A signal that aborts before the append has begun rejects with its reason and appends nothing; later it has no effect.
  *
  * Reading
@@ -37,9 +39,14 @@
  * - `commit` is atomic and durable: its puts, deletes and appends all hold, or none does. Commits of one claim apply in
  *   call order, and are acknowledged in it. After one has failed, for whatever reason, the claim is lost: every later
  *   one fails too, and the engine gives the partition anew, with a higher epoch, to this member or to another. Until then
- *   the membership has a `renewal`, from before the claim's signal is aborted.
+ *   the membership has a `renewal`, from before the claim's signal is aborted. Whether a commit that failed holds is settled
+ *   when the partition is given anew.
+ * - Where not `capabilities.atomicCommit`, a commit holds from one moment on, and its appends become visible behind that
+ *   moment one by one: those to one place in order, and behind those of earlier commits. When it resolves all are
+ *   visible. When the owner ends before, nobody is given the partition until they are; only those to a topic that was
+ *   deleted meanwhile are gone with it.
  * - A claim that was lost, or whose epoch is old, rejects `commit`, `get` and `range` with `NOT_OWNER`, and its signal is
- *   aborted as soon as the engine knows.
+ *   aborted as soon as the engine knows. Where not `capabilities.fencedReads`, `get` and `range` may answer until then.
  * - `get` and `range` see every commit of this claim that was acknowledged, and all that earlier owners committed.
  * - Keys are strings of valid Unicode, at most {@link maxStateKeyBytes} bytes of UTF-8, ordered by those bytes.
  *
@@ -145,6 +152,16 @@ export interface Capabilities {
   readonly atomicAppend: boolean
   /** Whether a second append of the same `deduplicationId` is not stored. */
   readonly appendDeduplicates: boolean
+  /**
+   * Whether the appends of a commit become visible together with its state. Where not they follow, exactly once and in
+   * order: before the commit resolves, or else before the partition is given to its next owner.
+   */
+  readonly atomicCommit: boolean
+  /**
+   * Whether a claim that was replaced is refused every read. Where not, an owner that does not know it yet may still read
+   * what it has committed itself.
+   */
+  readonly fencedReads: boolean
 }
 
 /** The most bytes of UTF-8 in a key of a claim's state. */

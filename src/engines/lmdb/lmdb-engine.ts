@@ -83,6 +83,8 @@ class LmdbEngine implements LogEngine {
       powerLossSafe: options.unsafeNoSync !== true,
       atomicAppend: true,
       appendDeduplicates: true,
+      atomicCommit: true,
+      fencedReads: true,
     }
     this.#appendContexts = {
       publishers: this.#appendContext('publishers'),

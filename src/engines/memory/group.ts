@@ -1,5 +1,5 @@
+import { KeyValues } from '../../log/key-values.ts'
 import type { Offset } from '../../log/port.ts'
-import { KeyValues } from './key-values.ts'
 
 /** One member's right to one partition for one epoch. Whoever holds the current one of a partition can commit. */
 export interface Ownership {

@@ -1,4 +1,6 @@
 export { MemoryEngine, type MemoryOptions, openMemory } from './memory-engine.ts'
 export { MemoryLog } from './memory-log.ts'
 export { exportMemory, importMemory } from './memory-moving.ts'
+export { MemoryServers, type MemoryServersOptions } from './memory-servers.ts'
+export { MemoryServersLog } from './memory-servers-log.ts'
 export { immediateSteps, type StepScheduler } from './steps.ts'

@@ -1,7 +1,8 @@
 import { isMillraceError } from '../../core/errors.ts'
+import { notOwner } from '../../log/failures.ts'
 import type { Appended, Change, Claim, KeyRange, KeyValue } from '../../log/port.ts'
 import type { Ownership } from './group.ts'
-import { type MemoryLog, notOwner } from './memory-log.ts'
+import type { MemoryLog } from './memory-log.ts'
 import type { AppendBounds } from './topic-log.ts'
 
 /** What a claim needs of the engine that holds it. */

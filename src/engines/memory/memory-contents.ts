@@ -1,3 +1,4 @@
+import { compareUtf8 } from '../../log/key-values.ts'
 import type {
   ClaimContents,
   ClaimName,
@@ -8,7 +9,6 @@ import type {
   StateLimits,
 } from '../../log/moving.ts'
 import type { Batch, KeyValue, Offset, Place, ReadLimits, Topic } from '../../log/port.ts'
-import { compareUtf8 } from './key-values.ts'
 import type { MemoryLog } from './memory-log.ts'
 
 /** Above every key of valid Unicode. */

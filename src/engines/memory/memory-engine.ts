@@ -1,5 +1,5 @@
-import { MillraceError } from '../../core/errors.ts'
 import type { Runtime } from '../../core/runtime.ts'
+import { logClosed } from '../../log/failures.ts'
 import type {
   Appended,
   Batch,
@@ -80,6 +80,8 @@ export class MemoryEngine implements LogEngine {
       powerLossSafe: false,
       atomicAppend: options.atomicAppend ?? true,
       appendDeduplicates: options.appendDeduplicates ?? true,
+      atomicCommit: true,
+      fencedReads: true,
     })
     const deduplication = {
       windowMs: options.deduplicationWindowMs ?? defaultDeduplicationWindowMs,
@@ -97,6 +99,11 @@ export class MemoryEngine implements LogEngine {
       later: (name, act) => this.#later(name, act),
       ended: (membership) => this.#memberships.delete(membership),
     }
+  }
+
+  /** What bounds every append of this process. */
+  get appendBounds(): AppendBounds {
+    return this.#bounds
   }
 
   createTopic(name: string, options: TopicOptions): Promise<void> {
@@ -196,7 +203,7 @@ export class MemoryEngine implements LogEngine {
   }
 
   async #end(): Promise<void> {
-    this.#closing.abort(closedError())
+    this.#closing.abort(logClosed())
     while (this.#running.size > 0) await Promise.allSettled(this.#running)
     await this.#turn('close:apply')
     for (const membership of [...this.#memberships]) membership.end()
@@ -301,10 +308,4 @@ export class MemoryEngine implements LogEngine {
       look()
     })
   }
-}
-
-function closedError(): MillraceError {
-  return new MillraceError('LOG_CLOSED', 'The log is closed.', {
-    fix: 'Call it before `close`, or open it again.',
-  })
 }

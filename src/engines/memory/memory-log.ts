@@ -1,12 +1,13 @@
 import { isDeepStrictEqual } from 'node:util'
 import { MillraceError } from '../../core/errors.ts'
+import { checkStateKey, idReused, notOwner, topicUnknown } from '../../log/failures.ts'
+import { compareUtf8 } from '../../log/key-values.ts'
 import { importUnfinished, logMoved, type Move } from '../../log/moving.ts'
 import {
   type Appended,
   type Change,
   defaultPartitions,
   type Entry,
-  maxStateKeyBytes,
   type Offset,
   type Place,
   type StoredRecord,
@@ -16,7 +17,6 @@ import {
 } from '../../log/port.ts'
 import { compareEvents } from '../../log/same-event.ts'
 import { Group, type Ownership, type PartitionState } from './group.ts'
-import { compareUtf8 } from './key-values.ts'
 import type { PlaceLog } from './place-log.ts'
 import { type AppendBounds, TopicLog } from './topic-log.ts'
 
@@ -140,11 +140,21 @@ export class MemoryLog {
     return this.#plan(entries, bounds).map((planned) => this.#store(planned, bounds))
   }
 
-  trim(at: Place, limits: TrimLimits): Offset {
+  /** Where the record is whose id an entry has; it must be remembered. */
+  firstOf({ topic: name, partition, ...entry }: Entry, { deduplication }: AppendBounds): Appended {
+    const topic = this.#topic(name)
+    const timeMs = topic.place(partition).timeOf({ ...entry, topic: name, partition })
+    const first = topic.firstSeen(entry.deduplicationId ?? '', timeMs, deduplication?.windowMs ?? 0)
+    if (first === undefined) throw topicUnknown(name)
+    return { topic: name, partition: first.partition, offset: first.offset, duplicate: true }
+  }
+
+  /** Trims as the port says; `bound` is what somebody beside the groups of this log needs. */
+  trim(at: Place, limits: TrimLimits, bound: Offset = Number.POSITIVE_INFINITY): Offset {
     this.#checkNotMoved()
     const place = this.place(at)
     const needs = [...this.#groups.values()].map((group) => group.state(at.partition).needs.get(at.topic))
-    const needed = Math.min(...needs.map((offset) => offset ?? Number.POSITIVE_INFINITY))
+    const needed = Math.min(bound, ...needs.map((offset) => offset ?? Number.POSITIVE_INFINITY))
     const before = place.bounds.bytes
     const start = place.trim(limits, needed)
     this.#bytes -= before - place.bounds.bytes
@@ -233,11 +243,7 @@ export class MemoryLog {
   #topic(name: string): TopicLog {
     const topic = this.#topics.get(name)
     if (topic !== undefined) return topic
-    throw new MillraceError('TOPIC_UNKNOWN', `There is no topic '${name}'.`, {
-      where: name,
-      fix: 'Create it first, or use the name of one that `listTopics` gives.',
-      facts: { topic: name },
-    })
+    throw topicUnknown(name)
   }
 }
 
@@ -248,37 +254,6 @@ interface Planned {
   readonly sameCall: Planned | undefined
   readonly first: { readonly partition: number; readonly offset: Offset } | undefined
   stored: { readonly partition: number; readonly offset: Offset } | undefined
-}
-
-/** The error of everything that is asked of an ownership that is not the current one. */
-export function notOwner(
-  { group, partition, epoch }: { group: string; partition: number; epoch: number },
-  cause?: unknown,
-): MillraceError {
-  return new MillraceError(
-    'NOT_OWNER',
-    `Epoch ${epoch} of partition ${partition} no longer belongs to this member of group '${group}'.`,
-    {
-      where: `${group}/${partition}`,
-      fix: 'Go on with the next claim that the listener is given; its owner sees all that was committed.',
-      facts: { group, partition, epoch },
-      cause,
-    },
-  )
-}
-
-function checkStateKey(key: string): void {
-  if (!key.isWellFormed()) throw new TypeError('a key of the state must be a string of valid Unicode')
-  if (key.length * 3 <= maxStateKeyBytes || Buffer.byteLength(key) <= maxStateKeyBytes) return
-  throw new TypeError(`a key of the state has at most ${maxStateKeyBytes} bytes of UTF-8`)
-}
-
-function idReused(entry: Entry): MillraceError {
-  return new MillraceError('ID_REUSED', 'An event of the same source and id was stored with other content.', {
-    where: `${entry.topic}/${entry.partition}`,
-    fix: 'Give every event its own id; publish again only what is the same.',
-    facts: { topic: entry.topic, deduplicationId: entry.deduplicationId },
-  })
 }
 
 function full(maxBytes: number): MillraceError {

@@ -1,10 +1,10 @@
 import type { ClaimListener, Membership } from '../../log/port.ts'
 import { Renewals } from '../../log/renewals.ts'
+import { movesToShare } from '../../log/shares.ts'
 import type { Connection } from './connection.ts'
 import type { Database } from './database.ts'
 import { type ClaimContext, PostgresClaim } from './postgres-claim.ts'
 import { goneText, type MemberRow } from './presence.ts'
-import { movesToShare } from './shares.ts'
 
 /** Others find out by themselves when they cannot be told. */
 const attemptsToClose = 3

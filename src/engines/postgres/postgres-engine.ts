@@ -103,6 +103,8 @@ class PostgresEngine implements LogEngine {
       powerLossSafe: log.flushes,
       atomicAppend: true,
       appendDeduplicates: true,
+      atomicCommit: true,
+      fencedReads: true,
     })
     this.#where = connector.settings.where
     this.#channel = `millrace_${connector.settings.schema}`

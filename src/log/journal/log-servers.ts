@@ -1,3 +1,4 @@
+import type { ClaimName } from '../moving.ts'
 import type {
   Appended,
   Batch,
@@ -117,11 +118,13 @@ export interface LogServers {
   /** Takes a sign away, if it is still of that incarnation. */
   withdraw(group: string, sign: Pick<MemberSign, 'memberId' | 'incarnation'>): Promise<void>
   members(group: string): Promise<MemberList>
-  /** Resolves when the revision is not `known` any more; rejects with the signal's reason. */
+  /** Resolves when the revision is above `known`; rejects with the signal's reason. */
   membersChanged(group: string, known: number, signal: AbortSignal): Promise<MemberList>
 
   close(): Promise<void>
 }
+
+export type { ClaimName }
 
 /** What the servers can promise; the journal adds the rest. */
 export type ServerCapabilities = Pick<
@@ -135,12 +138,6 @@ export interface ServerLimits {
   readonly maxJournalBytes: number
   /** The most bytes of the value of an entry that is forwarded. A commit with a larger one is `COMMIT_TOO_LARGE`. */
   readonly maxEntryBytes: number
-}
-
-/** Which claim: one partition number of a group. */
-export interface ClaimName {
-  readonly group: string
-  readonly partition: number
 }
 
 /** A value of a journal at its sequence. */
@@ -216,7 +213,7 @@ export interface MemberSign {
 
 /** The members of a group as their signs tell. */
 export interface MemberList {
-  /** Another whenever the signs are others. */
+  /** Grows whenever the signs change. */
   readonly revision: number
   readonly members: readonly MemberSign[]
 }

@@ -207,6 +207,11 @@ function commitRules(suite: Suite): void {
     assert.deepEqual(await world.dataIn(at), ['first', 'new'])
   })
 
+  if (suite.engine.capabilities.atomicCommit) atomicReuseRules(suite)
+  else laterReuseRules(suite)
+}
+
+function atomicReuseRules(suite: Suite): void {
   suite.rule(
     'a commit that reuses an id for other content is ID_REUSED and changes nothing',
     async (world) => {
@@ -218,6 +223,25 @@ function commitRules(suite: Suite): void {
       const anew = await member.next(1, claim.epoch)
       assert.deepEqual(await textsAt(anew, ['key']), [undefined])
       assert.deepEqual(await world.dataIn(at), ['first'])
+    },
+  )
+}
+
+function laterReuseRules(suite: Suite): void {
+  suite.rule(
+    'a commit that reuses an id for other content holds, and the first record stands',
+    async (world) => {
+      const member = await world.join('makers')
+      const claim = member.claim(1)
+      const first = await world.append(at, 'first', { id: 'one' })
+      const reuse = [world.entry(at, 'fine'), world.entry(at, 'other', { id: 'one' })]
+      const [fine, reused] = await claim.commit(change({ puts: [put('key', 'value')], appends: reuse }))
+      assert.equal(fine?.duplicate, false)
+      assert.deepEqual(reused, { ...first, duplicate: true })
+      assert.deepEqual(await textsAt(claim, ['key']), ['value'])
+      assert.deepEqual(await world.dataIn(at), ['first', 'fine'])
+      await claim.commit(change({ appends: [world.entry(at, 'next')] }))
+      assert.deepEqual(await world.dataIn(at), ['first', 'fine', 'next'])
     },
   )
 }

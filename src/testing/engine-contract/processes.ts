@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
-import type { LogEngine } from '../../log/port.ts'
+import { isMillraceError } from '../../core/errors.ts'
+import type { Claim, LogEngine } from '../../log/port.ts'
 import type { Suite } from './suite.ts'
-import { abortOf, change, put, rejectsWith, textsAt, type World } from './world.ts'
+import { abortOf, change, put, rejectsWith, textOf, textsAt, type World } from './world.ts'
 
 const at = { topic: 'orders', partition: 1 }
 const forever = new AbortController().signal
@@ -12,7 +13,10 @@ export function processRules(suite: Suite): void {
   suite.chapter('several processes', () => {
     sharingRules(suite)
     ownershipRules(suite)
-    if (suite.engine.loseSession !== undefined) fencingRules(suite, suite.engine.loseSession)
+    const { loseSession } = suite.engine
+    if (loseSession === undefined) return
+    fencingRules(suite, loseSession)
+    fencedReadRules(suite, loseSession)
   })
 }
 
@@ -119,27 +123,23 @@ function ownershipRules(suite: Suite): void {
 }
 
 function fencingRules(suite: Suite, loseSession: (engine: LogEngine) => Promise<void>): void {
-  suite.rule(
-    'an owner that was taken for gone, and does not know, can neither commit nor read',
-    async (world) => {
-      const { first, second } = await twoEngines(world)
-      const one = await world.join('readers', 'one', first)
-      const [committing, getting, ranging] = [one.claim(0), one.claim(1), one.claim(2)]
-      await committing.commit(change({ puts: [put('key', 'before')] }))
-      const two = await world.join('readers', 'two', second)
-      await loseSession(first)
-      for (const claim of [committing, getting, ranging]) await two.next(claim.partition, claim.epoch)
-      await rejectsWith(
-        'NOT_OWNER',
-        committing.commit(change({ puts: [put('key', 'stolen')], appends: [world.entry(at, 'stolen')] })),
-      )
-      await rejectsWith('NOT_OWNER', getting.get(['key']))
-      await rejectsWith('NOT_OWNER', ranging.range({ from: 'a', to: 'z', limit: 1 }))
-      for (const claim of [committing, getting, ranging]) await abortOf(claim.signal)
-      assert.deepEqual(await textsAt(await two.next(0, committing.epoch), ['key']), ['before'])
-      assert.deepEqual(await world.dataIn(at), [])
-    },
-  )
+  suite.rule('an owner that was taken for gone, and does not know, cannot commit', async (world) => {
+    const { first, second } = await twoEngines(world)
+    const one = await world.join('readers', 'one', first)
+    const claim = one.claim(0)
+    await claim.commit(change({ puts: [put('key', 'before')] }))
+    const two = await world.join('readers', 'two', second)
+    await loseSession(first)
+    const successor = await two.next(0, claim.epoch)
+    await rejectsWith(
+      'NOT_OWNER',
+      claim.commit(change({ puts: [put('key', 'stolen')], appends: [world.entry(at, 'stolen')] })),
+    )
+    await abortOf(claim.signal)
+    await rejectsWith('NOT_OWNER', claim.get(['key']))
+    assert.deepEqual(await textsAt(successor, ['key']), ['before'])
+    assert.deepEqual(await world.dataIn(at), [])
+  })
 
   suite.rule(
     'a commit on its way when the owner is taken for gone holds as a whole or not at all',
@@ -157,8 +157,41 @@ function fencingRules(suite: Suite, loseSession: (engine: LogEngine) => Promise<
       const successor = await two.next(0, claim.epoch)
       const stored = await world.dataIn(at)
       assert(stored.length >= acknowledged)
+      assert.deepEqual(
+        stored,
+        stored.map((_, index) => index),
+      )
       const last = stored.length === 0 ? undefined : String(stored.length - 1)
       assert.deepEqual(await textsAt(successor, ['last']), [last])
     },
   )
+}
+
+function fencedReadRules(suite: Suite, loseSession: (engine: LogEngine) => Promise<void>): void {
+  const reads = suite.engine.capabilities.fencedReads ? 'reads nothing' : 'reads at most its own commits'
+  suite.rule(`an owner that was taken for gone, and does not know, ${reads}`, async (world) => {
+    const { first, second } = await twoEngines(world)
+    const one = await world.join('readers', 'one', first)
+    const [getting, ranging] = [one.claim(1), one.claim(2)]
+    for (const claim of [getting, ranging]) await claim.commit(change({ puts: [put('key', 'before')] }))
+    const two = await world.join('readers', 'two', second)
+    await loseSession(first)
+    for (const claim of [getting, ranging]) {
+      const successor = await two.next(claim.partition, claim.epoch)
+      await successor.commit(change({ puts: [put('key', 'after')] }))
+    }
+    const read = async (claim: Claim) => (await claim.get(['key']))[0]
+    const find = async (claim: Claim) => (await claim.range({ from: 'a', to: 'z', limit: 1 }))[0]?.value
+    for (const [claim, ask] of [[getting, read] as const, [ranging, find] as const]) {
+      if (suite.engine.capabilities.fencedReads) {
+        await rejectsWith('NOT_OWNER', ask(claim))
+        await abortOf(claim.signal)
+      } else {
+        const answer = await ask(claim).catch((error: unknown) => {
+          assert(isMillraceError(error, 'NOT_OWNER'))
+        })
+        assert(answer === undefined || textOf(answer) === 'before')
+      }
+    }
+  })
 }

@@ -6,7 +6,14 @@ import { temporaryFolder } from './temporary-folder.ts'
 testEngine({
   name: 'LMDB engine',
   test: { describe, it },
-  capabilities: { persistent: true, powerLossSafe: true, atomicAppend: true, appendDeduplicates: true },
+  capabilities: {
+    persistent: true,
+    powerLossSafe: true,
+    atomicAppend: true,
+    appendDeduplicates: true,
+    atomicCommit: true,
+    fencedReads: true,
+  },
   severalProcesses: false,
   async createLog(options) {
     const folder = temporaryFolder()

@@ -18,7 +18,13 @@ function memoryEngine(
   return {
     name: `memory engine, ${name}`,
     test: { describe, it },
-    capabilities: { persistent: false, powerLossSafe: false, ...answers },
+    capabilities: {
+      persistent: false,
+      powerLossSafe: false,
+      atomicCommit: true,
+      fencedReads: true,
+      ...answers,
+    },
     severalProcesses: true,
     canBeMoved: true,
     loseSession: async (engine) => (engine as MemoryEngine).loseSession(),

@@ -20,7 +20,14 @@ describe.runIf(hasPostgres)('PostgreSQL', () => {
   testEngine({
     name: 'PostgreSQL engine',
     test: { describe, it },
-    capabilities: { persistent: true, powerLossSafe: true, atomicAppend: true, appendDeduplicates: true },
+    capabilities: {
+      persistent: true,
+      powerLossSafe: true,
+      atomicAppend: true,
+      appendDeduplicates: true,
+      atomicCommit: true,
+      fencedReads: true,
+    },
     severalProcesses: true,
     canBeMoved: true,
     async loseSession() {

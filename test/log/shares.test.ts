@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { movesToShare, type Owned } from '../../../src/engines/postgres/shares.ts'
+import { movesToShare, type Owned } from '../../src/log/shares.ts'
 
 const memberIds = fc.uniqueArray(fc.string({ minLength: 1, maxLength: 3 }), { maxLength: 6 })
 

@@ -1,4 +1,4 @@
-import type { KeyRange, KeyValue } from '../../log/port.ts'
+import type { KeyRange, KeyValue } from './port.ts'
 
 /** Keys and values in memory, ordered by the UTF-8 bytes of the keys; sorted only when a range is asked for. */
 export class KeyValues {

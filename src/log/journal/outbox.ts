@@ -1,0 +1,124 @@
+import { isMillraceError, MillraceError } from '../../core/errors.ts'
+import type { Appended, Entry, Offset } from '../port.ts'
+import type { ClaimName, ForwardedEntry, LogServers, OriginMark, Position } from './log-servers.ts'
+import type { PendingCommit } from './rebuild.ts'
+
+/** The entries of one commit that go to one place. */
+interface Share {
+  readonly at: { readonly topic: string; readonly partition: number }
+  readonly entries: ForwardedEntry[]
+  /** Which of the commit's appends each of them is. */
+  readonly indexes: number[]
+}
+
+/** After so many refusals of one share somebody else goes on forwarding it: that is no former owner. */
+const maxRefusals = 20
+
+/**
+ * Brings what a claim's commits append to its places: in the order of the commits, exactly once, however often it is begun
+ * anew and whoever else tries. Commits go one after the other; the places of one commit side by side.
+ */
+export class Outbox {
+  readonly #servers: LogServers
+  readonly #name: ClaimName
+  /** The marks of this claim, by place, as it knows them. */
+  readonly #marks = new Map<string, OriginMark>()
+
+  constructor(servers: LogServers, name: ClaimName) {
+    this.#servers = servers
+    this.#name = name
+  }
+
+  /**
+   * Forwards what a commit of this owner appends, and tells what it needs; gives each entry's place, in their order. Rejects
+   * with `NOT_OWNER` when another owner forwards.
+   */
+  async forward(
+    sequence: number,
+    appends: readonly Entry[],
+    needs: Readonly<Record<string, Offset>>,
+  ): Promise<readonly Appended[]> {
+    const appended: Appended[] = new Array(appends.length)
+    await Promise.all(
+      sharesOf(sequence, appends).map(async (share) => {
+        const after = this.#marks.get(nameOf(share)) ?? (await this.#servers.mark(this.#name, share.at))
+        const answer = await this.#send(share, after)
+        if (!answer.stored) throw this.#refused()
+        for (const [nth, index] of share.indexes.entries()) appended[index] = answer.appended[nth] as Appended
+      }),
+    )
+    await this.#tell(needs, sequence)
+    return appended
+  }
+
+  /**
+   * Forwards what is missing of commits of former owners, who may still be doing so themselves. What belongs to a topic that
+   * is gone goes with it.
+   */
+  async recover(pending: readonly PendingCommit[]): Promise<void> {
+    for (const { sequence, commit } of pending) {
+      await Promise.all(sharesOf(sequence, commit.appends).map((share) => this.#recoverShare(share)))
+      await this.#tell(commit.needs, sequence)
+    }
+  }
+
+  async #recoverShare(share: Share): Promise<void> {
+    try {
+      let after = await this.#servers.mark(this.#name, share.at)
+      for (let refusals = 0; refusals < maxRefusals; refusals += 1) {
+        const missing = share.entries.filter(({ position }) => isAfter(position, after.position))
+        if (missing.length === 0) return
+        const answer = await this.#send({ ...share, entries: missing }, after)
+        if (answer.stored) return
+        after = answer.mark
+      }
+      throw this.#refused()
+    } catch (error) {
+      if (!isMillraceError(error, 'TOPIC_UNKNOWN')) throw error
+    }
+  }
+
+  async #send(share: Share, after: OriginMark) {
+    const answer = await this.#servers.forward(this.#name, share.at, share.entries, after)
+    if (answer.stored) this.#marks.set(nameOf(share), answer.mark)
+    else this.#marks.delete(nameOf(share))
+    return answer
+  }
+
+  async #tell(needs: Readonly<Record<string, Offset>>, sequence: number): Promise<void> {
+    if (Object.keys(needs).length > 0) await this.#servers.tellNeeds(this.#name, needs, sequence)
+  }
+
+  #refused(): MillraceError {
+    const { group, partition } = this.#name
+    return new MillraceError('NOT_OWNER', 'Another owner forwards what this one has committed.', {
+      where: `${group}/${partition}`,
+      fix: 'Go on with the next claim that the listener is given.',
+      facts: { group, partition },
+    })
+  }
+}
+
+function sharesOf(sequence: number, appends: readonly Entry[]): Share[] {
+  const shares = new Map<string, Share>()
+  for (const [index, { topic, partition, ...entry }] of appends.entries()) {
+    const at = { topic, partition }
+    const name = nameOf({ at })
+    const share = shares.get(name) ?? { at, entries: [], indexes: [] }
+    shares.set(name, share)
+    share.entries.push({ ...entry, position: { sequence, index } })
+    share.indexes.push(index)
+  }
+  return [...shares.values()]
+}
+
+function nameOf({ at }: Pick<Share, 'at'>): string {
+  return `${at.partition}/${at.topic}`
+}
+
+function isAfter(position: Position, other: Position | undefined): boolean {
+  if (other === undefined || position.sequence !== other.sequence) {
+    return position.sequence > (other?.sequence ?? Number.NEGATIVE_INFINITY)
+  }
+  return position.index > other.index
+}

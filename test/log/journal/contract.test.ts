@@ -1,0 +1,76 @@
+import { describe, it } from 'vitest'
+import {
+  MemoryServers,
+  MemoryServersLog,
+  type MemoryServersOptions,
+} from '../../../src/engines/memory/index.ts'
+import { JournaledEngine } from '../../../src/log/journal/journaled-engine.ts'
+import { MemoryStateStores } from '../../../src/log/memory-state-stores.ts'
+import type { LogEngine } from '../../../src/log/port.ts'
+import { type EngineUnderTest, testEngine } from '../../../src/testing/engine-contract.ts'
+import { shuffledSteps } from '../../engines/memory/shuffled-steps.ts'
+
+interface Variant {
+  readonly servers?: () => Partial<MemoryServersOptions>
+  /** Whether what a process keeps of states on its machine is there when it starts again. */
+  readonly keepsStores?: boolean
+  readonly journalBytes?: number
+}
+
+function journaledEngine(
+  name: string,
+  { servers = () => ({}), keepsStores, journalBytes }: Variant,
+): EngineUnderTest {
+  const opened = new WeakMap<LogEngine, MemoryServers>()
+  return {
+    name: `journaled engine, ${name}`,
+    test: { describe, it },
+    capabilities: {
+      persistent: false,
+      powerLossSafe: false,
+      atomicAppend: true,
+      appendDeduplicates: true,
+      atomicCommit: false,
+      fencedReads: false,
+    },
+    severalProcesses: true,
+    loseSession: async (engine) => opened.get(engine)?.loseSession(),
+    async createLog(options) {
+      const log = new MemoryServersLog()
+      const kept = new MemoryStateStores()
+      return {
+        open: async (later) => {
+          const { runtime } = options
+          const own = new MemoryServers({ ...options, ...later, log, ...servers() })
+          const stores = keepsStores ? kept : new MemoryStateStores()
+          const engine = new JournaledEngine({
+            servers: own,
+            stores,
+            runtime,
+            ...(journalBytes === undefined ? {} : { journalBytes }),
+          })
+          opened.set(engine, own)
+          return engine
+        },
+        remove: async () => {},
+      }
+    },
+  }
+}
+
+testEngine(journaledEngine('as it is', {}))
+testEngine(journaledEngine('checkpoints all the time', { journalBytes: 1 }))
+testEngine(
+  journaledEngine('commits split into many values', {
+    servers: () => ({ limits: { maxJournalBytes: 100, maxEntryBytes: 10_000_000 } }),
+  }),
+)
+
+for (const seed of [1, 2, 3]) {
+  testEngine(
+    journaledEngine(`its steps in another order, seed ${seed}`, {
+      servers: () => ({ steps: shuffledSteps(seed) }),
+      journalBytes: seed === 2 ? 500 : 1_000_000,
+    }),
+  )
+}
