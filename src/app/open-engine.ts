@@ -65,7 +65,11 @@ export async function openEngine(url: string, options: OpenEngineOptions): Promi
 
 /** Opens the log that `url` names to be moved away; rejects as {@link openEngine} does, and as `LogExport` says. */
 export async function openExport(url: string, options: { readonly runtime: Runtime }): Promise<LogExport> {
-  const { engine } = parseLogUrl(url)
+  const { engine, rest } = parseLogUrl(url)
+  if (engine === 'lmdb') {
+    const { exportLmdb } = await import('../engines/lmdb/export.ts')
+    return exportLmdb(rest, options)
+  }
   if (engine === 'postgres' || engine === 'postgresql') {
     const { exportPostgres } = await import('../engines/postgres/export.ts')
     return exportPostgres(url, options)
@@ -75,7 +79,11 @@ export async function openExport(url: string, options: { readonly runtime: Runti
 
 /** Opens the place that `url` names so that a log is moved there; rejects as {@link openEngine} does, and as `LogImport` says. */
 export async function openImport(url: string, options: { readonly runtime: Runtime }): Promise<LogImport> {
-  const { engine } = parseLogUrl(url)
+  const { engine, rest } = parseLogUrl(url)
+  if (engine === 'lmdb') {
+    const { importLmdb } = await import('../engines/lmdb/import.ts')
+    return importLmdb(rest, options)
+  }
   if (engine === 'postgres' || engine === 'postgresql') {
     const { importPostgres } = await import('../engines/postgres/import.ts')
     return importPostgres(url, options)

@@ -13,6 +13,7 @@ import { addForget } from './commands/forget.ts'
 import { addIngest } from './commands/ingest.ts'
 import { addInit } from './commands/init.ts'
 import { addInspect } from './commands/inspect.ts'
+import { addMigrate } from './commands/migrate.ts'
 import { addPublish } from './commands/publish.ts'
 import { addRestore } from './commands/restore.ts'
 import { addRoute } from './commands/route.ts'
@@ -82,6 +83,7 @@ function program(context: CommandContext): Command {
     addDoctor,
     addBackup,
     addRestore,
+    addMigrate,
     addDeadLetters,
     addForget,
     addRules,

@@ -5,7 +5,7 @@ import { RecordHash, StateHash } from '../../log/log-hash.ts'
 import type { ClaimName, LogContents } from '../../log/moving.ts'
 import type { LogHashes } from '../../log/verification.ts'
 import { haveEqualEnds, recordsOf, stateOf } from './contents.ts'
-import type { LogSurvey, SurveyedPlace } from './survey.ts'
+import { type LogSurvey, type SurveyedPlace, sortGroups, sortTopics } from './survey.ts'
 
 /** What was compared, and is equal. */
 export interface ComparedLogs {
@@ -69,7 +69,7 @@ export async function compareLogs(
   onProgress: (records: number) => void,
 ): Promise<ComparedLogs> {
   const [one, other] = [new Reading(source), new Reading(target)]
-  const topics = await target.listTopics()
+  const topics = sortTopics(await target.listTopics())
   if (!isDeepStrictEqual(topics, survey.topics)) throw differ('topics', 'The topics, or their options,')
   let records = 0
   const tell = (count: number) => {
@@ -87,7 +87,7 @@ export async function compareLogs(
     ])
     if (before !== after) throw differ(where, 'The records of the partition')
   }
-  const groups = await target.listGroups()
+  const groups = sortGroups(await target.listGroups())
   if (!isDeepStrictEqual(groups, survey.groups)) throw differ('groups', 'The groups')
   for (const of of claimsOf(survey)) await compareClaims(one, other, of)
   return other.result
@@ -96,7 +96,10 @@ export async function compareLogs(
 async function compareClaims(one: Reading, other: Reading, of: ClaimName): Promise<void> {
   const where = `${of.group}/${of.partition}`
   const [before, after] = await Promise.all([one.log.claim(of), other.log.claim(of)])
-  if (!isDeepStrictEqual(before, after)) throw differ(where, 'What the group needs, or its epoch,')
+  const isFenced = after.epoch >= before.epoch
+  if (!isFenced || !isDeepStrictEqual(before.needs, after.needs)) {
+    throw differ(where, 'What the group needs, or its epoch,')
+  }
   const [stateBefore, stateAfter] = await Promise.all([one.readClaim(of), other.readClaim(of)])
   if (stateBefore !== stateAfter) throw differ(where, 'The state of the partition')
 }

@@ -21,7 +21,7 @@ export interface LogSurvey {
 /** Looks at what a log holds, without reading it. */
 export async function surveyLog(log: LogContents): Promise<LogSurvey> {
   const { partitions } = log
-  const topics = await log.listTopics()
+  const topics = sortTopics(await log.listTopics())
   const places: SurveyedPlace[] = []
   let offsets = 0
   for (const { name: topic } of topics) {
@@ -33,5 +33,15 @@ export async function surveyLog(log: LogContents): Promise<LogSurvey> {
       offsets += ends.end - ends.start
     }
   }
-  return { partitions, topics, places, groups: await log.listGroups(), offsets }
+  return { partitions, topics, places, groups: sortGroups(await log.listGroups()), offsets }
+}
+
+/** Topics in the order that all logs can be compared in: engines sort names each in their own way. */
+export function sortTopics(topics: readonly Topic[]): readonly Topic[] {
+  return topics.toSorted((one, other) => (one.name < other.name ? -1 : 1))
+}
+
+/** Groups, likewise. */
+export function sortGroups(groups: readonly string[]): readonly string[] {
+  return groups.toSorted()
 }

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { MillraceError } from '../../core/errors.ts'
+import type { Move } from '../../log/moving.ts'
 import type { Place, Topic, TopicOptions } from '../../log/port.ts'
 import { topicUnknown } from './failures.ts'
 import { allOf, epochKey, groupKey, logKey, needKey, numberIn, topicKey } from './keys.ts'
@@ -18,7 +19,15 @@ export interface LogRow {
   readonly deduplicationKey: readonly [number, number]
   readonly lastTopicId: number
   readonly lastGroupId: number
+  /** Where it is moved to. */
+  readonly movedTo?: Move
+  /** Where it came from. */
+  readonly movedFrom?: Move
+  /** How far its ids have been brought in, while the rest is. */
+  readonly idsReached?: number
 }
+
+type LogChange = { readonly [Name in keyof LogRow]?: LogRow[Name] | undefined }
 
 interface TopicRow {
   readonly name: string
@@ -55,6 +64,16 @@ export class Catalog {
 
   get partitions(): number {
     return this.#log.partitions
+  }
+
+  /** The row about the log, as it will be after the transaction on its way. */
+  get log(): LogRow {
+    return this.#log
+  }
+
+  /** The ids of the groups, by name. */
+  get groups(): ReadonlyMap<string, number> {
+    return this.#groups
   }
 
   /** Reads all topics, their places and the groups. */
@@ -139,13 +158,10 @@ export class Catalog {
         facts: { topic: name, existing: before.options },
       })
     }
-    const topic = this.#build(
-      this.#stageLog({ lastTopicId: this.#log.lastTopicId + 1 }, writes).lastTopicId,
-      {
-        name,
-        options: kept,
-      },
-    )
+    const topic = this.#build(this.stageLog({ lastTopicId: this.#log.lastTopicId + 1 }, writes).lastTopicId, {
+      name,
+      options: kept,
+    })
     writes.put(topicKey(topic.id), sealJson({ name, options: kept } satisfies TopicRow))
     this.#next.set(name, topic)
     this.#byId.set(topic.id, topic)
@@ -199,7 +215,7 @@ export class Catalog {
   stageGroup(name: string, writes: Writes): number {
     const known = this.#groups.get(name)
     if (known !== undefined) return known
-    const id = this.#stageLog({ lastGroupId: this.#log.lastGroupId + 1 }, writes).lastGroupId
+    const id = this.stageLog({ lastGroupId: this.#log.lastGroupId + 1 }, writes).lastGroupId
     writes.put(groupKey(id), sealJson({ name }))
     this.#groups.set(name, id)
     writes.afterwards(
@@ -209,11 +225,15 @@ export class Catalog {
     return id
   }
 
+  /** The last epoch of a group and partition; undefined when there was none. */
+  epoch(groupId: number, partition: number): number | undefined {
+    return this.#store.json<{ epoch: number }>(epochKey(groupId, partition))?.epoch
+  }
+
   /** Stages the next epoch of a group and partition. */
   stageEpoch(groupId: number, partition: number, writes: Writes): number {
-    const key = epochKey(groupId, partition)
-    const epoch = (this.#store.json<{ epoch: number }>(key)?.epoch ?? 0) + 1
-    writes.put(key, sealJson({ epoch }))
+    const epoch = (this.epoch(groupId, partition) ?? 0) + 1
+    writes.put(epochKey(groupId, partition), sealJson({ epoch }))
     return epoch
   }
 
@@ -228,9 +248,11 @@ export class Catalog {
     return this.#next.has(name)
   }
 
-  #stageLog(change: Partial<LogRow>, writes: Writes): LogRow {
+  /** Stages a change of the row about the log; what is undefined is no more. */
+  stageLog(change: LogChange, writes: Writes): LogRow {
     const before = this.#log
-    this.#log = { ...before, ...change }
+    // JSON leaves out what is undefined.
+    this.#log = JSON.parse(JSON.stringify({ ...before, ...change })) as LogRow
     writes.put(logKey, sealJson(this.#log))
     writes.afterwards(
       () => undefined,

@@ -21,8 +21,8 @@ export const idsHeaderBytes = 4 + 8
 /** Bytes of one entry of a row of ids. */
 export const idBytes = 4 + 4 + 4 + 2 + 6
 const sweptAtOnce = 1000
-/** Of one entry: both halves of its fingerprint, and the numbers of its sighting. */
-const addedFields = 5
+/** The fields of one entry: both halves of its fingerprint, and the numbers of its sighting. */
+export const idFields = 5
 
 /** A row of ids behind its checksum, and the sequence number of its last entry. */
 interface StoredRow {
@@ -93,8 +93,8 @@ export class Identities {
 
   /** Where the record of an entry was put; undefined when the entry is of another fingerprint, or its row is corrupt. */
   #sighting(sequence: number, fingerprint: Fingerprint): Sighting | undefined {
-    const firstAdded = this.#window.next - this.#added.length / addedFields
-    if (sequence >= firstAdded) return this.#addedSighting((sequence - firstAdded) * addedFields, fingerprint)
+    const firstAdded = this.#window.next - this.#added.length / idFields
+    if (sequence >= firstAdded) return this.#addedSighting((sequence - firstAdded) * idFields, fingerprint)
     const row = this.#rowOf(sequence)
     const position = row === undefined ? -1 : row.content.length - (row.lastSequence + 1 - sequence) * idBytes
     if (row === undefined || position < 8) return undefined
@@ -106,7 +106,7 @@ export class Identities {
   }
 
   #addedSighting(position: number, { high, low }: Fingerprint): Sighting | undefined {
-    const [itsHigh, itsLow, topicId, partition, offset] = this.#added.slice(position, position + addedFields)
+    const [itsHigh, itsLow, topicId, partition, offset] = this.#added.slice(position, position + idFields)
     if (itsHigh !== high || itsLow !== low) return undefined
     return { topicId: topicId as number, partition: partition as number, offset: offset as number }
   }
@@ -138,7 +138,7 @@ export class Identities {
   }
 
   #unstage(): void {
-    this.#window.dropNewest(this.#added.length / addedFields)
+    this.#window.dropNewest(this.#added.length / idFields)
     this.#added = []
   }
 
@@ -160,23 +160,28 @@ export class Identities {
   /** Writes the row of a transaction whose steps are all staged. */
   stageRow(nowMs: number, writes: Writes): void {
     // Of more than are kept, the oldest are forgotten already.
-    const count = Math.min(this.#added.length / addedFields, this.#window.size)
+    const count = Math.min(this.#added.length / idFields, this.#window.size)
     if (count === 0) return
-    const row = Buffer.allocUnsafe(8 + count * idBytes)
-    const added = this.#added
-    let position = row.writeDoubleBE(nowMs, 0)
-    for (let index = added.length - count * addedFields; index < added.length; index += addedFields) {
-      position = row.writeUInt32BE(added[index] as number, position)
-      position = row.writeUInt32BE(added[index + 1] as number, position)
-      position = row.writeUInt32BE(added[index + 2] as number, position)
-      position = row.writeUInt16BE(added[index + 3] as number, position)
-      position = row.writeUIntBE(added[index + 4] as number, position, 6)
-    }
-    writes.put(idsKey(this.#window.next - 1), seal(row))
+    const row = sealIds(this.#added, count, nowMs)
+    writes.put(idsKey(this.#window.next - 1), row)
     writes.afterwards(() => {
       this.#added = []
     })
   }
+}
+
+/** A row of the last `count` entries, all added at one time: the fields of one after those of the other. */
+export function sealIds(fields: readonly number[], count: number, timeMs: number): Uint8Array {
+  const row = Buffer.allocUnsafe(8 + count * idBytes)
+  let position = row.writeDoubleBE(timeMs, 0)
+  for (let index = fields.length - count * idFields; index < fields.length; index += idFields) {
+    position = row.writeUInt32BE(fields[index] as number, position)
+    position = row.writeUInt32BE(fields[index + 1] as number, position)
+    position = row.writeUInt32BE(fields[index + 2] as number, position)
+    position = row.writeUInt16BE(fields[index + 3] as number, position)
+    position = row.writeUIntBE(fields[index + 4] as number, position, 6)
+  }
+  return seal(row)
 }
 
 /** Where the record of an entry is, which begins at a position of its row. */

@@ -4,6 +4,7 @@ import { dirname, resolve } from 'node:path'
 import { MillraceError } from '../../core/errors.ts'
 import type { Runtime } from '../../core/runtime.ts'
 import type { HashKey } from '../../log/half-sip-hash.ts'
+import { importUnfinished, logMoved } from '../../log/moving.ts'
 import { defaultPartitions, type EngineOptions } from '../../log/port.ts'
 import { Catalog, type LogRow, logFormat } from './catalog.ts'
 import { formatUnknown, storageFailed } from './failures.ts'
@@ -12,7 +13,7 @@ import { logKey } from './keys.ts'
 import { inUse, thisProcess } from './opening.ts'
 import { sealJson } from './sealed.ts'
 import { checkSettledMetaPages } from './settled-meta-pages.ts'
-import { Store } from './store.ts'
+import { Store, type StoreOptions } from './store.ts'
 import { Writes } from './writes.ts'
 
 /** Options of `openLmdb`. */
@@ -43,17 +44,28 @@ export async function openLog(folder: string, options: LmdbOptions): Promise<Ope
   if (!Number.isInteger(partitions) || partitions < 1 || partitions > mostPartitions) {
     throw new TypeError(`partitions must be a whole number from 1 to ${mostPartitions}, not ${partitions}`)
   }
+  const { store, close } = await openStore(folder, options)
+  try {
+    return { ...(await load(store, partitions, options)), close }
+  } catch (error) {
+    await close().catch(() => undefined)
+    throw error
+  }
+}
+
+/** A database that is open, with a log in it or not. */
+export interface OpenedStore {
+  readonly store: Store
+  close(): Promise<void>
+}
+
+/** Opens or creates the database in a folder, for this process alone. */
+export async function openStore(folder: string, options: StoreOptions): Promise<OpenedStore> {
   const path = await prepareFolder(folder, options.runtime)
   const letGo = holdFolder(path)
   try {
     const store = await Store.open(path, options, thisProcess())
-    const close = () => store.close().finally(letGo)
-    try {
-      return { ...(await load(store, partitions, options)), close }
-    } catch (error) {
-      await store.close().catch(() => undefined)
-      throw error
-    }
+    return { store, close: () => store.close().finally(letGo) }
   } catch (error) {
     letGo()
     throw error
@@ -96,10 +108,10 @@ async function load(
   partitions: number,
   options: LmdbOptions,
 ): Promise<Omit<OpenedLog, 'close'>> {
-  const log = store.json<LogRow>(logKey) ?? (await create(store, partitions, options.runtime))
-  if (log.format !== logFormat) throw formatUnknown(store.folder, log.format, logFormat)
-  const catalog = new Catalog(store, log)
-  catalog.load()
+  const log = readLogRow(store) ?? (await createLog(store, { partitions }, options.runtime))
+  if (log.movedTo !== undefined) throw logMoved(store.folder, log.movedTo)
+  if (log.movedFrom?.finished === false) throw importUnfinished(store.folder, log.movedFrom)
+  const catalog = loadCatalog(store, log)
   const identities = new Identities(store, catalog, {
     windowMs: options.deduplicationWindowMs ?? defaultWindowMs,
     maxIds: options.deduplicationMaxIds ?? defaultMaxIds,
@@ -110,10 +122,29 @@ async function load(
   return { store, catalog, identities }
 }
 
-async function create(store: Store, partitions: number, runtime: Runtime): Promise<LogRow> {
+/** What the log of a database is; undefined where there is none. `STORAGE_FAILED` for one of another format. */
+export function readLogRow(store: Store): LogRow | undefined {
+  const log = store.json<LogRow>(logKey)
+  if (log === undefined || log.format === logFormat) return log
+  throw formatUnknown(store.folder, log.format, logFormat)
+}
+
+/** Reads the catalog of a log. */
+export function loadCatalog(store: Store, log: LogRow): Catalog {
+  const catalog = new Catalog(store, log)
+  catalog.load()
+  return catalog
+}
+
+/** Makes a log in an empty database. */
+export async function createLog(
+  store: Store,
+  made: Pick<LogRow, 'partitions' | 'movedFrom'>,
+  runtime: Runtime,
+): Promise<LogRow> {
   const log: LogRow = {
     format: logFormat,
-    partitions,
+    ...made,
     deduplicationKey: randomKey(runtime),
     lastTopicId: 0,
     lastGroupId: 0,

@@ -7,11 +7,12 @@ import type { StoredPlace } from './stored-place.ts'
 export function readRecords(place: StoredPlace, from: number, limits: ReadLimits): Batch {
   if (from < place.start) throw offsetTrimmed(place, from)
   const reading = new Reading(from, limits)
-  if (from < place.end) {
+  if (from < place.recordsEnd) {
     place.visitBlocks(from, (block) => reading.take(block))
     if (reading.records.length === 0) throw place.corrupt(reading.next)
   }
-  return { records: reading.records, next: reading.next }
+  const { records, next } = reading
+  return { records, next: records.length === 0 ? Math.max(next, place.end) : next }
 }
 
 /** What was read so far. */

@@ -151,6 +151,18 @@ export class Store {
     }
   }
 
+  /** As {@link write}, and does what is to be done afterwards, either way. */
+  async writeAll(writes: Writes): Promise<void> {
+    try {
+      await this.recovery()
+      if (!writes.empty) await this.write(writes)
+    } catch (error) {
+      writes.rollBack()
+      throw error
+    }
+    writes.commit()
+  }
+
   /**
    * After a failed write: resolves once the database is open again, or rejects with `STORAGE_FAILED`, and the next call
    * tries again. Undefined while there is nothing to recover.

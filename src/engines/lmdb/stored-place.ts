@@ -1,4 +1,5 @@
-import type { Place } from '../../log/port.ts'
+import type { PlaceEnds } from '../../log/moving.ts'
+import type { Place, StoredRecord } from '../../log/port.ts'
 import { Block, recordBytes } from './block.ts'
 import { recordCorrupt } from './failures.ts'
 import { allOf, blockKey, offsetIn, placeKey } from './keys.ts'
@@ -7,9 +8,11 @@ import { StagedRecords } from './staged-records.ts'
 import type { Store } from './store.ts'
 import type { Writes } from './writes.ts'
 
-/** What is kept of the records that a place no longer has. */
+/** What is kept of the records that a place no longer has, and of the offsets that it never had. */
 interface PlaceRow {
   readonly start: number
+  /** Where offsets behind the last record were skipped: the next one. */
+  readonly end?: number
   readonly bytesBeforeStart: number
   readonly lastTimeMs: number
 }
@@ -40,6 +43,8 @@ export class StoredPlace implements Place {
   readonly #store: Store
   #start = 0
   #end = 0
+  /** Behind the last record: where offsets up to the end were skipped, it is below that. */
+  #recordsEnd = 0
   #bytesBeforeStart = 0
   #bytesBeforeEnd = 0
   #lastTimeMs = Number.NEGATIVE_INFINITY
@@ -69,6 +74,15 @@ export class StoredPlace implements Place {
     return this.#end
   }
 
+  /** Behind the last record; below `end` where the offsets since were skipped. */
+  get recordsEnd(): number {
+    return this.#recordsEnd
+  }
+
+  get ends(): PlaceEnds {
+    return { start: this.#start, end: this.#end, lastTimeMs: this.#lastTimeMs }
+  }
+
   /** The stored bytes of its records. */
   get bytes(): number {
     return this.#bytesBeforeEnd - this.#bytesBeforeStart
@@ -81,9 +95,10 @@ export class StoredPlace implements Place {
     this.#nextStart = this.#start
     this.#bytesBeforeStart = row?.bytesBeforeStart ?? 0
     this.#lastTimeMs = row?.lastTimeMs ?? Number.NEGATIVE_INFINITY
-    this.#end = this.#start
+    this.#recordsEnd = this.#start
     this.#bytesBeforeEnd = this.#bytesBeforeStart
     this.#loadEnd()
+    this.#end = Math.max(this.#recordsEnd, row?.end ?? 0)
     this.#unstage()
   }
 
@@ -93,14 +108,14 @@ export class StoredPlace implements Place {
     let bytesSince = 0
     let found = false
     this.#store.visit({ ...all, reverse: true }, (row) => {
-      if (!found) this.#end = offsetIn(row.key) + 1
+      if (!found) this.#recordsEnd = offsetIn(row.key) + 1
       found = true
       const block = Block.open(row)
       if (block === undefined) {
         bytesSince += row.value.length
         return true
       }
-      this.#lastTimeMs = block.timeMsAt(block.count - 1)
+      this.#lastTimeMs = Math.max(this.#lastTimeMs, block.timeMsAt(block.count - 1))
       this.#bytesBeforeEnd = block.bytesBeforeAt(block.count) + bytesSince
       bytesSince = 0
       return false
@@ -111,19 +126,40 @@ export class StoredPlace implements Place {
   /** Takes the next offset for a value. */
   stage(value: Uint8Array, timeMs: number, writes: Writes): number {
     const offset = this.#nextOffset
+    this.#stageAt(offset, value, timeMs, writes)
+    return offset
+  }
+
+  /** Stages a record that was moved here, at its own offset, which is behind all others. */
+  stageRecord({ offset, timeMs, value }: StoredRecord, writes: Writes): void {
+    this.#stageAt(offset, value, timeMs, writes)
+  }
+
+  #stageAt(offset: number, value: Uint8Array, timeMs: number, writes: Writes): void {
     if (timeMs > this.#nextTimeMs) this.#nextTimeMs = timeMs
     this.#staged ??= this.#stageFirst(writes)
     this.#staged.add(offset, this.#nextTimeMs, value)
     const size = recordBytes(value.length)
-    this.#nextOffset += 1
+    this.#nextOffset = offset + 1
     this.#nextBytes += size
     writes.recordBytes += size
-    return offset
+  }
+
+  /** Stages where a place begins and ends that was moved here. */
+  stageEnds({ start, end, lastTimeMs }: PlaceEnds, writes: Writes): void {
+    const row: PlaceRow = { start, end, bytesBeforeStart: 0, lastTimeMs }
+    writes.put(placeKey(this.topicId, this.partition), sealJson(row))
+    writes.afterwards(() => this.load())
   }
 
   #stageFirst(writes: Writes): StagedRecords {
     const { topicId, partition } = this
-    const staged = new StagedRecords({ topicId, partition, end: this.#end, bytes: this.#bytesBeforeEnd })
+    const staged = new StagedRecords({
+      topicId,
+      partition,
+      end: this.#recordsEnd,
+      bytes: this.#bytesBeforeEnd,
+    })
     writes.records.push(staged)
     writes.afterwards(
       () => this.#settle(),
@@ -134,6 +170,7 @@ export class StoredPlace implements Place {
 
   #settle(): void {
     this.#end = this.#nextOffset
+    this.#recordsEnd = this.#nextOffset
     this.#bytesBeforeEnd = this.#nextBytes
     this.#lastTimeMs = this.#nextTimeMs
     this.#staged = undefined
@@ -229,7 +266,8 @@ export class StoredPlace implements Place {
 
   #stageStart(start: number, writes: Writes): void {
     const bytesBeforeStart = this.#knownFrom(start)?.bytesBefore ?? this.#bytesBeforeEnd
-    const row: PlaceRow = { start, bytesBeforeStart, lastTimeMs: this.#lastTimeMs }
+    const end = this.#end > this.#recordsEnd ? { end: this.#end } : {}
+    const row: PlaceRow = { start, ...end, bytesBeforeStart, lastTimeMs: this.#lastTimeMs }
     this.#nextStart = start
     writes.put(placeKey(this.topicId, this.partition), sealJson(row))
     writes.afterwards(

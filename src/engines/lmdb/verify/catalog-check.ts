@@ -17,7 +17,10 @@ export interface KnownTopic {
 /** A place of a topic. */
 export interface KnownPlace {
   start: number
+  /** Behind its last record. */
   end: number
+  /** Where offsets behind the last record were skipped: the next one. */
+  skippedTo: number
   /** The bytes of all records below `start`; undefined when the row that says both is damaged. */
   bytesBeforeStart: number | undefined
 }
@@ -108,10 +111,10 @@ export class CatalogCheck {
     const read = objectIn(value, where)
     place.bytesBeforeStart = undefined
     if ('finding' in read) return [read.finding]
-    const { start, bytesBeforeStart } = read.row
-    if (!isWhole(start) || !isWhole(bytesBeforeStart))
+    const { start, end: skippedTo = 0, bytesBeforeStart } = read.row
+    if (!isWhole(start) || !isWhole(bytesBeforeStart) || !isWhole(skippedTo))
       return [rowInvalid(where, 'The row lacks where the place starts.')]
-    Object.assign(place, { start, end: start, bytesBeforeStart })
+    Object.assign(place, { start, end: start, skippedTo, bytesBeforeStart })
     return []
   }
 
@@ -152,7 +155,7 @@ export class CatalogCheck {
     }
     const known = topic.places.get(partition)
     if (known !== undefined) return known
-    const place = { start: 0, end: 0, bytesBeforeStart: 0 }
+    const place = { start: 0, end: 0, skippedTo: 0, bytesBeforeStart: 0 }
     topic.places.set(partition, place)
     return place
   }
@@ -193,8 +196,8 @@ export class CatalogCheck {
   boundsOf(topic: string, partition: number): { readonly start: number; readonly end: number } | undefined {
     for (const { name, deleting, places } of this.topics.values()) {
       if (name !== topic || deleting) continue
-      const { start = 0, end = 0 } = places.get(partition) ?? {}
-      return { start, end }
+      const { start = 0, end = 0, skippedTo = 0 } = places.get(partition) ?? {}
+      return { start, end: Math.max(end, skippedTo) }
     }
     return undefined
   }
