@@ -32,7 +32,9 @@ export function parseLogUrl(url: string): LogUrl {
 
 /** A log's URL as it may be shown: without a user and a password. */
 export function shownLogUrl(url: string): string {
-  return url.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/?#]*@/, '$1')
+  return url
+    .replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/?#]*@/, '$1')
+    .replace(/([?&][^=&#]*(?:pass|secret|token)[^=&#]*=)[^&#]*/gi, '$1…')
 }
 
 /**

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import {
   abandonMove,
@@ -7,7 +8,7 @@ import {
   moveLog,
 } from '../../app/moving/move-log.ts'
 import { surveyLog } from '../../app/moving/survey.ts'
-import { defaultLogUrl, openExport, openImport, shownLogUrl } from '../../app/open-engine.ts'
+import { defaultLogUrl, openExport, openImport, parseLogUrl, shownLogUrl } from '../../app/open-engine.ts'
 import type { LogExport, LogImport } from '../../log/moving.ts'
 import { type CommandContext, misuse, withCommonOptions } from '../command.ts'
 import { MoveView } from '../migrate/move-view.ts'
@@ -77,8 +78,14 @@ async function withEnds(
   }
 }
 
+/** The other end notes the name, and is perhaps read from another folder. */
 function endOf<Log extends LogExport | LogImport>(log: Log, url: string) {
-  return { log, name: shownLogUrl(url) }
+  const { engine, rest } = parseLogUrl(url)
+  return { log, name: engine === 'lmdb' ? `lmdb:${resolve(rest)}` : shownLogUrl(url) }
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`
 }
 
 async function abandon(ends: Ends, output: Output): Promise<void> {
@@ -89,7 +96,7 @@ async function abandon(ends: Ends, output: Output): Promise<void> {
   if (output.json) return await output.printJson({ location, abandoned: begun })
   await output.print(
     begun
-      ? `${location}: the migration is given up; nothing is left at ${target.name}`
+      ? `${location}: the migration is given up, and nothing is left at ${target.name}`
       : `${location}: no migration has begun`,
   )
 }
@@ -102,9 +109,9 @@ async function tell(ends: Ends, output: Output): Promise<void> {
   if (output.json)
     return await output.printJson({ from: source.name, to: target.name, dryRun: true, ...counts })
   await output.print(
-    `${source.name}: ${counts.topics} topics, ${offsets} records at most, what ${counts.groups} groups keep in ${partitions} partitions`,
+    `${source.name}: ${counted(counts.topics, 'topic')}, ${counted(offsets, 'record')} at most, the state of ${counted(counts.groups, 'group')} in ${counted(partitions, 'partition')}`,
   )
-  await output.print(`Nothing was moved. There is room for it at ${target.name}.`)
+  await output.print(`Nothing was moved. It can be moved to ${target.name}.`)
 }
 
 async function move(ends: Ends, options: MigrateOptions, context: CommandContext): Promise<void> {
@@ -126,9 +133,10 @@ async function summarize(
   if (moved === undefined) return await output.print(`${to}: everything was moved before`)
   const { topics, records, stateValues, groups, ids, hashes } = moved
   await output.print(
-    `${to}: ${topics} topics, ${records} records, ${stateValues} state values of ${groups} groups, verified`,
+    `${to}: ${counted(topics, 'topic')}, ${counted(records, 'record')}, ${counted(stateValues, 'state value')} of ${counted(groups, 'group')}, verified`,
   )
-  if (ids.lost > 0) output.note(`${ids.lost} ids of records that were trimmed are not known there any more`)
+  if (ids.lost > 0)
+    output.warning(`${counted(ids.lost, 'id')} of records that were trimmed cannot be known there.`)
   await output.print(`records  ${hashes.records}`)
   await output.print(`state    ${hashes.state}`)
 }
