@@ -5,10 +5,10 @@ import type { ParkedKey } from './parked-keys.ts'
 import type { LogRecord } from './record-cache.ts'
 import { storedEventOf } from './upcast.ts'
 
-/** Reads records of a topic from an offset on. */
+/** Reads records of a topic from one offset up to another one, or the first of them. */
 export type ReadForDrain = (
   topic: string,
-  from: Offset,
+  range: { readonly from: Offset; readonly last: Offset },
 ) => Promise<{ readonly records: readonly LogRecord[]; readonly next: Offset }>
 
 /** What is kept of the records of one key that are met while looking for the next one. */
@@ -28,7 +28,7 @@ export async function nextOf(
   const last = entry.redrive === undefined ? entry.last : from
   parked.ahead = parked.ahead.filter(({ offset }) => offset >= from)
   for (let next = from; parked.ahead.length === 0 && next <= last; ) {
-    const batch = await read(parked.topic, next)
+    const batch = await read(parked.topic, { from: next, last })
     if (batch.records.length === 0) return undefined
     parked.ahead = bounded(batch.records.filter((record) => isOf(record, parked.key, wants)))
     next = batch.next

@@ -243,21 +243,21 @@ export class PartitionProcessor {
       rules: this.#rules,
       counts: counts.get(definition.name) ?? { handled: 0, attempts: 0, failures: 0, deadLettered: 0 },
       ensureTopic: (name) => this.#tools.ensureTopic(name),
-      readForDrain: (topic, from) => this.#readForDrain(topic, from),
+      readForDrain: (topic, range) => this.#readForDrain(topic, range),
       changed: () => this.#changed(),
       failed: (error) => this.#fail(error),
     }
   }
 
-  async #readForDrain(topic: string, from: Offset) {
-    const batch = await this.#readAgain(topic, from)
+  async #readForDrain(topic: string, { from, last }: { readonly from: Offset; readonly last: Offset }) {
+    const batch = await this.#readAgain(topic, from, last - from + 1)
     // It may reach further than the reader has come.
     await this.#rules.take(topic, batch.records)
     return batch
   }
 
-  async #readAgain(topic: string, from: Offset) {
-    const limits = { records: readLimits.records / 4, bytes: readLimits.bytes / 4 }
+  async #readAgain(topic: string, from: Offset, mostRecords: number) {
+    const limits = { records: Math.min(mostRecords, readLimits.records / 4), bytes: readLimits.bytes / 4 }
     const place = this.#place(topic)
     try {
       return await readRecords(this.#readerTools(), place, from, limits)

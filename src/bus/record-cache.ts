@@ -39,39 +39,66 @@ export class LogRecord {
 
 const defaultCacheBytes = 4 * 1024 * 1024
 
+/** Follows one place: what is appended there by this process is kept for it until it has passed. */
+export interface TailFollower {
+  /** Everything below `offset` has been read, or is not wanted. */
+  passed(offset: Offset): void
+  /** Nothing more is read. */
+  end(): void
+}
+
 /**
- * The tail cache: what was just appended by this process, so that its own handlers need not read it back. Bounded by
- * bytes over all places, the oldest going first. Only acknowledged records come in, so nothing is seen before it is durable.
+ * The tail cache: what was just appended by this process, so that its own handlers need not read it back. A record is kept until all
+ * who follow its place have passed it: what stays longer than that is copied by the garbage collector for nothing. Bounded by
+ * bytes over all places. Only acknowledged records come in, so nothing is seen before it is durable.
  */
 export class RecordCache {
-  /** By topic and partition. */
-  readonly #places = new Map<string, Map<Offset, LogRecord>[]>()
-  /** The oldest first; those that are gone leave nothing behind until the array is cut. */
-  readonly #order: (LogRecord | undefined)[] = []
+  /** By topic and partition; only of places that are followed. */
+  readonly #tails = new Map<string, (Tail | undefined)[]>()
   /** How what is stored becomes an event. */
   readonly readEvent: EventReader
   readonly #maxBytes: number
   #bytes = 0
-  #head = 0
 
   constructor(readEvent: EventReader, maxBytes = defaultCacheBytes) {
     this.readEvent = readEvent
     this.#maxBytes = maxBytes
   }
 
+  /** Begins to keep what is appended to a place, from an offset on. */
+  follow({ topic, partition }: Place, from: Offset): TailFollower {
+    const tails = this.#tails.get(topic) ?? []
+    this.#tails.set(topic, tails)
+    const tail = tails[partition] ?? new Tail()
+    tails[partition] = tail
+    const follower = {
+      passed: (offset: Offset) => {
+        tail.followers.set(follower, offset)
+        this.#bytes -= tail.drop()
+      },
+      end: () => {
+        tail.followers.delete(follower)
+        this.#bytes -= tail.drop()
+        if (tail.followers.size === 0 && tails[partition] === tail) tails[partition] = undefined
+      },
+    }
+    follower.passed(from)
+    return follower
+  }
+
   /** Keeps entries that were acknowledged. */
   remember(entries: readonly KnownEntry[], appended: readonly Appended[]): void {
-    if (this.#maxBytes === 0) return
     for (let index = 0; index < entries.length; index += 1) {
       const entry = entries[index]
       const place = appended[index]
       if (entry === undefined || place === undefined || place.duplicate) continue
+      const tail = this.#tails.get(place.topic)?.[place.partition]
+      if (tail === undefined || place.offset < tail.passed) continue
       const record = new LogRecord(place, place.offset, entry.value, this.readEvent, entry.event)
-      this.#of(place).set(place.offset, record)
-      this.#order.push(record)
+      tail.add(record)
       this.#bytes += record.bytes
     }
-    this.#evict()
+    while (this.#bytes > this.#maxBytes) this.#evict()
   }
 
   /**
@@ -79,42 +106,71 @@ export class RecordCache {
    * A record at `from` itself is the next one by definition, whatever the engine skips elsewhere.
    */
   read(at: Place, from: Offset, maxRecords: number): readonly LogRecord[] {
-    const place = this.#places.get(at.topic)?.[at.partition]
-    if (place === undefined) return []
-    const records: LogRecord[] = []
-    for (let offset = from; records.length < maxRecords; offset += 1) {
-      const record = place.get(offset)
-      if (record === undefined) break
-      records.push(record)
-    }
-    return records
+    return this.#tails.get(at.topic)?.[at.partition]?.read(from, maxRecords) ?? []
   }
 
-  #of(at: Place): Map<Offset, LogRecord> {
-    let places = this.#places.get(at.topic)
-    if (places === undefined) {
-      places = []
-      this.#places.set(at.topic, places)
-    }
-    let place = places[at.partition]
-    if (place === undefined) {
-      place = new Map()
-      places[at.partition] = place
-    }
-    return place
-  }
-
+  /** The place that holds most gives up the older half of it. */
   #evict(): void {
-    while (this.#bytes > this.#maxBytes && this.#head < this.#order.length) {
-      const oldest = this.#order[this.#head] as LogRecord
-      this.#order[this.#head] = undefined
-      this.#head += 1
-      this.#bytes -= oldest.bytes
-      this.#places.get(oldest.topic)?.[oldest.partition]?.delete(oldest.offset)
+    let largest: Tail | undefined
+    for (const tails of this.#tails.values()) {
+      for (const tail of tails) {
+        if (tail !== undefined && tail.bytes > (largest?.bytes ?? 0)) largest = tail
+      }
     }
-    if (this.#head > 1024 && this.#head * 2 > this.#order.length) {
-      this.#order.splice(0, this.#head)
-      this.#head = 0
+    this.#bytes -= largest?.dropHalf() ?? this.#bytes
+  }
+}
+
+/** What is kept of one place. */
+class Tail {
+  /** How far each follower has come. */
+  readonly followers = new Map<TailFollower, Offset>()
+  /** Every follower has passed what is below. */
+  passed: Offset = 0
+  bytes = 0
+  /** In the order of their offsets. */
+  #records: LogRecord[] = []
+
+  add(record: LogRecord): void {
+    this.bytes += record.bytes
+    const after = this.#records.at(-1)
+    if (after === undefined || after.offset < record.offset) this.#records.push(record)
+    // The answers of a commit and of an append that share a transaction may come in either order.
+    else this.#records.splice(this.#indexOf(record.offset), 0, record)
+  }
+
+  read(from: Offset, maxRecords: number): readonly LogRecord[] {
+    const first = this.#indexOf(from)
+    let end = first
+    while (end < first + maxRecords && this.#records[end]?.offset === from + (end - first)) end += 1
+    return this.#records.slice(first, end)
+  }
+
+  /** Drops what every follower has passed; gives its bytes. */
+  drop(): number {
+    this.passed = Math.min(...this.followers.values())
+    return this.#dropFirst(this.#indexOf(this.passed))
+  }
+
+  dropHalf(): number {
+    return this.#dropFirst(Math.ceil(this.#records.length / 2))
+  }
+
+  #dropFirst(count: number): number {
+    let bytes = 0
+    for (const record of this.#records.splice(0, count)) bytes += record.bytes
+    this.bytes -= bytes
+    return bytes
+  }
+
+  /** Where the first record is whose offset is not below; mostly at the beginning. */
+  #indexOf(offset: Offset): number {
+    let low = 0
+    let high = this.#records.length
+    for (let probe = 0; low < high; probe = (low + high) >> 1) {
+      if ((this.#records[probe] as LogRecord).offset < offset) low = probe + 1
+      else high = probe
     }
+    return low
   }
 }

@@ -76,13 +76,28 @@ export class TopicReader {
 
   /** Reads until the signal aborts. */
   async run(): Promise<void> {
-    for (let reads = 1; !this.#tools.signal.aborted; reads += 1) {
-      const sink = this.#nextSink()
-      if (sink === undefined) await this.#wake.wait()
-      else await this.#serve(sink.read)
-      this.#tools.progressed()
-      if (reads % readsPerTurn === 0) await this.#tools.runtime.sleep(0)
+    const tail = this.#tools.cache.follow(this.place, this.#lowest())
+    try {
+      for (let reads = 1; !this.#tools.signal.aborted; reads += 1) {
+        const sink = this.#nextSink()
+        if (sink === undefined) await this.#wake.wait()
+        else {
+          await this.#serve(sink.read)
+          tail.passed(this.#lowest())
+        }
+        this.#tools.progressed()
+        if (reads % readsPerTurn === 0) await this.#tools.runtime.sleep(0)
+      }
+    } finally {
+      tail.end()
     }
+  }
+
+  /** Where the sink stands that is furthest behind. */
+  #lowest(): Offset {
+    let lowest = Number.MAX_SAFE_INTEGER
+    for (const { read } of this.#sinks) if (read < lowest) lowest = read
+    return lowest
   }
 
   /** The next sink in turn that has room and something to read. */
