@@ -1,4 +1,3 @@
-import { defaultOf } from '../bus/context.ts'
 import {
   commandOf,
   type HandlerDefinition,
@@ -10,6 +9,7 @@ import { handlersOverview } from '../bus/handlers-overview.ts'
 import { OwnerQueries } from '../bus/owner-queries.ts'
 import type { Publisher } from '../bus/publisher.ts'
 import { type CommandHandler, Requests } from '../bus/requests.ts'
+import { defaultOf } from '../bus/state-cells.ts'
 import type { HandlersOverview } from '../bus/status.ts'
 import type { WaitingPublishers } from '../bus/waiting-publishers.ts'
 import { MillraceError } from '../core/errors.ts'

@@ -1,10 +1,10 @@
 import type { AnyCommandType } from '../core/command.ts'
 import { MillraceError } from '../core/errors.ts'
-import type { AttemptDeadlines } from './attempt-deadlines.ts'
-import { AttemptContext, type AttemptSubject, type AttemptTools, type Effects } from './context.ts'
+import { AttemptContext, type AttemptSubject, type AttemptTools, type Effects, noEffects } from './context.ts'
 import { commandOf } from './definitions.ts'
 import { maxCommitBytes, sizeOf } from './partition-state.ts'
 import { type Decision, decide, resultPuts } from './results.ts'
+import type { RunningAttempt, RunningAttempts, RunningPlace } from './running-attempts.ts'
 import type { StopRegistry } from './stop-registry.ts'
 
 /** How an attempt ended. */
@@ -24,52 +24,119 @@ export type Outcome =
   /** The claim was lost or the process stops: the event is neither done nor failed. */
   | { readonly kind: 'aborted' }
 
-/**
- * Runs a handler once; gives the outcome at once where the handler has nothing to wait for. Its effects are returned, not
- * applied. At its deadline its context is revoked and its signal aborted, and the attempt counts as failed; the handler
- * itself cannot be stopped, so `settled` tells when it has ended.
- */
-export function runAttempt(
-  subject: AttemptSubject,
-  tools: AttemptTools,
-  options: { readonly deadlines: AttemptDeadlines; readonly stop: StopRegistry },
-): Outcome | Promise<Outcome> {
-  const { deadlines, stop } = options
-  if (stop.stopped) return { kind: 'aborted' }
-  const context = new AttemptContext(subject, tools)
-  const running = run(subject, context)
-  if (!(running instanceof Promise)) {
-    context.revoke()
-    return running
-  }
-  return new Promise((resolve) => {
-    const end = (outcome: Outcome) => {
-      context.revoke()
-      stop.delete(abort)
-      inTime()
-      resolve(outcome)
-    }
-    const abort = (reason: unknown) => {
-      context.abort(reason)
-      end({ kind: 'aborted' })
-    }
-    const inTime = deadlines.begin(() => {
-      const error = timeoutError(subject, deadlines.timeoutMs)
-      context.abort(error)
-      end({ kind: 'failed', error, settled })
-    })
-    const settled = running.then(end)
-    stop.add(abort)
-  })
+/** An attempt that has ended after its handler had to wait. */
+export interface EndedAttempt<Subject extends AttemptSubject> {
+  readonly subject: Subject
+  readonly outcome: Outcome
 }
 
-/** Runs the handler and collects its effects; never throws or rejects. */
-function run(subject: AttemptSubject, context: AttemptContext): Outcome | Promise<Outcome> {
+/**
+ * Runs a handler once; gives the outcome where the handler has nothing to wait for, and otherwise nothing: then `running` is told when
+ * it has ended. Its effects are returned, not applied. At its deadline its context is revoked and its signal aborted, and the
+ * attempt counts as failed; the handler itself cannot be stopped, so `settled` tells when it has ended.
+ */
+export function runAttempt<Subject extends AttemptSubject>(
+  subject: Subject,
+  tools: AttemptTools,
+  running: RunningAttempts<EndedAttempt<Subject>>,
+): Outcome | undefined {
+  if (tools.stop.stopped !== undefined) return { kind: 'aborted' }
+  const context = new AttemptContext(subject, tools)
+  let outcome: Outcome | Promise<Outcome>
   try {
     const returned: unknown = subject.definition.run(subject.event, context)
+    if (isThenable(returned)) {
+      new WaitingAttempt(subject, context, { running, stop: tools.stop }).follow(returned)
+      return undefined
+    }
+    outcome = outcomeOf(subject, context, returned)
+  } catch (error) {
+    outcome = failed(error)
+  }
+  if (outcome instanceof Promise) {
+    new WaitingAttempt(subject, context, { running, stop: tools.stop }).conclude(outcome)
+    return undefined
+  }
+  context.revoke()
+  return outcome
+}
+
+/** An attempt whose handler, or whose effects, must be waited for. */
+class WaitingAttempt<Subject extends AttemptSubject> implements RunningAttempt {
+  readonly #subject: Subject
+  readonly #context: AttemptContext
+  readonly #running: RunningAttempts<EndedAttempt<Subject>>
+  readonly #place: RunningPlace
+  #isOver = false
+  /** There after a timeout. */
+  #settled: PromiseWithResolvers<void> | undefined
+
+  constructor(
+    subject: Subject,
+    context: AttemptContext,
+    { running, stop }: { running: RunningAttempts<EndedAttempt<Subject>>; stop: StopRegistry },
+  ) {
+    this.#subject = subject
+    this.#context = context
+    this.#running = running
+    this.#place = running.begin(this)
+    // The handler itself may have brought it about before it came back.
+    if (stop.stopped !== undefined) this.abort(stop.stopped.reason)
+  }
+
+  /** Waits for what the handler has returned. */
+  follow(returned: PromiseLike<unknown>): void {
+    Promise.resolve(returned).then(
+      (value) =>
+        this.conclude(this.#isOver ? failed(undefined) : outcomeOf(this.#subject, this.#context, value)),
+      (error) => this.#end(failed(error)),
+    )
+  }
+
+  /** Ends with an outcome, once that is there. */
+  conclude(outcome: Outcome | Promise<Outcome>): void {
+    if (outcome instanceof Promise) outcome.then((later) => this.#end(later))
+    else this.#end(outcome)
+  }
+
+  expire(): void {
+    const error = timeoutError(this.#subject, this.#running.timeoutMs)
+    this.#settled = Promise.withResolvers()
+    this.#context.abort(error)
+    this.#end({ kind: 'failed', error, settled: this.#settled.promise })
+  }
+
+  abort(reason: unknown): void {
+    this.#context.abort(reason)
+    this.#end({ kind: 'aborted' })
+  }
+
+  #end(outcome: Outcome): void {
+    if (this.#isOver) {
+      this.#settled?.resolve()
+      return
+    }
+    this.#isOver = true
+    this.#context.revoke()
+    this.#running.end(this.#place, { subject: this.#subject, outcome })
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+  )
+}
+
+/** What an attempt comes to whose handler has ended; never throws or rejects. */
+function outcomeOf(
+  subject: AttemptSubject,
+  context: AttemptContext,
+  value: unknown,
+): Outcome | Promise<Outcome> {
+  try {
     const command = commandOf(subject.definition)
-    if (returned !== undefined || command !== undefined)
-      return settle(subject, context, { returned, command })
+    if (command !== undefined) return decided(subject, context, { command, value }).catch(failed)
     const effects = context.effects()
     if (!(effects instanceof Promise)) return succeeded(subject, effects)
     return effects.then((collected) => succeeded(subject, collected)).catch(failed)
@@ -78,26 +145,27 @@ function run(subject: AttemptSubject, context: AttemptContext): Outcome | Promis
   }
 }
 
-/** Awaits what a handler has returned, which decides a command; never rejects. */
-async function settle(
+/** The outcome of a command, which what its handler has returned decides. */
+async function decided(
   subject: AttemptSubject,
   context: AttemptContext,
-  { returned, command }: { readonly returned: unknown; readonly command: AnyCommandType | undefined },
+  { command, value }: { readonly command: AnyCommandType; readonly value: unknown },
 ): Promise<Outcome> {
-  try {
-    const value = await returned
-    const decision = command === undefined ? undefined : await decide(command, value)
-    const collected = context.effects()
-    const effects = collected instanceof Promise ? await collected : collected
-    if (command === undefined || decision === undefined) return succeeded(subject, effects)
-    const puts = [...effects.puts, ...resultPuts(command, subject, decision, context.now())]
-    return succeeded(subject, { ...effects, puts }, decision)
-  } catch (error) {
-    return failed(error)
-  }
+  const decision = await decide(command, value)
+  const effects = await context.effects()
+  const puts = [...effects.puts, ...resultPuts(command, subject, decision, context.now())]
+  return succeeded(subject, { ...effects, puts }, decision)
 }
 
+/** How most attempts end. */
+const succeededWithNothing: Outcome = Object.freeze({
+  kind: 'succeeded',
+  effects: noEffects,
+  decision: undefined,
+})
+
 function succeeded(subject: AttemptSubject, effects: Effects, decision?: Decision): Outcome {
+  if (effects === noEffects && decision === undefined) return succeededWithNothing
   const bytes = sizeOf(effects)
   if (bytes <= maxCommitBytes) return { kind: 'succeeded', effects, decision }
   throw new MillraceError(

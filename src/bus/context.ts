@@ -3,7 +3,6 @@ import { type AnyEventType, type DataInputOf, type Event, maxKeyBytes } from '..
 import { storableJson } from '../core/event-codec.ts'
 import { checkOptionNames, optionNames } from '../core/options.ts'
 import type { Logger, Runtime } from '../core/runtime.ts'
-import { type Schema, validate } from '../core/schema.ts'
 import type { Entry, Offset } from '../log/port.ts'
 import type { AddressOf, SendTarget, SentTo } from './addressing.ts'
 import { chainAttributes } from './chain.ts'
@@ -13,14 +12,15 @@ import type {
   HandlerDefinition,
   OnceOptions,
   StateAccess,
-  StateCell,
   StateSchemas,
 } from './definitions.ts'
 import { type Admitted, checkAttributes, type Door, type EventAttributes } from './door.ts'
 import type { PartitionState } from './partition-state.ts'
 import { dueTime } from './publisher.ts'
 import { rememberedKeys } from './remembered.ts'
+import { AttemptCell, type DeclaredCell } from './state-cells.ts'
 import { stateLayout } from './state-layout.ts'
+import type { StopRegistry } from './stop-registry.ts'
 
 /** What one attempt is about. */
 export interface AttemptSubject {
@@ -43,6 +43,10 @@ export interface AttemptTools {
   readonly door: Door
   readonly addressOf: AddressOf
   readonly hopLimit: number
+  /** Of the handler that is attempted. */
+  readonly cells: readonly DeclaredCell[]
+  /** Aborts running attempts: the claim is lost, or stopping has waited long enough. */
+  readonly stop: StopRegistry
   /** Makes sure that a topic exists before something is appended to it; undefined where it is known to. */
   ensureTopic(name: string): Promise<void> | undefined
 }
@@ -77,8 +81,7 @@ export class AttemptContext implements HandlerContext {
   readonly #tools: AttemptTools
   // What most attempts have none of is made when it is used.
   #emitted: Emitted<Admitted | Promise<Admitted>>[] = none
-  /** Writes of this attempt by cell name; undefined stands for a removal. */
-  #writes: Map<string, string | undefined> | undefined
+  readonly #cells: readonly AttemptCell[]
   #onceNames: Set<string> | undefined
   #revoked = false
   /** Made when it is asked for: most handlers never do. */
@@ -92,8 +95,19 @@ export class AttemptContext implements HandlerContext {
     this.silent = subject.silent
     this.redriven = subject.redriven
     this.log = tools.logger
-    const { state } = subject.definition.options
-    this.state = state === undefined ? noState : this.#stateAccess(state)
+    if (tools.cells.length === 0) {
+      this.#cells = none
+      this.state = noState
+      return
+    }
+    const cellTools = { state: tools.state, key: subject.key, use: () => this.#use('state') }
+    const access: Record<string, AttemptCell> = {}
+    this.#cells = tools.cells.map((declared) => {
+      const cell = new AttemptCell(declared, cellTools)
+      access[declared.name] = cell
+      return cell
+    })
+    this.state = access
   }
 
   now(): number {
@@ -219,7 +233,8 @@ export class AttemptContext implements HandlerContext {
     // Earlier attempts may have remembered under names that this one has not used.
     const mayRemember = attempt > 1 || redriven
     if (mayRemember || ready.length < this.#emitted.length) return this.#collectLater(mayRemember)
-    if (ready === none && this.#writes === undefined && this.#onceNames === undefined) return noEffects
+    const isWritten = this.#cells.some((cell) => cell.isWritten)
+    if (ready === none && !isWritten && this.#onceNames === undefined) return noEffects
     return this.#collect(ready, [])
   }
 
@@ -233,14 +248,14 @@ export class AttemptContext implements HandlerContext {
   }
 
   #collect(emitted: readonly Emitted<Admitted>[], remembered: readonly string[]): Effects {
-    const { definition, topic, offset, key } = this.#subject
+    const { definition, topic, offset } = this.#subject
     const puts: [string, string][] = []
     const deletes = [...remembered]
     const appends: Entry[] = []
-    for (const [cell, text] of this.#writes ?? none) {
-      const stateKey = stateLayout.cell(definition.name, cell, key)
-      if (text === undefined) deletes.push(stateKey)
-      else puts.push([stateKey, text])
+    for (const { isWritten, written, stateKey } of this.#cells) {
+      if (!isWritten) continue
+      if (written === undefined) deletes.push(stateKey)
+      else puts.push([stateKey, written])
     }
     for (const { admitted, dueMs } of emitted) {
       if (dueMs === undefined) appends.push(admitted.entry)
@@ -274,11 +289,6 @@ export class AttemptContext implements HandlerContext {
     return this.#tools.ensureTopic(admitted.entry.topic)?.then(() => admitted) ?? admitted
   }
 
-  #written(): Map<string, string | undefined> {
-    this.#writes ??= new Map()
-    return this.#writes
-  }
-
   #use(what: string): void {
     if (!this.#revoked) return
     const { definition, attempt } = this.#subject
@@ -286,34 +296,6 @@ export class AttemptContext implements HandlerContext {
       where: `handler '${definition.name}'`,
       fix: 'Await everything before the handler returns, and stop when ctx.signal aborts.',
     })
-  }
-
-  #stateAccess(schemas: StateSchemas): StateAccess<StateSchemas> {
-    const cells: Record<string, StateCell<Schema>> = {}
-    for (const [name, schema] of Object.entries(schemas)) cells[name] = this.#cell(name, schema)
-    return cells
-  }
-
-  #cell(name: string, schema: Schema): StateCell<Schema> {
-    const { definition, key } = this.#subject
-    return {
-      get: async () => {
-        this.#use('state')
-        const written = this.#writes?.has(name) ?? false
-        const text = written
-          ? this.#writes?.get(name)
-          : await this.#tools.state.get(stateLayout.cell(definition.name, name, key))
-        return text === undefined ? defaultOf(schema) : JSON.parse(text)
-      },
-      set: (value) => {
-        this.#use('state')
-        this.#written().set(name, storableJson(checkedState(schema, value, definition.name, name), name))
-      },
-      delete: () => {
-        this.#use('state')
-        this.#written().set(name, undefined)
-      },
-    }
   }
 }
 
@@ -332,24 +314,7 @@ function timerPut({ event, entry }: Admitted, dueMs: number): [string, string] {
 const emitNames = optionNames<EmitOptions>({ subject: true, datacontenttype: true, delay: true, at: true })
 const onceNames = optionNames<OnceOptions<unknown>>({ whenSilent: true })
 
-/** What a schema gives for nothing; undefined when it has no default. */
-export async function defaultOf(schema: Schema): Promise<unknown> {
-  const result = await schema['~standard'].validate(undefined)
-  return result.issues === undefined ? result.value : undefined
-}
-
 function checkOnceName(name: unknown): void {
   if (typeof name === 'string' && name.isWellFormed() && Buffer.byteLength(name) <= maxKeyBytes) return
   throw new TypeError(`the name of a once must be a string of valid Unicode, of at most ${maxKeyBytes} bytes`)
-}
-
-function checkedState(schema: Schema, value: unknown, handler: string, cell: string): unknown {
-  const output = validate(schema, value, {
-    code: 'STATE_INVALID',
-    what: `State '${cell}' of handler '${handler}'`,
-  })
-  if (output instanceof Promise) {
-    throw new TypeError(`state '${cell}' of handler '${handler}' needs a schema that validates synchronously`)
-  }
-  return output
 }

@@ -18,7 +18,9 @@ export const pauseRules = {
  */
 export class FailureWatch {
   readonly #runtime: Pick<Runtime, 'now'>
-  #outcomes: boolean[] = []
+  /** The last outcomes in a ring: 1 for a failure. */
+  readonly #outcomes = new Uint8Array(pauseRules.window)
+  #recorded = 0
   #failures = 0
   #pausedUntilMs: number | undefined
   #pauseMs: number = pauseRules.firstMs
@@ -38,18 +40,21 @@ export class FailureWatch {
       this.#probed(succeeded)
       return
     }
-    this.#outcomes.push(succeeded)
-    if (!succeeded) this.#failures += 1
-    if (this.#outcomes.length > pauseRules.window && this.#outcomes.shift() === false) this.#failures -= 1
-    const full = this.#outcomes.length === pauseRules.window
-    if (full && this.#failures >= pauseRules.window * pauseRules.share) this.#pause()
+    const failure = succeeded ? 0 : 1
+    const index = this.#recorded % pauseRules.window
+    this.#failures += failure - (this.#outcomes[index] ?? 0)
+    this.#outcomes[index] = failure
+    this.#recorded += 1
+    if (this.#recorded >= pauseRules.window && this.#failures >= pauseRules.window * pauseRules.share)
+      this.#pause()
   }
 
   #probed(succeeded: boolean): void {
     if (succeeded) {
       this.#pausedUntilMs = undefined
       this.#pauseMs = pauseRules.firstMs
-      this.#outcomes = []
+      this.#outcomes.fill(0)
+      this.#recorded = 0
       this.#failures = 0
       return
     }

@@ -1,18 +1,21 @@
-import { laneName } from './parked-keys.ts'
+import type { CursorTracker } from './cursor-tracker.ts'
 import type { LogRecord } from './record-cache.ts'
 
 /** The records of one key of one topic that wait, the first of them perhaps running. */
 export interface Lane {
-  readonly name: string
-  readonly topic: string
+  /** Where the subscription stands in the topic. */
+  readonly tracker: CursorTracker
   readonly key: string
   readonly records: LogRecord[]
-  running: boolean
+  isRunning: boolean
+  /** Its last record is done, or it was parked: it takes no further one. */
+  isGone: boolean
 }
 
 /** The keys in work of one subscription that are not parked, and which of them can start, in the order they came. */
 export class Lanes {
-  readonly #lanes = new Map<string, Lane>()
+  /** By topic, then by key. */
+  readonly #lanes = new Map<CursorTracker, Map<string, Lane>>()
   #ready: Lane[] = []
   #taken = 0
   #bytes = 0
@@ -38,20 +41,18 @@ export class Lanes {
     return this.#ready.length - this.#taken
   }
 
-  get(topic: string, key: string): Lane | undefined {
-    return this.#lanes.get(laneName(topic, key))
+  get(tracker: CursorTracker, key: string): Lane | undefined {
+    return this.#lanes.get(tracker)?.get(key)
   }
 
   /** Adds a record at the end of its key. */
-  push(record: LogRecord, key: string): Lane {
-    const name = laneName(record.topic, key)
-    let lane = this.#lanes.get(name)
+  push(record: LogRecord, key: string, tracker: CursorTracker): Lane {
+    let lane = this.#of(tracker).get(key)
     if (lane === undefined) {
-      lane = { name, topic: record.topic, key, records: [], running: false }
-      this.#lanes.set(name, lane)
+      lane = { tracker, key, records: [record], isRunning: false, isGone: false }
+      this.#of(tracker).set(key, lane)
       this.#ready.push(lane)
-    }
-    lane.records.push(record)
+    } else lane.records.push(record)
     this.#bytes += record.bytes
     this.#records += 1
     return lane
@@ -66,7 +67,7 @@ export class Lanes {
         this.#ready = []
         this.#taken = 0
       }
-      if (!lane.running && this.#lanes.get(lane.name) === lane) return lane
+      if (!lane.isRunning && !lane.isGone) return lane
     }
     return undefined
   }
@@ -80,23 +81,34 @@ export class Lanes {
   shift(lane: Lane): void {
     const record = lane.records.shift()
     if (record !== undefined) this.#forget(record)
-    lane.running = false
+    lane.isRunning = false
     if (lane.records.length > 0) this.ready(lane)
-    else this.#lanes.delete(lane.name)
+    else this.#delete(lane)
   }
 
   /** Removes a key with all its records. */
   remove(lane: Lane): void {
-    this.#lanes.delete(lane.name)
+    this.#delete(lane)
     for (const record of lane.records) this.#forget(record)
   }
 
   /** The key of a topic whose first record stands at `offset`. */
-  at(topic: string, offset: number | undefined): Lane | undefined {
-    for (const lane of this.#lanes.values()) {
-      if (lane.topic === topic && lane.records[0]?.offset === offset) return lane
-    }
+  at(tracker: CursorTracker, offset: number | undefined): Lane | undefined {
+    for (const lane of this.#of(tracker).values()) if (lane.records[0]?.offset === offset) return lane
     return undefined
+  }
+
+  #of(tracker: CursorTracker): Map<string, Lane> {
+    const known = this.#lanes.get(tracker)
+    if (known !== undefined) return known
+    const lanes = new Map<string, Lane>()
+    this.#lanes.set(tracker, lanes)
+    return lanes
+  }
+
+  #delete(lane: Lane): void {
+    lane.isGone = true
+    this.#of(lane.tracker).delete(lane.key)
   }
 
   #forget(record: LogRecord): void {

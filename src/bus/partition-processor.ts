@@ -8,7 +8,7 @@ import { internalSinks, type NamedSink } from './internal-sinks.ts'
 import { rulesHandler } from './internal-topics.ts'
 import { checkFit } from './partition-fit.ts'
 import { dropVanished, loadSubscriptions } from './partition-setup.ts'
-import { PartitionState, type Stored } from './partition-state.ts'
+import { type CommitParts, PartitionState, type Stored } from './partition-state.ts'
 import type { QueriedPartition } from './queried-partition.ts'
 import type { RecordSink } from './record-sink.ts'
 import { type RekeyTools, trimRekeyed } from './rekeying.ts'
@@ -17,6 +17,7 @@ import { moveRenamed } from './rename.ts'
 import { PartitionRules } from './rules/partition-rules.ts'
 import { rulesSubscription } from './rules/rule-setup.ts'
 import { loadSchedule } from './schedule.ts'
+import { declaredCells } from './state-cells.ts'
 import { stateLayout } from './state-layout.ts'
 import type { GroupStatus } from './status.ts'
 import { StopRegistry } from './stop-registry.ts'
@@ -28,6 +29,8 @@ import { type ReaderTools, readLimits, readRecords, TopicReader } from './topic-
 
 /** What is still needed of the log is told to the engine after so many cursors moved, or after so long. */
 const needsRules = { marks: 1_024, intervalMs: 60_000 } as const
+/** How much of what handlers keep stays in memory, over all partitions of the log. */
+const mostCellBytes = 16 * 1024 * 1024
 /** How long internal records are kept once they are done: long enough to look at, in milliseconds. */
 const keepInternalMs = 24 * 60 * 60 * 1000
 
@@ -73,11 +76,12 @@ export class PartitionProcessor {
       application: tools.rules,
       signal: this.#stopReading.signal,
     })
-    this.state = new PartitionState(claim, {
+    const commits: CommitParts = {
       parts: (marked, all) => this.#parts(marked, all),
       committed: (change, appended) => this.#committed(change, appended),
       failed: (error) => this.#fail(error),
-    })
+    }
+    this.state = new PartitionState(claim, commits, mostCellBytes / tools.engine.partitions)
     claim.signal.addEventListener('abort', () => this.abandon(claim.signal.reason), { once: true })
   }
 
@@ -232,6 +236,7 @@ export class PartitionProcessor {
       door,
       addressOf,
       hopLimit,
+      cells: declaredCells(definition),
       source,
       partition: this.claim.partition,
       deadLetters: internal.deadLetters,

@@ -1,10 +1,10 @@
 import { MillraceError } from '../core/errors.ts'
 import type { Appended, Claim, Entry, KeyValue, Offset } from '../log/port.ts'
 import type { CursorTracker } from './cursor-tracker.ts'
+import { type KnownValue, KnownValues, type Stored } from './known-values.ts'
 import { Wake } from './wake.ts'
 
-/** A value of the state: JSON text, or a value that is not changed any more and becomes JSON text when it is committed. */
-export type Stored = string | object
+export type { Stored } from './known-values.ts'
 
 /** The mark that a record is done, for one subscription. */
 export interface DoneMark {
@@ -47,14 +47,27 @@ export interface CommitParts {
 /** The most bytes of one commit; steps beyond it wait for the next one. */
 export const maxCommitBytes = 16 * 1024 * 1024
 
+/** A step that waits for its commit, or several that do nothing but mark records as done. */
 interface Queued {
   readonly step: Step
-  readonly sequence: number
+  /** Whose records at `offsets` are done with it, beside the marks of the step itself. */
+  readonly tracker: CursorTracker | undefined
+  readonly offsets: Offset[]
+  /** Of the last step in it. */
+  sequence: number
+}
+
+/** Keys that are read together. */
+interface Reading {
+  readonly keys: string[]
+  readonly values: Promise<readonly (Uint8Array | undefined)[]>
 }
 
 const none: never[] = []
-const encoder = new TextEncoder()
 const decoder = new TextDecoder()
+
+/** How many bytes of durable cells a state keeps in memory unless told otherwise. */
+const defaultCellBytes = 1024 * 1024
 
 /**
  * The state of one claim with the steps on top that are not durable yet. Steps are committed in the order in which they
@@ -65,28 +78,56 @@ export class PartitionState {
   readonly #claim: Claim
   readonly #parts: CommitParts
   readonly #queue: Queued[] = []
-  /** What staged steps have written: reads see it before it is durable, which is safe because commits keep their order. */
-  readonly #overlay = new Map<string, { readonly value: Stored | undefined; readonly sequence: number }>()
+  /** Reads see what is staged before it is durable, which is safe because commits keep their order. */
+  readonly #known: KnownValues
+  /** What is being read, by its key; what is written meanwhile is not kept from it. */
+  readonly #reads = new Map<string, Promise<string | undefined>>()
+  #reading: Reading | undefined
   readonly #wake = new Wake()
   #staged = 0
   #durable = 0
   #failure: MillraceError | undefined
   #waiters: { readonly sequence: number; readonly settle: (error?: unknown) => void }[] = []
 
-  constructor(claim: Claim, parts: CommitParts) {
+  /** `cellBytes`: how much of what handlers keep stays in memory once it is durable. */
+  constructor(claim: Claim, parts: CommitParts, cellBytes = defaultCellBytes) {
     this.#claim = claim
     this.#parts = parts
+    this.#known = new KnownValues(cellBytes)
   }
 
   /** Stages a step. Later reads see it at once; {@link flush} waits until it is durable. */
   stage(step: Step): void {
+    this.#stage(step, undefined, [])
+  }
+
+  /** Stages what an attempt has left behind together with its record's being done. */
+  stageDone(tracker: CursorTracker, offset: Offset, effects: Step): void {
+    if (this.#failure !== undefined) return
+    const last = this.#queue.at(-1)
+    // Most of what there is are records that are done and leave nothing behind: they share a step.
+    if (!isEmpty(effects) || last?.tracker !== tracker || !isEmpty(last.step)) {
+      this.#stage(effects, tracker, [offset])
+      return
+    }
+    this.#staged += 1
+    last.sequence = this.#staged
+    last.offsets.push(offset)
+  }
+
+  #stage(step: Step, tracker: CursorTracker | undefined, offsets: Offset[]): void {
     if (this.#failure !== undefined) return
     this.#staged += 1
     const sequence = this.#staged
-    for (const [key, value] of step.puts ?? none) this.#overlay.set(key, { value, sequence })
-    for (const key of step.deletes ?? none) this.#overlay.set(key, { value: undefined, sequence })
-    this.#queue.push({ step, sequence })
+    for (const [key, value] of step.puts ?? none) this.#write(key, value, sequence)
+    for (const key of step.deletes ?? none) this.#write(key, undefined, sequence)
+    this.#queue.push({ step, tracker, offsets, sequence })
     this.#wake.notify()
+  }
+
+  #write(key: string, value: Stored | undefined, sequence: number): void {
+    this.#known.write(key, value, sequence)
+    if (this.#reads.size > 0) this.#reads.delete(key)
   }
 
   /** Whether everything that was staged is durable. */
@@ -104,12 +145,42 @@ export class PartitionState {
     })
   }
 
-  /** The JSON text of a key, with every staged write. */
+  /** What a key is known to have without reading it, with every staged write. */
+  known(key: string): KnownValue | undefined {
+    return this.#known.get(key)
+  }
+
+  /** The JSON text of a key, with every staged write. Keys that are asked for in one turn are read together. */
   async get(key: string): Promise<string | undefined> {
-    const staged = this.#overlay.get(key)
-    if (staged !== undefined) return staged.value === undefined ? undefined : textOf(staged.value)
-    const [value] = await this.#claim.get([key])
-    return value === undefined ? undefined : decoder.decode(value)
+    const known = this.#known.get(key)
+    if (known !== undefined) return known.value === undefined ? undefined : textOf(known.value)
+    return this.#reads.get(key) ?? this.#read(key)
+  }
+
+  async #read(key: string): Promise<string | undefined> {
+    this.#reading ??= this.#gather()
+    const { keys, values } = this.#reading
+    const index = keys.push(key) - 1
+    const read = values.then((texts) =>
+      texts[index] === undefined ? undefined : decoder.decode(texts[index]),
+    )
+    this.#reads.set(key, read)
+    try {
+      const text = await read
+      if (this.#reads.get(key) === read) this.#known.remember(key, text)
+      return text
+    } finally {
+      if (this.#reads.get(key) === read) this.#reads.delete(key)
+    }
+  }
+
+  #gather(): Reading {
+    const keys: string[] = []
+    const values = Promise.resolve().then(() => {
+      this.#reading = undefined
+      return this.#claim.get(keys)
+    })
+    return { keys, values }
   }
 
   /** The JSON texts of keys as they are durable. */
@@ -144,6 +215,7 @@ export class PartitionState {
       `Partition ${this.#claim.partition} is not owned any more.`,
       { cause: reason },
     )
+    this.#known.clear()
     for (const { settle } of this.#waiters.splice(0)) settle(this.#failure)
     this.#wake.notify()
   }
@@ -155,7 +227,7 @@ export class PartitionState {
     try {
       const appended = await this.#claim.commit({ ...changedKeys(puts), appends, needs: parts.needs })
       this.#durable = sequence
-      this.#settleUpTo(sequence)
+      this.#settleUpTo(sequence, puts.keys())
       this.#parts.committed({ keys: puts.keys(), entries: appends }, appended)
     } catch (error) {
       this.abandon(error)
@@ -171,7 +243,7 @@ export class PartitionState {
     let bytes = 0
     let sequence = this.#durable
     let taken = 0
-    for (const { step, sequence: next } of this.#queue) {
+    for (const { step, tracker: marking, offsets, sequence: next } of this.#queue) {
       const size = sizeOf(step)
       if (taken > 0 && bytes + size > maxCommitBytes) break
       bytes += size
@@ -185,15 +257,17 @@ export class PartitionState {
         tracker.mark(offset)
         marked.add(tracker)
       }
+      if (marking === undefined) continue
+      for (const offset of offsets) marking.mark(offset)
+      marked.add(marking)
     }
     this.#queue.splice(0, taken)
     return { puts, appends, sequence, marked }
   }
 
-  #settleUpTo(sequence: number): void {
-    for (const [key, written] of this.#overlay) {
-      if (written.sequence <= sequence) this.#overlay.delete(key)
-    }
+  #settleUpTo(sequence: number, keys: Iterable<string>): void {
+    this.#known.settle(keys, sequence)
+    if (this.#waiters.length === 0) return
     const settled = this.#waiters.filter((waiter) => waiter.sequence <= sequence)
     this.#waiters = this.#waiters.filter((waiter) => waiter.sequence > sequence)
     for (const { settle } of settled) settle()
@@ -209,6 +283,10 @@ export function sizeOf(step: Step): number {
   return bytes
 }
 
+function isEmpty({ puts, deletes, appends, done, moved }: Step): boolean {
+  return !puts?.length && !deletes?.length && !appends?.length && !done?.length && !moved?.length
+}
+
 function textOf(value: Stored): string {
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
@@ -221,7 +299,7 @@ function changedKeys(written: ReadonlyMap<string, Stored | undefined>): {
   const deletes: string[] = []
   for (const [key, value] of written) {
     if (value === undefined) deletes.push(key)
-    else puts.push({ key, value: encoder.encode(textOf(value)) })
+    else puts.push({ key, value: Buffer.from(textOf(value)) })
   }
   return { puts, deletes }
 }

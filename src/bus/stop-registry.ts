@@ -1,31 +1,25 @@
 /**
- * Tells running attempts that they are to stop. What an `AbortSignal` does, but taking off one of thousands of listeners
- * costs the same as taking off the only one.
+ * Tells what works on a claim that it is to stop. What an `AbortSignal` does, but asking whether it has costs next to nothing, and it
+ * keeps a reason of any kind.
  */
 export class StopRegistry {
-  readonly #listeners = new Set<(reason: unknown) => void>()
-  #reason: { readonly value: unknown } | undefined
+  readonly #listeners: ((reason: unknown) => void)[] = []
+  #stopped: { readonly reason: unknown } | undefined
 
-  get stopped(): boolean {
-    return this.#reason !== undefined
+  /** Why it is to stop; undefined while it is not. */
+  get stopped(): { readonly reason: unknown } | undefined {
+    return this.#stopped
   }
 
-  /** Calls `listener` once when stopping begins; at once when it has begun. */
-  add(listener: (reason: unknown) => void): void {
-    if (this.#reason === undefined) this.#listeners.add(listener)
-    else listener(this.#reason.value)
-  }
-
-  delete(listener: (reason: unknown) => void): void {
-    this.#listeners.delete(listener)
+  /** Calls `listener` once when stopping begins; never when it has begun by now. */
+  onStop(listener: (reason: unknown) => void): void {
+    this.#listeners.push(listener)
   }
 
   /** Begins stopping. Later calls change nothing. */
   stop(reason: unknown): void {
-    if (this.#reason !== undefined) return
-    this.#reason = { value: reason }
-    const listeners = [...this.#listeners]
-    this.#listeners.clear()
-    for (const listener of listeners) listener(reason)
+    if (this.#stopped !== undefined) return
+    this.#stopped = { reason }
+    for (const listener of this.#listeners) listener(reason)
   }
 }

@@ -3,7 +3,6 @@ import type { ReadForDrain } from './drain.ts'
 import type { HandlerFilters } from './handler-filters.ts'
 import type { PartitionRules } from './rules/partition-rules.ts'
 import type { HandlerCounts } from './status.ts'
-import type { StopRegistry } from './stop-registry.ts'
 
 /** What a subscription works with. */
 export interface SubscriptionTools extends AttemptTools {
@@ -15,8 +14,6 @@ export interface SubscriptionTools extends AttemptTools {
   readonly rekeyedTopic: string
   readonly partitions: number
   readonly source: string
-  /** Aborts running attempts: the claim is lost, or stopping has waited long enough. */
-  readonly stop: StopRegistry
   readonly counts: HandlerCounts
   readonly filters: HandlerFilters
   readonly rules: PartitionRules

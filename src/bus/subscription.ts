@@ -1,10 +1,10 @@
 import { isMillraceError } from '../core/errors.ts'
 import { type Event, keyOf } from '../core/event.ts'
 import type { Offset } from '../log/port.ts'
-import { type Outcome, runAttempt } from './attempt.ts'
-import { AttemptDeadlines } from './attempt-deadlines.ts'
+import { type EndedAttempt, type Outcome, runAttempt } from './attempt.ts'
+import { BusyKeys } from './busy-keys.ts'
 import { loopError } from './chain.ts'
-import { type Effects, noEffects } from './context.ts'
+import type { AttemptSubject, Effects } from './context.ts'
 import type { CursorTracker } from './cursor-tracker.ts'
 import type { HandlerDefinition } from './definitions.ts'
 import { nextOf } from './drain.ts'
@@ -20,6 +20,7 @@ import type { LogRecord } from './record-cache.ts'
 import { attemptKey, awaitsKey } from './rekeying.ts'
 import { replyEntries } from './replies.ts'
 import { isTerminal, mayRetry, type RetryPolicy, retryPolicy } from './retry.ts'
+import { RunningAttempts } from './running-attempts.ts'
 import { stateLayout } from './state-layout.ts'
 import type { SubscriptionTools } from './subscription-tools.ts'
 import { storedEventOf } from './upcast.ts'
@@ -38,6 +39,12 @@ export interface SubscriptionPlaces {
   readonly sources: readonly CursorTracker[]
 }
 
+/** What an attempt is about, and for the first attempt at a record the lane that it stands in. */
+interface Run extends AttemptSubject {
+  readonly lane: Lane | undefined
+  readonly startedMs: number
+}
+
 /** One handler's part in one partition: its cursors, the keys in work and the keys that are parked. */
 export class Subscription {
   readonly definition: HandlerDefinition
@@ -53,15 +60,17 @@ export class Subscription {
   readonly #watch: FailureWatch
   readonly #lanes = new Lanes()
   readonly #parking: Parking
-  /** Keys in work and what waits for them: a handler has one state for a key, whatever the topic. */
-  readonly #busyKeys = new Map<string, (() => void)[] | undefined>()
+  /** A handler has one state for a key, whatever the topic. */
+  readonly #busyKeys = new BusyKeys()
   readonly #stuck = new Set<string>()
-  readonly #deadlines: AttemptDeadlines
+  readonly #running: RunningAttempts<EndedAttempt<Run>>
   readonly #taskName: string
   readonly #concurrency: number
   #inFlight = 0
   #parkedFirst = false
   #pumping = false
+  /** Attempts have ended, and nobody was told so far. */
+  #hasEnded = false
   #closed = false
 
   constructor(
@@ -80,8 +89,10 @@ export class Subscription {
     this.#retry = retryPolicy(definition.options.retry)
     this.#watch = new FailureWatch(tools.runtime)
     this.#parking = new Parking(definition, parked, this.#retry, tools)
+    const { runtime, stop } = tools
     const timeoutMs = definition.options.timeoutMs ?? defaultTimeoutMs
-    this.#deadlines = new AttemptDeadlines(tools.runtime, timeoutMs)
+    const complete = (ended: readonly EndedAttempt<Run>[]) => this.#completeAll(ended)
+    this.#running = new RunningAttempts({ runtime, stop, timeoutMs, complete })
     this.#concurrency = definition.options.concurrency ?? defaultConcurrency
   }
 
@@ -132,7 +143,7 @@ export class Subscription {
       this.#parking.extend(parked, record.offset, tracker)
       return
     }
-    const lane = this.#lanes.push(record, key)
+    const lane = this.#lanes.push(record, key, tracker)
     if (lane.records.length > windowBounds.perKey) this.#park(lane)
     // While paused nobody may be waiting for the time of the next probe yet, for want of anything to probe with.
     if (this.#watch.pausedUntilMs !== undefined) this.#tools.changed()
@@ -149,7 +160,8 @@ export class Subscription {
 
   /** Hands a dead letter back. Gives what must be committed for it, together with the request's being done. */
   redrive(subject: Subject): Step {
-    const lane = this.#lanes.get(subject.topic, subject.key)
+    const tracker = this.trackers.get(subject.topic)
+    const lane = tracker === undefined ? undefined : this.#lanes.get(tracker, subject.key)
     if (lane !== undefined) this.#park(lane)
     return this.#parking.redrive(subject)
   }
@@ -185,6 +197,9 @@ export class Subscription {
     } finally {
       this.#pumping = false
     }
+    if (!this.#hasEnded) return
+    this.#hasEnded = false
+    this.#tools.changed()
   }
 
   #startNext(): boolean {
@@ -222,6 +237,7 @@ export class Subscription {
   }
 
   #takeParked(): boolean {
+    if (this.parked.size === 0) return false
     const isPaused = this.#watch.pausedUntilMs !== undefined
     const parked = this.parked.takeDue(isPaused ? Number.POSITIVE_INFINITY : this.#tools.runtime.now())
     if (parked !== undefined) this.#startParked(parked)
@@ -235,17 +251,23 @@ export class Subscription {
   }
 
   #startLane(lane: Lane): void {
-    const [record] = lane.records
-    if (record === undefined || this.#waitForKey(lane.key, () => this.#lanes.ready(lane))) return
-    lane.running = true
+    const { key, tracker, records } = lane
+    const record = records[0]
+    if (record === undefined) return
+    if (!this.#busyKeys.take(key)) {
+      this.#busyKeys.wait(key, () => this.#lanes.ready(lane))
+      return
+    }
+    lane.isRunning = true
     this.#inFlight += 1
-    const subject = { topic: lane.topic, key: lane.key, offset: record.offset }
-    const running = this.#run(subject, record, 1, false)
-    if (running !== undefined) this.#tools.runtime.spawn(this.#taskName, () => running)
+    this.#run(record, { key, tracker, lane, attempt: 1, redriven: false })
   }
 
   #startParked(parked: ParkedKey): void {
-    if (this.#waitForKey(parked.key, () => this.parked.wait(parked))) return
+    if (!this.#busyKeys.take(parked.key)) {
+      this.#busyKeys.wait(parked.key, () => this.parked.wait(parked))
+      return
+    }
     parked.busy = true
     this.#inFlight += 1
     this.#tools.runtime.spawn(this.#taskName, async () => {
@@ -254,10 +276,11 @@ export class Subscription {
         const record = await nextOf(parked, this.#tools.readForDrain, this.#wantsAgain(parked))
         if (this.#closed || frontOf(parked.entry) !== frontOf(entry)) return this.#lookAgain(parked)
         if (record === undefined) return this.#nothingLeft(parked, entry)
-        const subject = { topic: parked.topic, key: parked.key, offset: record.offset }
+        const tracker = this.trackers.get(parked.topic)
         const attempt = parked.entry.attempt + 1
-        const isRedriven = parked.entry.redrive?.[0] === record.offset
-        await this.#run(subject, record, attempt, isRedriven)
+        const redriven = parked.entry.redrive?.[0] === record.offset
+        this.#run(record, { key: parked.key, tracker, lane: undefined, attempt, redriven })
+        this.pump()
       } catch (error) {
         this.#drainFailed(parked, error)
       }
@@ -274,54 +297,71 @@ export class Subscription {
     }
   }
 
-  /** Attempts a record, and completes the attempt. One of a version that cannot be read here fails like any other. */
-  #run(subject: Subject, record: LogRecord, attempt: number, isRedriven: boolean): Promise<void> | undefined {
+  /** Attempts a record, and completes the attempt where it ends at once. One of a version that cannot be read here fails. */
+  #run(
+    record: LogRecord,
+    how: Pick<Run, 'key' | 'lane' | 'attempt' | 'redriven'> & { readonly tracker: CursorTracker | undefined },
+  ): void {
+    const { key, tracker, lane, attempt, redriven } = how
+    const { topic, offset } = record
     let event: Event
+    let unreadable: Outcome | undefined
     try {
       event = record.event
     } catch (error) {
       const stored = storedEventOf(error)
       if (stored === undefined) throw error
-      this.#complete(subject, stored, attempt, { kind: 'failed', error })
-      return undefined
+      event = stored
+      unreadable = { kind: 'failed', error }
     }
-    const startedMs = this.#tools.runtime.now()
-    const ended = (outcome: Outcome) => {
-      if (outcome.kind !== 'aborted') this.durations.add(this.#tools.runtime.now() - startedMs)
-      this.#complete(subject, event, attempt, outcome)
+    const { partition, runtime } = this.#tools
+    const { definition } = this
+    const silent = offset < (tracker?.silentUntil ?? 0) || event.millracesilent === true
+    const startedMs = runtime.now()
+    const run = {
+      definition,
+      event,
+      topic,
+      partition,
+      offset,
+      key,
+      attempt,
+      silent,
+      redriven,
+      lane,
+      startedMs,
     }
-    const outcome = this.#attempt(subject, event, attempt, isRedriven)
-    if (outcome instanceof Promise) return outcome.then(ended)
-    ended(outcome)
-    return undefined
+    const outcome = unreadable ?? this.#attempt(run)
+    if (outcome !== undefined) this.#complete(run, outcome, runtime.now())
   }
 
-  #attempt(subject: Subject, event: Event, attempt: number, isRedriven: boolean): Outcome | Promise<Outcome> {
-    const { counts, hopLimit, partition, stop } = this.#tools
+  /** Nothing where the attempt must be waited for. */
+  #attempt(run: Run): Outcome | undefined {
+    const { counts, hopLimit } = this.#tools
+    const { event } = run
     counts.attempts += 1
     if ((event.hops ?? 0) > hopLimit) return { kind: 'failed', error: loopError(event, hopLimit) }
     if (awaitsKey(this.definition, event)) return attemptKey(this.definition, event, this.#tools)
-    const silentUntil = this.trackers.get(subject.topic)?.silentUntil ?? 0
-    const silent = subject.offset < silentUntil || event.millracesilent === true
-    const { topic, key, offset } = subject
-    const { definition } = this
-    return runAttempt(
-      { definition, event, topic, partition, offset, key, attempt, silent, redriven: isRedriven },
-      this.#tools,
-      { deadlines: this.#deadlines, stop },
-    )
+    return runAttempt(run, this.#tools, this.#running)
   }
 
-  #complete(subject: Subject, event: Event, attempt: number, outcome: Outcome): void {
+  #completeAll(ended: readonly EndedAttempt<Run>[]): void {
+    const nowMs = this.#tools.runtime.now()
+    for (const { subject, outcome } of ended) this.#complete(subject, outcome, nowMs)
+    this.pump()
+  }
+
+  /** {@link pump} is to be called behind it. */
+  #complete(run: Run, outcome: Outcome, nowMs: number): void {
     if (outcome.kind !== 'aborted') {
-      this.#count(attempt, outcome)
-      const parked = this.parked.get(subject.topic, subject.key)
-      if (parked !== undefined) this.#completeParked(parked, subject, event, attempt, outcome)
-      else this.#completeLane(subject, event, attempt, outcome)
+      this.durations.add(nowMs - run.startedMs)
+      this.#count(run.attempt, outcome)
+      const parked = this.parked.get(run.topic, run.key)
+      if (parked !== undefined) this.#completeParked(parked, run, outcome)
+      else this.#completeLane(run, outcome)
     }
-    if (outcome.kind === 'failed' && outcome.settled !== undefined)
-      this.#awaitSettled(subject, outcome.settled)
-    else this.#release(subject)
+    if (outcome.kind === 'failed' && outcome.settled !== undefined) this.#awaitSettled(run, outcome.settled)
+    else this.#free(run)
   }
 
   /** The first attempts tell whether the handler works at all; a repeated or a terminal failure is its event's own. */
@@ -332,45 +372,36 @@ export class Subscription {
     if (attempt === 1 || this.#watch.pausedUntilMs !== undefined) this.#watch.record(works)
   }
 
-  #completeLane(subject: Subject, event: Event, attempt: number, outcome: Outcome): void {
-    const lane = this.#lanes.get(subject.topic, subject.key)
-    const tracker = this.trackers.get(subject.topic)
-    if (lane === undefined || tracker === undefined || outcome.kind === 'aborted') return
-    const done = [{ tracker, offset: subject.offset }]
+  #completeLane(run: Run, outcome: Outcome): void {
+    const { lane, offset, attempt } = run
+    if (lane === undefined || lane.isGone || outcome.kind === 'aborted') return
     if (outcome.kind === 'succeeded') {
-      const effects = this.#answered(event, outcome)
-      this.#tools.state.stage(effects === noEffects ? { done } : { ...effects, done })
+      this.#tools.state.stageDone(lane.tracker, offset, this.#answered(run.event, outcome))
       this.#lanes.shift(lane)
       return
     }
-    const failure: FailedAttempt = { subject, event, attempt, error: outcome.error }
+    const failure = failureOf(run, outcome.error)
     if (mayRetry(this.#retry, attempt, outcome.error) || this.#parking.holds) {
       this.#parking.fail(this.#park(lane), failure)
       return
     }
-    this.#tools.state.stage({ ...this.#parking.deadLetter(failure, []), done })
+    this.#tools.state.stageDone(lane.tracker, offset, this.#parking.deadLetter(failure, []))
     this.#lanes.shift(lane)
   }
 
-  #completeParked(
-    parked: ParkedKey,
-    subject: Subject,
-    event: Event,
-    attempt: number,
-    outcome: Outcome,
-  ): void {
+  #completeParked(parked: ParkedKey, run: Run, outcome: Outcome): void {
+    const { topic, offset } = run
     if (outcome.kind === 'succeeded') {
       // Where the record was a dead letter, it is none any more.
-      const open = stateLayout.deadLetter(this.definition.name, subject.topic, subject.offset)
-      const effects = this.#answered(event, outcome)
-      this.#parking.advance(parked, subject.offset, { ...effects, deletes: [...effects.deletes, open] })
-    } else if (outcome.kind === 'failed')
-      this.#parking.fail(parked, { subject, event, attempt, error: outcome.error })
+      const open = stateLayout.deadLetter(this.definition.name, topic, offset)
+      const effects = this.#answered(run.event, outcome)
+      this.#parking.advance(parked, offset, { ...effects, deletes: [...effects.deletes, open] })
+    } else if (outcome.kind === 'failed') this.#parking.fail(parked, failureOf(run, outcome.error))
   }
 
   /** The effects of an attempt with the reply to a publisher that waits for it. */
   #answered(event: Event, { effects, decision: value }: Extract<Outcome, { kind: 'succeeded' }>): Effects {
-    if (awaitsKey(this.definition, event)) return effects
+    if (event.millracereplyto === undefined || awaitsKey(this.definition, event)) return effects
     const reply = { handler: this.definition.name, outcome: 'handled' as const, value }
     const replies = replyEntries(event, reply, this.#tools)
     return replies.length === 0 ? effects : { ...effects, appends: [...effects.appends, ...replies] }
@@ -379,16 +410,15 @@ export class Subscription {
   /** Parks the keys that hold cursors back, once nothing else of the window can start: they run, or wait for one that does. */
   #parkSlowest(trackers: readonly CursorTracker[]): void {
     if (this.#lanes.hasReady) return
-    for (const { topic, oldestUndone } of trackers) {
-      const lane = this.#lanes.at(topic, oldestUndone)
+    for (const tracker of trackers) {
+      const lane = this.#lanes.at(tracker, tracker.oldestUndone)
       if (lane !== undefined) this.#park(lane)
     }
   }
 
   #park(lane: Lane): ParkedKey {
-    const tracker = this.trackers.get(lane.topic) as CursorTracker
     this.#lanes.remove(lane)
-    return this.#parking.park(lane.records, lane.key, tracker, lane.running)
+    return this.#parking.park(lane.records, lane.key, lane.tracker, lane.isRunning)
   }
 
   /** Something was handed back while the next record was looked for, or nothing more is to start: that look is void. */
@@ -424,19 +454,21 @@ export class Subscription {
     this.#release(subject)
   }
 
-  /** An attempt has ended: its key and its slot are free again. */
+  /** An attempt has ended: its key and its slot are free again, and are taken. */
   #release(subject: Subject): void {
-    const parked = this.parked.get(subject.topic, subject.key)
+    this.#free(subject)
+    this.pump()
+  }
+
+  #free({ topic, key }: Subject): void {
+    const parked = this.parked.get(topic, key)
     if (parked !== undefined) {
       parked.busy = false
       this.parked.wait(parked)
     }
     this.#inFlight -= 1
-    const waiters = this.#busyKeys.get(subject.key)
-    this.#busyKeys.delete(subject.key)
-    for (const wake of waiters ?? []) wake()
-    this.pump()
-    this.#tools.changed()
+    this.#hasEnded = true
+    this.#busyKeys.free(key)
   }
 
   /** A handler that timed out and goes on: its key waits for it, and after a grace it is shown as stuck. */
@@ -445,7 +477,7 @@ export class Subscription {
     const { key } = subject
     const ended = new AbortController()
     runtime.spawn(`grace of ${this.definition.name}`, async () => {
-      const expired = await runtime.sleep(this.#deadlines.timeoutMs, ended.signal).then(
+      const expired = await runtime.sleep(this.#running.timeoutMs, ended.signal).then(
         () => true,
         () => false,
       )
@@ -464,19 +496,8 @@ export class Subscription {
     })
     this.#tools.changed()
   }
+}
 
-  /**
-   * Whether an attempt for the key is running already, for another topic or because it timed out and goes on; then `wake`
-   * is called when it has ended.
-   */
-  #waitForKey(key: string, wake: () => void): boolean {
-    if (!this.#busyKeys.has(key)) {
-      this.#busyKeys.set(key, undefined)
-      return false
-    }
-    const waiters = this.#busyKeys.get(key)
-    if (waiters === undefined) this.#busyKeys.set(key, [wake])
-    else waiters.push(wake)
-    return true
-  }
+function failureOf({ topic, key, offset, event, attempt }: Run, error: unknown): FailedAttempt {
+  return { subject: { topic, key, offset }, event, attempt, error }
 }

@@ -2,11 +2,11 @@ import { event, on } from 'millrace'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { addressBook } from '../../src/bus/addressing.ts'
-import { runAttempt } from '../../src/bus/attempt.ts'
-import { AttemptDeadlines } from '../../src/bus/attempt-deadlines.ts'
+import { type EndedAttempt, type Outcome, runAttempt } from '../../src/bus/attempt.ts'
 import type { AttemptSubject, AttemptTools } from '../../src/bus/context.ts'
 import { Door } from '../../src/bus/door.ts'
 import { PartitionState } from '../../src/bus/partition-state.ts'
+import { RunningAttempts } from '../../src/bus/running-attempts.ts'
 import { StopRegistry } from '../../src/bus/stop-registry.ts'
 import type { Event } from '../../src/core/event.ts'
 import { realRuntime } from '../../src/core/real-runtime.ts'
@@ -23,7 +23,7 @@ function subjectOf(run: (signal: AbortSignal) => Promise<void> | void): AttemptS
   return { definition, event: happened, ...place, attempt: 1, silent: false, redriven: false }
 }
 
-function tools(): AttemptTools {
+function tools(stop: StopRegistry): AttemptTools {
   const claim = { partition: 0 } as Claim
   const state = new PartitionState(claim, {
     parts: () => ({ puts: [], needs: {} }),
@@ -32,7 +32,19 @@ function tools(): AttemptTools {
   })
   const door = new Door({ runtime, partitions: 1, source: 't', topic: 't' })
   const ensureTopic = () => Promise.resolve()
-  return { state, runtime, logger: silentLogger, door, addressOf: addressBook([]), hopLimit: 64, ensureTopic }
+  const rest = { addressOf: addressBook([]), hopLimit: 64, cells: [], stop, ensureTopic }
+  return { state, runtime, logger: silentLogger, door, ...rest }
+}
+
+/** How an attempt ends that has to wait. */
+function ended(subject: AttemptSubject, stop: StopRegistry): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const complete = (attempts: readonly EndedAttempt<AttemptSubject>[]) => {
+      for (const { outcome } of attempts) resolve(outcome)
+    }
+    const running = new RunningAttempts({ runtime, stop, timeoutMs: 1_000, complete })
+    expect(runAttempt(subject, tools(stop), running)).toBeUndefined()
+  })
 }
 
 test('an attempt that has ended is left alone when its partition stops later', async () => {
@@ -43,7 +55,7 @@ test('an attempt that has ended is left alone when its partition stops later', a
       signals.push(signal)
       return handle()
     })
-    return runAttempt(subject, tools(), { deadlines: new AttemptDeadlines(runtime, 1_000), stop })
+    return ended(subject, stop)
   }
   const succeeded = await run(() => Promise.resolve())
   const failed = await run(() => Promise.reject(new Error('not now')))
@@ -64,20 +76,21 @@ test('an attempt ends when its partition stops, and its own signal aborts with t
       })
       stop.stop(reason)
     })
-  const outcome = await runAttempt(subjectOf(handle), tools(), {
-    deadlines: new AttemptDeadlines(runtime, 1_000),
-    stop,
-  })
+  const outcome = await ended(subjectOf(handle), stop)
   expect(outcome).toEqual({ kind: 'aborted' })
   expect(seen).toEqual([reason])
 })
 
 test('an attempt whose handler waits for nothing ends at once, and so does its context', () => {
   const attempt = (run: () => void) => {
-    return runAttempt(subjectOf(run), tools(), {
-      deadlines: new AttemptDeadlines(runtime, 1_000),
-      stop: new StopRegistry(),
+    const stop = new StopRegistry()
+    const running = new RunningAttempts<EndedAttempt<AttemptSubject>>({
+      runtime,
+      stop,
+      timeoutMs: 1_000,
+      complete() {},
     })
+    return runAttempt(subjectOf(run), tools(stop), running)
   }
   const error = new Error('not now')
   expect(attempt(() => {})).toMatchObject({
