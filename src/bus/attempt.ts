@@ -95,7 +95,7 @@ class WaitingAttempt<Subject extends AttemptSubject> implements RunningAttempt {
 
   /** Ends with an outcome, once that is there. */
   conclude(outcome: Outcome | Promise<Outcome>): void {
-    if (outcome instanceof Promise) outcome.then((later) => this.#end(later))
+    if (outcome instanceof Promise) void outcome.then((later) => this.#end(later))
     else this.#end(outcome)
   }
 
