@@ -22,6 +22,7 @@ import { replyEntries } from './replies.ts'
 import { isTerminal, mayRetry, type RetryPolicy, retryPolicy } from './retry.ts'
 import { RunningAttempts } from './running-attempts.ts'
 import { stateLayout } from './state-layout.ts'
+import { StuckKeys } from './stuck-keys.ts'
 import type { SubscriptionTools } from './subscription-tools.ts'
 import { storedEventOf } from './upcast.ts'
 
@@ -62,7 +63,7 @@ export class Subscription {
   readonly #parking: Parking
   /** A handler has one state for a key, whatever the topic. */
   readonly #busyKeys = new BusyKeys()
-  readonly #stuck = new Set<string>()
+  readonly #stuck: StuckKeys
   readonly #running: RunningAttempts<EndedAttempt<Run>>
   readonly #taskName: string
   readonly #concurrency: number
@@ -89,10 +90,11 @@ export class Subscription {
     this.#retry = retryPolicy(definition.options.retry)
     this.#watch = new FailureWatch(tools.runtime)
     this.#parking = new Parking(definition, parked, this.#retry, tools)
-    const { runtime, stop } = tools
+    const { runtime, stop, logger } = tools
     const timeoutMs = definition.options.timeoutMs ?? defaultTimeoutMs
     const complete = (ended: readonly EndedAttempt<Run>[]) => this.#completeAll(ended)
     this.#running = new RunningAttempts({ runtime, stop, timeoutMs, complete })
+    this.#stuck = new StuckKeys({ handler: definition.name, runtime, logger, graceMs: timeoutMs })
     this.#concurrency = definition.options.concurrency ?? defaultConcurrency
   }
 
@@ -112,7 +114,7 @@ export class Subscription {
 
   /** Keys whose timed-out attempt has not ended. */
   get stuck(): readonly string[] {
-    return [...this.#stuck]
+    return this.#stuck.all
   }
 
   get paused(): boolean {
@@ -360,8 +362,10 @@ export class Subscription {
       if (parked !== undefined) this.#completeParked(parked, run, outcome)
       else this.#completeLane(run, outcome)
     }
-    if (outcome.kind === 'failed' && outcome.settled !== undefined) this.#awaitSettled(run, outcome.settled)
-    else this.#free(run)
+    if (outcome.kind !== 'failed' || outcome.settled === undefined) return this.#free(run)
+    // A handler that timed out and goes on: its key waits for it.
+    this.#stuck.follow(run.key, outcome.settled, () => this.#release(run))
+    this.#hasEnded = true
   }
 
   /** The first attempts tell whether the handler works at all; a repeated or a terminal failure is its event's own. */
@@ -469,32 +473,6 @@ export class Subscription {
     this.#inFlight -= 1
     this.#hasEnded = true
     this.#busyKeys.free(key)
-  }
-
-  /** A handler that timed out and goes on: its key waits for it, and after a grace it is shown as stuck. */
-  #awaitSettled(subject: Subject, settled: Promise<void>): void {
-    const { runtime, logger } = this.#tools
-    const { key } = subject
-    const ended = new AbortController()
-    runtime.spawn(`grace of ${this.definition.name}`, async () => {
-      const expired = await runtime.sleep(this.#running.timeoutMs, ended.signal).then(
-        () => true,
-        () => false,
-      )
-      if (!expired) return
-      this.#stuck.add(key)
-      logger.warn(
-        { code: 'HANDLER_STUCK', handler: this.definition.name, key },
-        'a timed-out attempt does not end',
-      )
-    })
-    runtime.spawn(`end of ${this.definition.name}`, async () => {
-      await settled
-      ended.abort()
-      this.#stuck.delete(key)
-      this.#release(subject)
-    })
-    this.#tools.changed()
   }
 }
 
