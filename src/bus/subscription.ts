@@ -362,7 +362,10 @@ export class Subscription {
       if (parked !== undefined) this.#completeParked(parked, run, outcome)
       else this.#completeLane(run, outcome)
     }
-    if (outcome.kind !== 'failed' || outcome.settled === undefined) return this.#free(run)
+    if (outcome.kind !== 'failed' || outcome.settled === undefined) {
+      this.#free(run)
+      return
+    }
     // A handler that timed out and goes on: its key waits for it.
     this.#stuck.follow(run.key, outcome.settled, () => this.#release(run))
     this.#hasEnded = true
