@@ -1,6 +1,9 @@
-// Simulates seeds and kills processes on all cores: npm run torture [-- --seeds 100000 --rounds 400 --minutes 60 --first 1] [-- --round 7 --disk]
+// Simulates seeds, kills processes, and lets servers and connections fail, on all cores:
+// npm run torture [-- --seeds 100000 --rounds 400 --chaos 40 --minutes 60 --first 1 --engine lmdb --engine postgres]
+// [-- --round 7 --disk] [-- --round 7 --engine postgres --fault 'the server is killed']
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
+import { chaosEngines } from './torture/chaos/clusters.ts'
 import { canFail } from './torture/faulty-disk.ts'
 import { doAll } from './torture/pool.ts'
 import { Progress } from './torture/progress.ts'
@@ -11,18 +14,21 @@ const { values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '100000' },
     rounds: { type: 'string', default: '400' },
+    chaos: { type: 'string', default: '40' },
     minutes: { type: 'string', default: 'Infinity' },
     first: { type: 'string', default: '1' },
     processes: { type: 'string', default: String(availableParallelism()) },
     round: { type: 'string' },
     disk: { type: 'boolean', default: false },
+    engine: { type: 'string', multiple: true },
+    fault: { type: 'string', multiple: true },
   },
 })
 
 const enoughFailures = 5
 
 /** A whole number that an option gives. */
-function number(name: 'seeds' | 'rounds' | 'first' | 'processes' | 'round', least: number): number {
+function number(name: 'seeds' | 'rounds' | 'chaos' | 'first' | 'processes' | 'round', least: number): number {
   const value = Number(values[name])
   if (Number.isSafeInteger(value) && value >= least) return value
   console.error(`--${name} must be a whole number, at least ${least}`)
@@ -35,14 +41,35 @@ function planned(): {
   readonly rounds: number
   readonly tasks: Iterator<Task, void>
 } {
+  const names = engineNames()
   if (values.round !== undefined) {
-    const tasks: Task[] = [{ kind: 'round', seed: number('round', 0), disk: values.disk }]
+    const tasks = [again(number('round', 0), names)]
     return { seeds: 0, rounds: 1, tasks: tasks.values() as Iterator<Task, void> }
   }
-  const total = { seeds: number('seeds', 0), rounds: number('rounds', 0) }
-  const disk = total.rounds > 0 && canFail()
-  if (total.rounds > 0 && !disk) console.error("LEFT OUT: faults of the disk, which take Debian's fiu-utils.")
-  return { ...total, tasks: tasksOf(Object.keys(subjects), { ...total, first: number('first', 0), disk }) }
+  const seeds = number('seeds', 0)
+  const rounds = names.includes('lmdb') ? number('rounds', 0) : 0
+  const engines = names.filter((name) => chaosEngines[name]?.isHere)
+  const chaos = engines.length > 0 ? number('chaos', 0) : 0
+  const disk = rounds > 0 && canFail()
+  if (rounds > 0 && !disk) console.error("LEFT OUT: faults of the disk, which take Debian's fiu-utils.")
+  for (const name of names) {
+    if (chaosEngines[name]?.isHere === false) console.error(`LEFT OUT: ${name}, whose servers are not here.`)
+  }
+  const plan = { first: number('first', 0), seeds, rounds, disk, chaos, engines }
+  return { seeds, rounds: rounds + chaos, tasks: tasksOf(Object.keys(subjects), plan) }
+}
+
+function engineNames(): readonly string[] {
+  const known = ['lmdb', ...Object.keys(chaosEngines)]
+  const names = values.engine ?? known
+  if (names.every((name) => known.includes(name))) return names
+  console.error(`--engine must be one of ${known.join(', ')}`)
+  process.exit(2)
+}
+
+function again(seed: number, [engine = 'lmdb', ...others]: readonly string[]): Task {
+  if (engine === 'lmdb' || others.length > 0) return { kind: 'round', seed, disk: values.disk }
+  return { kind: 'chaos', engine, seed, ...(values.fault === undefined ? {} : { faults: values.fault }) }
 }
 
 const limitMs = Number(values.minutes) * 60_000

@@ -18,11 +18,18 @@ const everything = 100_000
 export class JournaledEngine {
   readonly engine: LogEngine
   readonly #journal: Journal
+  readonly #handled: (partitions: readonly number[]) => void
   readonly #claims = new Map<string, Claim>()
   readonly #counts = new Map<number, number>()
 
-  constructor(engine: LogEngine, journal: Journal) {
+  /** `handled` is told of each commit in which events are handled, with the partitions of their keys. */
+  constructor(
+    engine: LogEngine,
+    journal: Journal,
+    handled: (partitions: readonly number[]) => void = () => {},
+  ) {
     this.#journal = journal
+    this.#handled = handled
     const overridden: Partial<LogEngine> = {
       append: (entries, signal) => engine.append(entries, signal).then((answer) => this.#write(answer)),
       join: (group, member, listener) => this.#join(engine, group, member, listener),
@@ -58,6 +65,8 @@ export class JournaledEngine {
       if (!duplicate) places.push({ topic, partition, offset })
     }
     if (places.length > 0) this.#journal.write({ appended: places })
+    const handled = places.filter(({ topic }) => topic === witnessTopic)
+    if (handled.length > 0) this.#handled([...new Set(handled.map(({ partition }) => partition))])
     return appended
   }
 

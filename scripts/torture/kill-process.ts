@@ -17,7 +17,13 @@ import { Journal, JournalRecorder } from './journal.ts'
 import { endsOf, JournaledEngine } from './journaled-engine.ts'
 import type { Answer, ProcessArguments, Request } from './messages.ts'
 
-const { log, journalFile, seed, incarnation } = JSON.parse(process.argv[2] ?? '') as ProcessArguments
+const {
+  log,
+  journalFile,
+  seed,
+  incarnation,
+  tells = false,
+} = JSON.parse(process.argv[2] ?? '') as ProcessArguments
 const runtime = realRuntime({
   onTaskFailed: (task, error) => say({ problem: `background task ${task} failed: ${String(error)}` }),
 })
@@ -35,7 +41,9 @@ const sleep = (durationMs: number) =>
 const engine = await openEngine(log, { runtime, partitions: torturePartitions })
 const journal = new Journal(openSync(journalFile, 'a'))
 journal.write({ visible: await endsOf(engine) })
-const journaled = new JournaledEngine(engine, journal)
+const journaled = new JournaledEngine(engine, journal, (partitions) => {
+  if (tells) say({ worked: { partitions, atNs: Number(process.hrtime.bigint()) } })
+})
 const plan = new FaultPlan({ seed, rates: { handler: 0.25 }, without: new Set(), onFault: () => {} })
 plan.begin()
 const watched = instrument(tortureApp, {
@@ -60,6 +68,8 @@ async function serve(application: RunningApp, request: Request): Promise<void> {
   await application.stop()
   await engine.close()
   say({ stopped: true })
+  // Nothing else is left that would keep it alive.
+  process.disconnect()
 }
 
 async function publish(application: RunningApp, { id, data, delayMs, waits }: TortureEvent): Promise<void> {
@@ -98,7 +108,8 @@ async function settled(application: RunningApp): Promise<Readonly<Record<string,
     await application.settled()
     const statuses = await application.status()
     const idle = statuses.every(
-      ({ lag, inFlight, waiting, paused, stuck, parked }) =>
+      ({ partitions, lag, inFlight, waiting, paused, stuck, parked }) =>
+        partitions.length === torturePartitions &&
         lag + inFlight + waiting + stuck.length === 0 &&
         !paused &&
         parked.sample.every(({ dueMs }) => dueMs === undefined),

@@ -64,6 +64,10 @@ export class KilledProcess {
     if (this.#child.connected) this.#child.send(request, () => {})
   }
 
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#child.kill(signal)
+  }
+
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL')
     await this.#closed

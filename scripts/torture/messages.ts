@@ -10,6 +10,8 @@ export interface ProcessArguments {
   readonly seed: number
   /** 1 for the first process of a round. */
   readonly incarnation: number
+  /** Whether it is to tell where it has handled events. */
+  readonly tells?: boolean
 }
 
 /** What its parent asks of it. */
@@ -27,5 +29,7 @@ export type Answer =
   | { readonly refused: { readonly id: string; readonly code: string } }
   | { readonly settled: Readonly<Record<string, Offset>> }
   | { readonly stopped: true }
+  /** Events of these partitions are handled, and that is durable, at a time by the clock of `process.hrtime`. */
+  | { readonly worked: { readonly partitions: readonly number[]; readonly atNs: number } }
   /** What must not happen, whatever the parent does. */
   | { readonly problem: string }

@@ -1,13 +1,15 @@
-import type { TaskResult } from './tasks.ts'
+import { gapTable } from './chaos/gap-table.ts'
+import type { EngineGap, TaskResult } from './tasks.ts'
 
 const redrawMs = 100
 const lineEveryMs = 10_000
 
-type Sums = { -readonly [Name in keyof Omit<TaskResult, 'failures'>]: number } & { failed: number }
+type Sums = { -readonly [Name in keyof Omit<TaskResult, 'failures' | 'gaps'>]: number } & { failed: number }
 
 /** How far a run has come: on a terminal one line that is drawn anew, elsewhere a line every ten seconds. */
 export class Progress {
   readonly sums: Sums = { seeds: 0, rounds: 0, kills: 0, acknowledged: 0, attempts: 0, failed: 0 }
+  readonly #gaps: EngineGap[] = []
   readonly #total: { readonly seeds: number; readonly rounds: number }
   readonly #startedMs = performance.now()
   #drawnMs = performance.now()
@@ -21,7 +23,8 @@ export class Progress {
   }
 
   /** Adds what became of a task, and says so when it is time. */
-  add({ failures, ...counts }: TaskResult): void {
+  add({ failures, gaps, ...counts }: TaskResult): void {
+    this.#gaps.push(...gaps)
     for (const [name, count] of Object.entries(counts)) this.sums[name as keyof Sums] += count
     this.sums.failed += failures.length
     for (const { message } of failures) this.#print(`${message}\n\n`)
@@ -36,7 +39,8 @@ export class Progress {
 
   #line(): string {
     const { seeds, rounds, failed } = this.sums
-    const share = Math.min(seeds / Math.max(1, this.#total.seeds), 1)
+    const [done, total] = this.#total.seeds > 0 ? [seeds, this.#total.seeds] : [rounds, this.#total.rounds]
+    const share = Math.min(done / Math.max(1, total), 1)
     const leftMinutes = share > 0 ? (this.elapsedMs / 60_000) * (1 / share - 1) : 0
     return [
       `${Math.floor(share * 100)}%`,
@@ -60,6 +64,7 @@ export class Progress {
       [
         `${count(seeds)} seeds simulated, ${count(rounds)} rounds with ${count(kills)} kills, in ${(this.elapsedMs / 60_000).toFixed(1)} min`,
         `${count(acknowledged)} events acknowledged, ${count(attempts)} attempts`,
+        ...gapTable(this.#gaps),
         failed === 0 ? 'every rule held' : `${failed} failed: see above`,
         '',
       ].join('\n'),

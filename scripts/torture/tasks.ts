@@ -1,9 +1,18 @@
+import type { ChaosRound } from './chaos/chaos-round.ts'
+import type { Gap } from './chaos/gaps.ts'
 import type { KillRound } from './kill-round.ts'
 
 /** Something that a worker does at once. */
 export type Task =
   | { readonly kind: 'seeds'; readonly subject: string; readonly first: number; readonly count: number }
   | { readonly kind: 'round'; readonly seed: number; readonly disk: boolean }
+  | {
+      readonly kind: 'chaos'
+      readonly engine: string
+      readonly seed: number
+      /** What fails; by the seed unless given. */
+      readonly faults?: readonly string[]
+    }
 
 /** A rule that was broken, and how to see it again. */
 export interface Failure {
@@ -18,6 +27,22 @@ export interface TaskResult {
   readonly acknowledged: number
   readonly attempts: number
   readonly failures: readonly Failure[]
+  /** How long nothing went on while something failed. */
+  readonly gaps: readonly EngineGap[]
+}
+
+/** A gap, with the engine on which it was. */
+export type EngineGap = Gap & { readonly engine: string }
+
+/** What is to be done besides simulating. */
+export interface PlannedRounds {
+  /** Rounds in which processes on a folder are killed. */
+  readonly rounds: number
+  /** Whether the disk fails too in every third of them. */
+  readonly disk: boolean
+  /** Rounds in which processes, connections and servers fail, shared out among the engines. */
+  readonly chaos: number
+  readonly engines: readonly string[]
 }
 
 const seedsAtOnce = 5
@@ -31,27 +56,38 @@ export function* tasksOf(
   planned: {
     readonly first: number
     readonly seeds: number
-    readonly rounds: number
-    /** Whether the disk fails too in every third round. */
-    readonly disk: boolean
-  },
+  } & PlannedRounds,
 ): Generator<Task, void> {
-  const { first, seeds, rounds } = planned
+  const { first, seeds } = planned
   const parts = Math.ceil(seeds / seedsAtOnce)
-  const round = (index: number): Task => {
-    return { kind: 'round', seed: first + index, disk: planned.disk && index % 3 === 2 }
-  }
-  let roundsGiven = 0
+  const rounds = [...roundsOf(first, planned)]
+  let given = 0
   for (let part = 0; part < parts; part += 1) {
-    for (; roundsGiven < Math.ceil((rounds * part) / parts); roundsGiven += 1) {
-      yield round(roundsGiven)
-    }
+    const due = Math.ceil((rounds.length * part) / parts)
+    yield* rounds.slice(given, due)
+    given = due
     const count = Math.min(seedsAtOnce, seeds - part * seedsAtOnce)
     // Every subject goes through the same seeds from the first on.
     const from = first + Math.floor(part / subjects.length) * seedsAtOnce
     yield { kind: 'seeds', subject: subjects[part % subjects.length] ?? '', first: from, count }
   }
-  for (; roundsGiven < rounds; roundsGiven += 1) yield round(roundsGiven)
+  yield* rounds.slice(given)
+}
+
+/** Those of one kind spread evenly among those of the other. */
+function* roundsOf(first: number, { rounds, disk, chaos, engines }: PlannedRounds): Generator<Task, void> {
+  let chaosGiven = 0
+  for (let index = 0; index <= rounds; index += 1) {
+    for (; engines.length > 0 && chaosGiven * rounds < chaos * index; chaosGiven += 1)
+      yield chaosTask(chaosGiven)
+    if (index < rounds) yield { kind: 'round', seed: first + index, disk: disk && index % 3 === 2 }
+  }
+  for (; engines.length > 0 && chaosGiven < chaos; chaosGiven += 1) yield chaosTask(chaosGiven)
+
+  function chaosTask(index: number): Task {
+    const engine = engines[index % engines.length] ?? ''
+    return { kind: 'chaos', engine, seed: first + Math.floor(index / engines.length) }
+  }
 }
 
 /** A round that was judged, as the result of a task. */
@@ -71,5 +107,19 @@ export function resultOfRound({
     `Run it again with: npm run torture -- --round ${seed}${disk ? ' --disk' : ''}`,
   ].join('\n')
   const failures = breaches.length === 0 ? [] : [{ message }]
-  return { seeds: 0, rounds: 1, kills, acknowledged, attempts, failures }
+  return { seeds: 0, rounds: 1, kills, acknowledged, attempts, failures, gaps: [] }
+}
+
+/** A round of chaos that was judged, as the result of a task. */
+export function resultOfChaos(round: ChaosRound): TaskResult {
+  const { engine, seed, breaches, acknowledged, attempts, folder } = round
+  const message = [
+    `Round ${seed} on ${engine} breaks ${breaches.length === 1 ? 'a rule' : `${breaches.length} rules`}, after ${round.gaps.map(({ fault }) => fault).join(', ')}:`,
+    ...breaches.slice(0, 10).map((breach) => `  ${breach}`),
+    `Its journals are in ${folder}`,
+    `Run it again with: npm run torture -- --engine ${engine} --round ${seed}`,
+  ].join('\n')
+  const failures = breaches.length === 0 ? [] : [{ message }]
+  const gaps = round.gaps.map((gap) => ({ ...gap, engine }))
+  return { seeds: 0, rounds: 1, kills: 0, acknowledged, attempts, failures, gaps }
 }

@@ -1,8 +1,9 @@
 // A process that does one task after the other for its parent, so that all cores are used.
 import { SimulationFailed } from '../../src/testing/simulate.ts'
+import { chaosRound } from './chaos/chaos-round.ts'
 import { killRound } from './kill-round.ts'
 import { subjects } from './subjects.ts'
-import { type Failure, resultOfRound, type Task, type TaskResult } from './tasks.ts'
+import { type Failure, resultOfChaos, resultOfRound, type Task, type TaskResult } from './tasks.ts'
 
 process.on('message', (task: Task) => {
   perform(task).then(
@@ -17,6 +18,7 @@ process.on('disconnect', () => process.exit(0))
 
 async function perform(task: Task): Promise<TaskResult> {
   if (task.kind === 'round') return resultOfRound(await killRound(task.seed, task))
+  if (task.kind === 'chaos') return resultOfChaos(await chaosRound(task.engine, task.seed, task))
   const subject = subjects[task.subject]
   if (subject === undefined) throw new TypeError(`there is no '${task.subject}' to simulate`)
   const failures: Failure[] = []
@@ -32,5 +34,5 @@ async function perform(task: Task): Promise<TaskResult> {
       failures.push({ message: `${task.subject}: ${error.message}` })
     }
   }
-  return { seeds: task.count, rounds: 0, kills: 0, acknowledged, attempts, failures }
+  return { seeds: task.count, rounds: 0, kills: 0, acknowledged, attempts, failures, gaps: [] }
 }

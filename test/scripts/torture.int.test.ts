@@ -73,7 +73,16 @@ describe('npm run torture', () => {
   it('simulates seeds of every application and kills, and says what it did', {
     timeout: timeoutMs,
   }, async () => {
-    const { code, stdout, stderr } = await torture('--seeds', '15', '--rounds', '1', '--processes', '2')
+    const { code, stdout, stderr } = await torture(
+      '--seeds',
+      '15',
+      '--rounds',
+      '1',
+      '--chaos',
+      '0',
+      '--processes',
+      '2',
+    )
     expect(stderr.replaceAll(/^.* seeds\/s .*$/gm, '').trim()).toBe('')
     expect(stdout).toMatch(/^15 seeds simulated, 1 rounds with \d kills, in \d+\.\d min$/m)
     expect(stdout).toMatch(/^every rule held$/m)
@@ -83,24 +92,38 @@ describe('npm run torture', () => {
   it.each([
     ['--seeds', 'many'],
     ['--rounds', '-1'],
+    ['--chaos', '-1'],
+    ['--engine', 'oracle'],
     ['--processes', '0'],
     ['--minutes', 'soon'],
   ])('refuses %s %s', async (option, value) => {
     const { code, stderr } = await torture(`${option}=${value}`)
     expect(code).toBe(2)
-    expect(stderr).toContain(`${option} must be a`)
+    expect(stderr).toContain(`${option} must be `)
   })
 
   it('shares the seeds out among the applications, and spreads the rounds among them', () => {
-    const tasks = [...tasksOf(['one', 'two'], { first: 5, seeds: 23, rounds: 2, disk: true })]
+    const tasks = [
+      ...tasksOf(['one', 'two'], {
+        first: 5,
+        seeds: 23,
+        rounds: 2,
+        disk: true,
+        chaos: 3,
+        engines: ['a', 'b'],
+      }),
+    ]
     expect(tasks).toEqual([
       { kind: 'seeds', subject: 'one', first: 5, count: 5 },
       { kind: 'round', seed: 5, disk: false },
       { kind: 'seeds', subject: 'two', first: 5, count: 5 },
+      { kind: 'chaos', engine: 'a', seed: 5 },
       { kind: 'seeds', subject: 'one', first: 10, count: 5 },
-      { kind: 'round', seed: 6, disk: false },
+      { kind: 'chaos', engine: 'b', seed: 5 },
       { kind: 'seeds', subject: 'two', first: 10, count: 5 },
+      { kind: 'round', seed: 6, disk: false },
       { kind: 'seeds', subject: 'one', first: 15, count: 3 },
+      { kind: 'chaos', engine: 'a', seed: 6 },
     ])
   })
 })

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { turn } from '../../../src/testing/turn.ts'
 
 const installer = fileURLToPath(new URL('../../../scripts/debian-packages.ts', import.meta.url))
 
@@ -42,6 +43,21 @@ function unprivileged(): { readonly uid?: number; readonly gid?: number } {
   return { uid: Number(found?.[2]), gid: Number(found?.[3]) }
 }
 
+/** Where a server keeps what it has. */
+export interface PostgresFolders {
+  readonly folder?: string
+  readonly walFolder?: string
+}
+
+/** Whether there is such a process. */
+function signalTo(pid: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(pid, signal)
+  } catch {
+    return false
+  }
+}
+
 /** A PostgreSQL server of a test's own, in a temporary folder, with fsync on. */
 export class PostgresServer {
   readonly folder: string
@@ -56,12 +72,19 @@ export class PostgresServer {
     this.#settings = settings
   }
 
-  /** Makes and starts one; `settings` are such as `max_connections=200`. */
-  static async start(settings: readonly string[] = []): Promise<PostgresServer> {
-    const folder = mkdtempSync(join(tmpdir(), 'millrace-postgres-'))
+  /**
+   * Makes and starts one; `settings` are such as `max_connections=200`. Its data is in an empty folder that is there already, and
+   * its write-ahead log in another, where they are given.
+   */
+  static async start(
+    settings: readonly string[] = [],
+    { folder = mkdtempSync(join(tmpdir(), 'millrace-postgres-')), walFolder }: PostgresFolders = {},
+  ): Promise<PostgresServer> {
     const { uid, gid } = unprivileged()
-    if (uid !== undefined && gid !== undefined) chownSync(folder, uid, gid)
-    chmodSync(folder, 0o700)
+    for (const own of walFolder === undefined ? [folder] : [folder, walFolder]) {
+      if (uid !== undefined && gid !== undefined) chownSync(own, uid, gid)
+      chmodSync(own, 0o700)
+    }
     const args = [
       '--pgdata',
       folder,
@@ -72,6 +95,7 @@ export class PostgresServer {
       '--encoding',
       'UTF8',
       '--no-sync',
+      ...(walFolder === undefined ? [] : ['--waldir', walFolder]),
     ]
     const made = spawnSync(join(programs ?? '', 'initdb'), [...args, '--locale', 'C.UTF-8'], {
       uid,
@@ -126,6 +150,38 @@ export class PostgresServer {
   /** Ends the server as a crash does: it recovers when it runs again. */
   crash(): Promise<void> {
     return this.#end('SIGQUIT')
+  }
+
+  /** Ends the server and its sessions as SIGKILL does, all at once. */
+  async kill(): Promise<void> {
+    this.pause()
+    const sessions = this.#sessions()
+    for (const pid of sessions) signalTo(pid, 'SIGKILL')
+    await this.#end('SIGKILL')
+    while (sessions.some((pid) => signalTo(pid, 0))) await turn()
+  }
+
+  /** Stops the server and its sessions where they are. */
+  pause(): void {
+    this.#signalAll('SIGSTOP')
+  }
+
+  /** Lets them go on. */
+  resume(): void {
+    this.#signalAll('SIGCONT')
+  }
+
+  /** The first of them makes the others, so it stops before they are looked for. */
+  #signalAll(signal: NodeJS.Signals): void {
+    this.#process?.kill(signal)
+    for (const pid of this.#sessions()) signalTo(pid, signal)
+  }
+
+  #sessions(): readonly number[] {
+    const pid = this.#process?.pid
+    if (pid === undefined) return []
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    return children.split(' ').filter(Boolean).map(Number)
   }
 
   async #end(signal: NodeJS.Signals): Promise<void> {

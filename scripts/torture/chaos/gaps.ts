@@ -1,0 +1,63 @@
+/** For how long, while something failed and until all went on, nothing came of what publishers and handlers did. */
+export interface Gap {
+  readonly fault: string
+  /** The longest time in which no publish was acknowledged, in milliseconds. */
+  readonly publishMs: number
+  /** The longest time in which no event of the partition that was worst off was handled, in milliseconds. */
+  readonly handleMs: number
+}
+
+const perMs = 1_000_000
+
+/** Remembers when something went well. */
+export class GapMeter {
+  readonly #acknowledged: number[] = []
+  readonly #handled: number[][]
+  readonly #windows: { readonly fault: string; readonly fromNs: number; readonly toNs: number }[] = []
+
+  constructor(partitions: number) {
+    this.#handled = Array.from({ length: partitions }, () => [])
+  }
+
+  acknowledged(): void {
+    this.#acknowledged.push(nowNs())
+  }
+
+  handled({ partitions, atNs }: { readonly partitions: readonly number[]; readonly atNs: number }): void {
+    for (const partition of partitions) this.#handled[partition]?.push(atNs)
+  }
+
+  /** Whether publishers and the handlers of every partition have gone on since a time. */
+  hasGoneOnSince(sinceNs: number): boolean {
+    return [this.#acknowledged, ...this.#handled].every((times) => (times.at(-1) ?? 0) > sinceNs)
+  }
+
+  /** Something failed at a time, and all have gone on by now. */
+  failed(fault: string, fromNs: number): void {
+    this.#windows.push({ fault, fromNs, toNs: nowNs() })
+  }
+
+  get gaps(): readonly Gap[] {
+    return this.#windows.map(({ fault, fromNs, toNs }) => ({
+      fault,
+      publishMs: longest(this.#acknowledged, fromNs, toNs),
+      handleMs: Math.max(...this.#handled.map((times) => longest(times, fromNs, toNs))),
+    }))
+  }
+}
+
+/** By the clock that the processes of one machine have in common. */
+export function nowNs(): number {
+  return Number(process.hrtime.bigint())
+}
+
+function longest(times: readonly number[], fromNs: number, toNs: number): number {
+  const inside = times.filter((atNs) => atNs > fromNs && atNs < toNs).sort((one, other) => one - other)
+  let longestNs = 0
+  let before = fromNs
+  for (const atNs of [...inside, toNs]) {
+    longestNs = Math.max(longestNs, atNs - before)
+    before = atNs
+  }
+  return longestNs / perMs
+}
