@@ -1,13 +1,16 @@
-import { type SimulationReport, simulate } from 'millrace/testing'
+import { type SimulateOptions, type SimulationReport, simulate } from 'millrace/testing'
 import parcels from './app.ts'
+
+type Course = Pick<SimulateOptions, 'events' | 'twice'>
 
 const ParcelPacked = parcels.events.get('parcels.packed')
 
 /** Packs parcels for carriers that are known and unknown, under all faults, as the seed decides. */
-export async function simulateParcels(seed: number): Promise<SimulationReport> {
+export async function simulateParcels(seed: number, course: Course = {}): Promise<SimulationReport> {
   if (ParcelPacked === undefined) throw new TypeError('there are no parcels')
   return await simulate(parcels, {
     seed,
+    ...course,
     steps: 500,
     publish: (random) => ({
       type: ParcelPacked,

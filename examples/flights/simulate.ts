@@ -1,13 +1,16 @@
-import { type SimulationReport, simulate } from 'millrace/testing'
+import { type SimulateOptions, type SimulationReport, simulate } from 'millrace/testing'
 import flights from './app.ts'
 import { FlightLanded } from './events.ts'
+
+type Course = Pick<SimulateOptions, 'events' | 'twice'>
 
 const airports = ['SEA', 'ORD', 'JFK']
 
 /** Lets flights land under crashes, failing handlers and repeated publishing, as the seed decides. */
-export function simulateFlights(seed: number): Promise<SimulationReport> {
+export function simulateFlights(seed: number, course: Course = {}): Promise<SimulationReport> {
   return simulate(flights, {
     seed,
+    ...course,
     steps: 500,
     publish: (random) => ({
       type: FlightLanded,

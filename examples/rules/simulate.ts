@@ -1,5 +1,7 @@
-import { type SimulationReport, simulate } from 'millrace/testing'
+import { type SimulateOptions, type SimulationReport, simulate } from 'millrace/testing'
 import sales, { CustomsDeclared, OrderPlaced } from './app.ts'
+
+type Course = Pick<SimulateOptions, 'events' | 'twice'>
 
 interface Order {
   readonly customer: string
@@ -9,9 +11,10 @@ interface Order {
 }
 
 /** Runs the sales under crashes, failing handlers and repeated publishing, as the seed decides. */
-export async function simulateSales(seed: number): Promise<SimulationReport> {
+export async function simulateSales(seed: number, course: Course = {}): Promise<SimulationReport> {
   return await simulate(sales, {
     seed,
+    ...course,
     steps: 500,
     publish: (random) => ({
       type: OrderPlaced,

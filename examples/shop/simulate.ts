@@ -1,13 +1,16 @@
-import { type SimulationReport, simulate } from 'millrace/testing'
+import { type SimulateOptions, type SimulationReport, simulate } from 'millrace/testing'
 import shop from './app.ts'
+
+type Course = Pick<SimulateOptions, 'events' | 'twice'>
 
 const OrderPlaced = shop.events.get('shop.order.placed')
 
 /** Runs the shop under crashes, failing handlers and repeated publishing, as the seed decides. */
-export async function simulateShop(seed: number): Promise<SimulationReport> {
+export async function simulateShop(seed: number, course: Course = {}): Promise<SimulationReport> {
   if (OrderPlaced === undefined) throw new TypeError('the shop has no orders')
   return await simulate(shop, {
     seed,
+    ...course,
     steps: 500,
     faults: ['crash', 'stop', 'session', 'storage', 'delay', 'handler', 'clock'],
     publish: (random) => ({

@@ -1,13 +1,16 @@
-import { type SimulationReport, simulate } from 'millrace/testing'
+import { type SimulateOptions, type SimulationReport, simulate } from 'millrace/testing'
 import edi from './app.ts'
+
+type Course = Pick<SimulateOptions, 'events' | 'twice'>
 
 const OrderReceived = edi.events.get('edi.order.received')
 
 /** Receives orders under crashes, failing handlers and repeated publishing, as the seed decides. */
-export async function simulateOrders(seed: number): Promise<SimulationReport> {
+export async function simulateOrders(seed: number, course: Course = {}): Promise<SimulationReport> {
   if (OrderReceived === undefined) throw new TypeError('there are no orders')
   return await simulate(edi, {
     seed,
+    ...course,
     steps: 500,
     publish: (random) => {
       const items = Array.from(

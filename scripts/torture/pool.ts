@@ -22,7 +22,8 @@ async function work(
   { goesOn, onResult }: { readonly goesOn: () => boolean; readonly onResult: (result: TaskResult) => void },
 ): Promise<void> {
   const child = fork(program, {
-    execArgv: ['-C', 'millrace-source'],
+    // Most of what a simulation makes is gone when its seed is done.
+    execArgv: ['-C', 'millrace-source', '--max-semi-space-size=64'],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
   try {

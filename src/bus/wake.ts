@@ -1,5 +1,8 @@
 import type { Runtime } from '../core/runtime.ts'
 
+/** Without a reason one is made for every call, with its stack. */
+const woken = new Error('woken')
+
 /**
  * Lets one loop wait for news without polling. A notification that comes while nobody waits is kept, so none is missed;
  * several before the next wait count as one.
@@ -30,7 +33,7 @@ export class Wake {
       () => {},
     )
     await this.wait()
-    timer.abort()
+    timer.abort(woken)
     await slept
   }
 }

@@ -7,6 +7,12 @@ export class KeyValues {
   #sorted: string[] = []
   #added: string[] = []
   #deleted = 0
+  #changes = 0
+
+  /** Grows with every change. */
+  get changes(): number {
+    return this.#changes
+  }
 
   get(key: string): Uint8Array | undefined {
     const value = this.#values.get(key)
@@ -14,11 +20,13 @@ export class KeyValues {
   }
 
   put(key: string, value: Uint8Array): void {
+    this.#changes += 1
     if (!this.#values.has(key)) this.#added.push(key)
     this.#values.set(key, new Uint8Array(value))
   }
 
   delete(key: string): void {
+    this.#changes += 1
     if (this.#values.delete(key)) this.#deleted += 1
   }
 

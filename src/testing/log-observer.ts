@@ -1,4 +1,6 @@
 import type { MemoryLog } from '../engines/memory/index.ts'
+import type { PlaceLog } from '../engines/memory/place-log.ts'
+import type { Offset, Place } from '../log/port.ts'
 import type { Recorder } from './recorder.ts'
 
 const everything = { records: Number.MAX_SAFE_INTEGER, bytes: Number.MAX_SAFE_INTEGER }
@@ -6,14 +8,12 @@ const everything = { records: Number.MAX_SAFE_INTEGER, bytes: Number.MAX_SAFE_IN
 /** Looks at the log after every step, so that the order in which records became visible is known over all places. */
 export class LogObserver {
   readonly #log: MemoryLog
-  readonly #partitions: number
   readonly #recorder: Recorder
-  readonly #known = new Map<string, number>()
+  readonly #known = new Map<PlaceLog, Offset>()
   #step = 0
 
-  constructor(log: MemoryLog, partitions: number, recorder: Recorder) {
+  constructor(log: MemoryLog, recorder: Recorder) {
     this.#log = log
-    this.#partitions = partitions
     this.#recorder = recorder
   }
 
@@ -25,20 +25,18 @@ export class LogObserver {
   /** Writes down what has become visible since the last look. */
   look(): void {
     this.#step += 1
-    for (const { name: topic } of this.#log.listTopics()) {
-      for (let partition = 0; partition < this.#partitions; partition += 1) this.#lookAt(topic, partition)
+    for (const { name, places } of this.#log.topics.values()) {
+      for (const [partition, place] of places.entries()) this.#lookAt({ topic: name, partition }, place)
     }
   }
 
-  #lookAt(topic: string, partition: number): void {
-    const name = `${topic}/${partition}`
-    const place = this.#log.place({ topic, partition })
-    const known = this.#known.get(name) ?? 0
+  #lookAt(at: Place, place: PlaceLog): void {
+    const known = this.#known.get(place) ?? 0
+    if (place.end <= known) return
     const { start, end } = place.bounds
-    if (end <= known) return
     for (const { offset, value } of place.read(Math.max(start, known), everything).records) {
-      this.#recorder.appended({ topic, partition }, offset, value, this.#step)
+      this.#recorder.appended(at, offset, value, this.#step)
     }
-    this.#known.set(name, end)
+    this.#known.set(place, end)
   }
 }

@@ -197,9 +197,10 @@ export function publishProbe(random: SeededRandom): Publication {
 }
 
 /** The command that simulates {@link probeApp} again. */
-export function replayProbe({ seed, steps, rates, processes, events, without }: SimulationSettings): string {
+export function replayProbe(settings: SimulationSettings): string {
+  const { seed, steps, rates, processes, partitions, events, without } = settings
   const left = without.length === 0 ? '' : ` --without ${ranges(without)}`
-  return `npm run simulate -- --seed ${seed} --steps ${steps} --events ${events} --processes ${processes} --faults '${writeFaultRates(rates)}'${left}`
+  return `npm run simulate -- --seed ${seed} --steps ${steps} --events ${events} --processes ${processes} --partitions ${partitions} --faults '${writeFaultRates(rates)}'${left}`
 }
 
 /** Numbers in ascending order, those that follow one another as `first-last`. */

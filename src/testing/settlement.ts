@@ -28,7 +28,7 @@ import { type Ledger, ledgerName } from './witness.ts'
 /** Timers look at the clock at least this often, so that is how late they can be once it has jumped. */
 const graceMs = 61_000
 
-/** What is still to be done, in words; none once everything has settled. */
+/** What is still to be done, in words; none once everything has settled. Processes are asked only when nothing else is. */
 export async function unsettled(
   world: World,
   processes: readonly SimulatedProcess[],
@@ -36,15 +36,22 @@ export async function unsettled(
 ): Promise<readonly string[]> {
   const reasons: string[] = []
   if (publishers.open > 0) reasons.push(`${publishers.open} events are not acknowledged`)
-  const owned = new Map<string, number>()
   const latestDueMs = Math.max(latestPublishedMs(world), latestEmitMs(world))
   for (const process of processes) {
-    if (process.running === undefined) {
-      reasons.push(`${process.name} is not running`)
-      continue
-    }
-    if ((process.clock?.now() ?? 0) < latestDueMs + graceMs)
+    if (process.running === undefined) reasons.push(`${process.name} is not running`)
+    else if ((process.clock?.now() ?? 0) < latestDueMs + graceMs)
       reasons.push(`delayed events are not due at ${process.name}`)
+  }
+  return reasons.length > 0 ? reasons : await whatProcessesSay(world, processes)
+}
+
+async function whatProcessesSay(
+  world: World,
+  processes: readonly SimulatedProcess[],
+): Promise<readonly string[]> {
+  const reasons: string[] = []
+  const owned = new Map<string, number>()
+  for (const process of processes) {
     const statuses = (await process.running?.status()) ?? []
     for (const status of statuses) {
       const reason = busy(status)

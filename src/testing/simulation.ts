@@ -112,7 +112,7 @@ export class Simulation {
     this.#publishers = new Publishers(this.#world, subject.workload, this.#processes)
     this.#operator =
       subject.operate === undefined ? undefined : new Operator(this.#world, subject.operate, this.#processes)
-    this.#observer = new LogObserver(log, partitions, this.#recorder)
+    this.#observer = new LogObserver(log, this.#recorder)
     this.#stateObserver = new StateObserver(log, subject.app, partitions)
   }
 

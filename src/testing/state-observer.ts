@@ -14,6 +14,7 @@ export class StateObserver {
   readonly #groups: ReadonlySet<string>
   readonly #partitions: number
   readonly #known = new Map<string, string>()
+  readonly #changes = new Map<string, number>()
 
   constructor(log: MemoryLog, app: App, partitions: number) {
     this.#log = log
@@ -26,6 +27,9 @@ export class StateObserver {
     const samples: CursorSample[] = []
     for (const group of this.#groups) {
       for (let partition = 0; partition < this.#partitions; partition += 1) {
+        const { changes } = this.#log.group(group).state(partition).values
+        if (this.#changes.get(`${group}/${partition}`) === changes) continue
+        this.#changes.set(`${group}/${partition}`, changes)
         for (const [key, text] of this.#range(group, partition, 'subscription/')) {
           if (this.#known.get(`${group}/${partition}/${key}`) === text) continue
           this.#known.set(`${group}/${partition}/${key}`, text)

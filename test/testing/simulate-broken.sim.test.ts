@@ -15,7 +15,7 @@ import { isCursor, isParkedKey, startWith, startWithCommits } from './broken-sta
 async function failureOf(
   simulated: typeof probeApp,
   options: Omit<SimulateOptions, 'seed'>,
-  seeds = 20,
+  seeds = 60,
 ): Promise<SimulationFailed> {
   for (let seed = 1; seed <= seeds; seed += 1) {
     try {
@@ -35,6 +35,7 @@ const probe = (start: StartFunction) =>
     publish: publishProbe,
     replay: replayProbe,
     shorterCourses: 0,
+    ...{ events: 8, steps: 900, processes: 2, partitions: 2, twice: false },
   })
 
 const nothing: Change = { puts: [], deletes: [], appends: [] }

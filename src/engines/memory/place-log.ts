@@ -29,6 +29,10 @@ export class PlaceLog {
     return { start: this.#start, end: this.#end, bytes: this.#bytes }
   }
 
+  get end(): Offset {
+    return this.#end
+  }
+
   get ends(): PlaceEnds {
     return { start: this.#start, end: this.#end, lastTimeMs: this.#lastTimeMs }
   }
