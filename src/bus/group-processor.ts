@@ -110,7 +110,7 @@ export class GroupProcessor {
   status(definition: HandlerDefinition): Promise<HandlerStatus> {
     const { engine, group, topicsOf, counts } = this.#tools
     return handlerStatus(definition, {
-      ...{ engine, group, processors: this.#processors },
+      ...{ engine, group, processors: this.#processorsAtWork() },
       topics: topicsOf(definition),
       counts: counts.get(definition.name),
     })
@@ -122,9 +122,14 @@ export class GroupProcessor {
     const definitions = actsOnRules ? [...handlers, ...rules.definitions] : handlers
     return {
       process: this.#memberId,
-      partitions: [...this.#processors.keys()].sort((a, b) => a - b),
+      partitions: [...this.#processorsAtWork().keys()].sort((a, b) => a - b),
       handlers: await Promise.all(definitions.map((definition) => this.status(definition))),
     }
+  }
+
+  /** Of one that is still being set up nothing is known, not even how far behind it is. */
+  #processorsAtWork(): ReadonlyMap<number, PartitionProcessor> {
+    return new Map([...this.#processors].filter(([, processor]) => this.#atWork.has(processor)))
   }
 
   async #join(): Promise<void> {

@@ -6,7 +6,7 @@ export interface HandlerStatus {
   readonly kind: 'on' | 'every'
   readonly group: string
   readonly topics: readonly string[]
-  /** The partitions that are owned. */
+  /** The partitions that are owned and at work. */
   readonly partitions: readonly number[]
   /** Records between its cursors and the ends of the log. */
   readonly lag: number
@@ -42,7 +42,7 @@ export interface HandlerCounts {
 export interface GroupStatus {
   /** Names the process, for as long as it runs. */
   readonly process: string
-  /** The partitions that it owns. */
+  /** The partitions that it owns and that are at work. */
   readonly partitions: readonly number[]
   readonly handlers: readonly HandlerStatus[]
 }

@@ -7,7 +7,7 @@ import { internalTopics } from '../../src/bus/internal-topics.ts'
 import { rulesTopic } from '../../src/bus/rules/application-rules.ts'
 import { MillraceError } from '../../src/core/errors.ts'
 import type { MemoryEngine } from '../../src/engines/memory/index.ts'
-import type { ClaimListener, LogEngine, Member } from '../../src/log/port.ts'
+import type { Claim, ClaimListener, LogEngine, Member } from '../../src/log/port.ts'
 import { bench, Counted, Echoed, gate, publish, shop, statusOf } from '../bus/support.ts'
 
 describe('starting', () => {
@@ -185,14 +185,19 @@ describe('settled', () => {
 
 /** The same engine; says when a claim has ended. */
 function watchingClaims(engine: MemoryEngine, ended: () => unknown): LogEngine {
+  return withClaims(engine, (claim) => {
+    claim.signal.addEventListener('abort', ended)
+    return claim
+  })
+}
+
+/** The same engine, with something made of each of its claims. */
+function withClaims(engine: MemoryEngine, make: (claim: Claim) => Claim): LogEngine {
   return new Proxy(engine, {
     get(target, name) {
       if (name === 'join') {
         return (group: string, member: Member, listener: ClaimListener) =>
-          target.join(group, member, (claim) => {
-            claim.signal.addEventListener('abort', ended)
-            listener(claim)
-          })
+          target.join(group, member, (claim) => listener(make(claim)))
       }
       const own: unknown = Reflect.get(target, name, target)
       return typeof own === 'function' ? own.bind(target) : own
@@ -217,6 +222,35 @@ describe('a running application', () => {
     await b.quiet()
     for (const process of [one, two]) answers.push(await b.drive(process.read(handler(), 'a')))
     expect(answers).toEqual([{ n: 7 }, { n: 7 }])
+  })
+
+  it('tells of a partition once it is at work, and how far it lags: not while it is still being set up', async () => {
+    const b = bench()
+    const loaded = gate()
+    let holds = false
+    const handler = on(Counted, { name: 'handler', from: 'start' }, () => {
+      throw new Error('never')
+    })
+    const one = await b.start({
+      handlers: [handler],
+      partitions: 2,
+      around: (engine) =>
+        withClaims(engine, (claim) => ({
+          ...claim,
+          signal: claim.signal,
+          get: (keys) => claim.get(keys),
+          commit: (change) => claim.commit(change),
+          range: (query) => (holds ? loaded.opened : Promise.resolve()).then(() => claim.range(query)),
+        })),
+    })
+    const two = await b.start({ handlers: [handler] })
+    holds = true
+    await b.stop(two)
+    await b.quiet()
+    expect((await statusOf(one)).partitions).toHaveLength(1)
+    loaded.open()
+    await b.quiet()
+    expect((await statusOf(one)).partitions).toEqual([0, 1])
   })
 
   it('tells what its handlers are doing', async () => {
