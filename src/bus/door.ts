@@ -88,10 +88,11 @@ export class Door {
 
   /** Admits an event that is complete already, of a type that need not be declared. */
   admitEvent(event: Event, topic: string, deduplicate: boolean): Admitted {
-    return this.#place({ event, topic, value: encodeEvent(event), deduplicate })
+    const nowMs = this.#options.runtime.now()
+    return this.#place({ event, topic, value: encodeEvent(event), deduplicate, nowMs })
   }
 
-  #place({ event, topic, value, deduplicate, isKnown = false }: Encoded): Admitted {
+  #place({ event, topic, value, deduplicate, nowMs, isKnown = false }: Encoded): Admitted {
     if (value.length > this.#maxEventBytes) {
       throw new MillraceError(
         'EVENT_TOO_LARGE',
@@ -103,11 +104,10 @@ export class Door {
       )
     }
     const partition = partitionOf(checkKey(keyOf(event), 'partitionkey'), this.#options.partitions)
-    const timeMs = this.#options.runtime.now()
     const known = isKnown ? event : undefined
-    if (!deduplicate) return { event, entry: { topic, partition, value, timeMs, event: known } }
+    if (!deduplicate) return { event, entry: { topic, partition, value, timeMs: nowMs, event: known } }
     const deduplicationId = deduplicationIdOf(event, partition)
-    return { event, entry: { topic, partition, value, timeMs, deduplicationId, event: known } }
+    return { event, entry: { topic, partition, value, timeMs: nowMs, deduplicationId, event: known } }
   }
 
   /** Many events have the same millisecond. */
@@ -127,12 +127,13 @@ export class Door {
       type.key === undefined
         ? attributes.partitionkey
         : checkKey(type.key(data as never), `key of event type '${type.type}'`)
+    const nowMs = runtime.now()
     const event: Record<string, unknown> = {
       specversion: '1.0',
       id: attributes.id ?? runtime.id(),
       source: attributes.source ?? source,
       type: type.type,
-      time: attributes.time ?? this.#timeText(runtime.now()),
+      time: attributes.time ?? this.#timeText(nowMs),
     }
     for (const name in attributes) {
       const value = (attributes as Readonly<Record<string, unknown>>)[name]
@@ -145,6 +146,7 @@ export class Door {
     return this.#encode(event, dataOfType(data, attributes.datacontenttype), {
       topic: topic ?? this.topicOf(type),
       deduplicate: attributes.id !== undefined,
+      nowMs,
     })
   }
 
@@ -155,7 +157,7 @@ export class Door {
   #encode(
     event: Record<string, unknown>,
     data: unknown,
-    at: { readonly topic: string; readonly deduplicate: boolean },
+    at: Pick<Encoded, 'topic' | 'deduplicate' | 'nowMs'>,
   ): Admitted {
     const copy = this.#options.isRead ? jsonCopy(data) : notCopied
     const isKnown = copy !== notCopied
@@ -172,6 +174,7 @@ interface Encoded {
   readonly value: Uint8Array
   readonly topic: string
   readonly deduplicate: boolean
+  readonly nowMs: number
   /** Whether reading the value would give this very event. */
   readonly isKnown?: boolean
 }

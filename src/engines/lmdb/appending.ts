@@ -40,7 +40,6 @@ interface Plan {
 export interface AppendContext {
   readonly catalog: Catalog
   readonly identities: Identities
-  now(): number
   /** Throws `LOG_FULL` unless there is room for this many bytes more. */
   checkRoom(bytes: number, writes: Writes): void
 }
@@ -71,7 +70,7 @@ function stageNew({ entry, place, fingerprint }: Plan, context: AppendContext, w
   const offset = place.stage(entry.value, entry.timeMs, writes)
   const { topic, topicId, partition } = place
   if (fingerprint !== undefined) {
-    context.identities.stage(fingerprint, { topicId, partition, offset }, context.now(), writes)
+    context.identities.stage(fingerprint, { topicId, partition, offset }, writes)
   }
   return { topic, partition, offset, duplicate: false }
 }

@@ -10,7 +10,7 @@ import type {
 } from '../../log/moving.ts'
 import type { Batch, KeyValue, Offset, Place, ReadLimits, Topic } from '../../log/port.ts'
 import type { Catalog } from './catalog.ts'
-import { idBytes, idsHeaderBytes, sightingIn } from './identities.ts'
+import { idBytes, idsHeaderBytes, sightingIn } from './ids-row.ts'
 import { allOf, idsKey, numberIn, stateKey, stateKeyIn } from './keys.ts'
 import type { OpenedStore } from './open-log.ts'
 import { readRecords } from './reading.ts'

@@ -4,8 +4,9 @@ import type { HashKey } from '../../log/half-sip-hash.ts'
 import type { Entry } from '../../log/port.ts'
 import { compareEvents } from '../../log/same-event.ts'
 import type { Catalog } from './catalog.ts'
+import { IdsRow, idBytes, idsHeaderBytes, sightingIn } from './ids-row.ts'
 import { allOf, idsKey, numberIn } from './keys.ts'
-import { seal, unseal } from './sealed.ts'
+import { sealBytes, unseal } from './sealed.ts'
 import type { Store } from './store.ts'
 import type { Writes } from './writes.ts'
 
@@ -16,13 +17,9 @@ export interface IdentitiesOptions {
   readonly key: HashKey
 }
 
-/** Bytes of a row of ids before its entries: the checksum and when they were added. */
-export const idsHeaderBytes = 4 + 8
-/** Bytes of one entry of a row of ids. */
-export const idBytes = 4 + 4 + 4 + 2 + 6
 const sweptAtOnce = 1000
-/** The fields of one entry: both halves of its fingerprint, and the numbers of its sighting. */
-export const idFields = 5
+/** Where the entries of a row begin whose checksum was taken off. */
+const entriesAt = idsHeaderBytes - sealBytes
 
 /** A row of ids behind its checksum, and the sequence number of its last entry. */
 interface StoredRow {
@@ -36,9 +33,9 @@ export class Identities {
   readonly #catalog: Catalog
   readonly #options: IdentitiesOptions
   #window: DeduplicationWindow
-  /** How many of the newest are not durable yet. */
-  /** The entries of the transaction that is being put together or written: the fields of one after those of the other. */
-  #added: number[] = []
+  /** When the transaction began that is being put together or written, and what it adds. */
+  #nowMs = Number.NEGATIVE_INFINITY
+  readonly #added = new IdsRow()
   #lastRow: StoredRow | undefined
   /** Rows whose last sequence is below this were removed. */
   #sweptBelow = 0
@@ -67,7 +64,9 @@ export class Identities {
     for (let index = 0; index < count; index += 1) {
       // A row that is corrupt still takes its sequence numbers; nothing is found by these.
       const isRead = content !== undefined
-      const low = isRead ? row.readUInt32BE(8 + index * idBytes + 4) : Math.imul(index, 0x9e3779b1) >>> 0
+      const low = isRead
+        ? row.readUInt32BE(entriesAt + index * idBytes + 4)
+        : Math.imul(index, 0x9e3779b1) >>> 0
       this.#window.add({ low }, isRead ? row.readDoubleBE(0) : Number.NEGATIVE_INFINITY)
     }
   }
@@ -92,30 +91,22 @@ export class Identities {
   }
 
   /** Where the record of an entry was put; undefined when the entry is of another fingerprint, or its row is corrupt. */
-  #sighting(sequence: number, fingerprint: Fingerprint): Sighting | undefined {
-    const firstAdded = this.#window.next - this.#added.length / idFields
-    if (sequence >= firstAdded) return this.#addedSighting((sequence - firstAdded) * idFields, fingerprint)
+  #sighting(sequence: number, { high, low }: Fingerprint): Sighting | undefined {
     const row = this.#rowOf(sequence)
     const position = row === undefined ? -1 : row.content.length - (row.lastSequence + 1 - sequence) * idBytes
-    if (row === undefined || position < 8) return undefined
+    if (row === undefined || position < entriesAt) return undefined
     const { content } = row
-    const isSame =
-      content.readUInt32BE(position) === fingerprint.high &&
-      content.readUInt32BE(position + 4) === fingerprint.low
+    const isSame = content.readUInt32BE(position) === high && content.readUInt32BE(position + 4) === low
     return isSame ? sightingIn(content, position) : undefined
   }
 
-  #addedSighting(position: number, { high, low }: Fingerprint): Sighting | undefined {
-    const [itsHigh, itsLow, topicId, partition, offset] = this.#added.slice(position, position + idFields)
-    if (itsHigh !== high || itsLow !== low) return undefined
-    return { topicId: topicId as number, partition: partition as number, offset: offset as number }
-  }
-
-  /** The stored row that has an entry. The last one is kept: what is published again mostly is so together. */
+  /** The row that has an entry. The last stored one is kept: what is published again mostly is so together. */
   #rowOf(sequence: number): StoredRow | undefined {
+    const newest = this.#window.next - 1
+    if (sequence > newest - this.#added.count) return { lastSequence: newest, content: this.#added.content() }
     const last = this.#lastRow
     const isThere = last !== undefined && sequence <= last.lastSequence
-    if (isThere && sequence > last.lastSequence - (last.content.length - 8) / idBytes) return last
+    if (isThere && sequence > last.lastSequence - (last.content.length - entriesAt) / idBytes) return last
     const { end } = allOf('ids')
     const [row] = this.#store.rows({ start: idsKey(sequence), end, limit: 1 })
     const content = row === undefined ? undefined : unseal(row.value)
@@ -126,24 +117,25 @@ export class Identities {
   }
 
   /** Remembers an entry of the transaction that is being put together. */
-  stage(fingerprint: Fingerprint, at: Sighting, nowMs: number, writes: Writes): void {
+  stage(fingerprint: Fingerprint, at: Sighting, writes: Writes): void {
     if (this.#options.maxIds < 1) return
-    if (this.#added.length === 0)
+    if (this.#added.count === 0)
       writes.afterwards(
-        () => undefined,
+        () => this.#added.clear(),
         () => this.#unstage(),
       )
-    this.#added.push(fingerprint.high, fingerprint.low, at.topicId, at.partition, at.offset)
-    this.#window.add(fingerprint, nowMs)
+    this.#added.add(fingerprint, at)
+    this.#window.add(fingerprint, this.#nowMs)
   }
 
   #unstage(): void {
-    this.#window.dropNewest(this.#added.length / idFields)
-    this.#added = []
+    this.#window.dropNewest(this.#added.count)
+    this.#added.clear()
   }
 
-  /** Forgets what is too old, and removes rows of which nothing is remembered any more. */
-  expire(nowMs: number, writes: Writes): void {
+  /** A transaction begins: forgets what is too old by then, and removes rows of which nothing is remembered any more. */
+  begin(nowMs: number, writes: Writes): void {
+    this.#nowMs = nowMs
     this.#window.expire(nowMs)
     const below = this.#window.oldest
     if (below === this.#sweptBelow) return
@@ -158,38 +150,8 @@ export class Identities {
   }
 
   /** Writes the row of a transaction whose steps are all staged. */
-  stageRow(nowMs: number, writes: Writes): void {
-    // Of more than are kept, the oldest are forgotten already.
-    const count = Math.min(this.#added.length / idFields, this.#window.size)
-    if (count === 0) return
-    const row = sealIds(this.#added, count, nowMs)
-    writes.put(idsKey(this.#window.next - 1), row)
-    writes.afterwards(() => {
-      this.#added = []
-    })
-  }
-}
-
-/** A row of the last `count` entries, all added at one time: the fields of one after those of the other. */
-export function sealIds(fields: readonly number[], count: number, timeMs: number): Uint8Array {
-  const row = Buffer.allocUnsafe(8 + count * idBytes)
-  let position = row.writeDoubleBE(timeMs, 0)
-  for (let index = fields.length - count * idFields; index < fields.length; index += idFields) {
-    position = row.writeUInt32BE(fields[index] as number, position)
-    position = row.writeUInt32BE(fields[index + 1] as number, position)
-    position = row.writeUInt32BE(fields[index + 2] as number, position)
-    position = row.writeUInt16BE(fields[index + 3] as number, position)
-    position = row.writeUIntBE(fields[index + 4] as number, position, 6)
-  }
-  return seal(row)
-}
-
-/** Where the record of an entry is, which begins at a position of its row. */
-export function sightingIn(row: Buffer, position: number): Sighting {
-  return {
-    topicId: row.readUInt32BE(position + 8),
-    partition: row.readUInt16BE(position + 12),
-    offset: row.readUIntBE(position + 14, 6),
+  stageRow(writes: Writes): void {
+    if (this.#added.count > 0) writes.put(idsKey(this.#window.next - 1), this.#added.seal(this.#nowMs))
   }
 }
 

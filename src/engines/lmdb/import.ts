@@ -15,7 +15,7 @@ import {
 import type { KeyValue, Place, StoredRecord, Topic } from '../../log/port.ts'
 import { LmdbContents } from './contents.ts'
 import { hasDatabase } from './export.ts'
-import { idFields, sealIds } from './identities.ts'
+import { IdsRow } from './ids-row.ts'
 import { allOf, epochKey, idsKey, numberIn, placeKey, stateKey } from './keys.ts'
 import { createLog, loadCatalog, type OpenedStore, openStore, readLogRow } from './open-log.ts'
 import { seal, sealJson } from './sealed.ts'
@@ -144,21 +144,20 @@ class LmdbImport extends LmdbContents implements LogImport {
     const { catalog } = this.opened
     await this.#write((writes) => {
       let sequence = this.#nextIdSequence()
-      let fields: number[] = []
+      const row = new IdsRow()
       let timeMs = Number.NaN
       const stageRow = () => {
-        const count = fields.length / idFields
-        if (count === 0) return
-        sequence += count
-        writes.put(idsKey(sequence - 1), sealIds(fields, count, timeMs))
-        fields = []
+        if (row.count === 0) return
+        sequence += row.count
+        writes.put(idsKey(sequence - 1), row.seal(timeMs))
+        row.clear()
       }
       for (const id of ids) {
         if (id.timeMs !== timeMs) stageRow()
         timeMs = id.timeMs
         const { topicId, partition } = catalog.place(id)
-        const { high, low } = halfSipHash(catalog.log.deduplicationKey, topicId, id.deduplicationId)
-        fields.push(high, low, topicId, partition, id.offset)
+        const fingerprint = halfSipHash(catalog.log.deduplicationKey, topicId, id.deduplicationId)
+        row.add(fingerprint, { topicId, partition, offset: id.offset })
       }
       stageRow()
       catalog.stageLog({ idsReached: next }, writes)

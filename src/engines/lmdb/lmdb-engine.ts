@@ -92,13 +92,13 @@ class LmdbEngine implements LogEngine {
     }
     this.#commits = new GroupCommit(this.#store, this.#runtime, {
       before: (writes) => this.#beforeTransaction(writes),
-      staged: (writes) => this.#identities.stageRow(this.#runtime.now(), writes),
+      staged: (writes) => this.#identities.stageRow(writes),
       after: (writes) => this.#news.tell(this.#catalog.placesOf(writes)),
     })
   }
 
   #beforeTransaction(writes: Writes): void {
-    this.#identities.expire(this.#runtime.now(), writes)
+    this.#identities.begin(this.#runtime.now(), writes)
     if (Number.isFinite(this.#maxBytes)) this.#usedBytes = this.#store.usedBytes()
     this.#freeBytes = freeBytesOf(this.#store.folder)
   }
@@ -179,7 +179,6 @@ class LmdbEngine implements LogEngine {
     return {
       catalog: this.#catalog,
       identities: this.#identities,
-      now: () => this.#runtime.now(),
       checkRoom: (bytes, writes) => {
         const added = writes.recordBytes + bytes
         if (this.#usedBytes + added > maxBytes) throw boundReached(this.#store.folder, this.#maxBytes)

@@ -1,6 +1,6 @@
 import type { Sighting } from '../../../log/deduplication-window.ts'
 import type { Finding } from '../../../log/verification.ts'
-import { idBytes, idsHeaderBytes, sightingIn } from '../identities.ts'
+import { idBytes, idsHeaderBytes, sightingIn } from '../ids-row.ts'
 import { numberIn } from '../keys.ts'
 import { sealBytes, unseal } from '../sealed.ts'
 import type { Row } from '../store.ts'
