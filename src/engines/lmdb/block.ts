@@ -44,6 +44,8 @@ export interface Records {
   readonly offsets: readonly number[]
   readonly timesMs: readonly number[]
   readonly values: readonly Uint8Array[]
+  /** The sum of their {@link recordBytes}. */
+  readonly bytes: number
 }
 
 /** What is to become a block: the records from one index up to, not including, another. */
@@ -51,27 +53,34 @@ export interface BlockPlan {
   readonly layout: (typeof layouts)[keyof typeof layouts]
   readonly from: number
   readonly to: number
-  readonly sizeBytes: number
+  /** The sum of their {@link recordBytes}. */
+  readonly bytes: number
+}
+
+/** How long the block of a plan is. */
+export function blockBytes({ layout, from, to, bytes }: BlockPlan): number {
+  return fixedHeadBytes + bytes + (to - from) * (headBytesOf[layout] - headBytesOf[layouts.consecutive])
 }
 
 /** Divides records, of which there is one at least, into blocks. */
-export function planBlocks({ offsets, values }: Records): BlockPlan[] {
+export function planBlocks({ offsets, values, bytes }: Records): BlockPlan[] {
   const { length } = values
   const isConsecutive = (offsets[length - 1] as number) - (offsets[0] as number) === length - 1
   const layout = isConsecutive ? layouts.consecutive : layouts.offsetsGiven
+  const whole = { layout, from: 0, to: length, bytes }
+  if (length === 1 || blockBytes(whole) <= maxBlockBytes) return [whole]
   const plans: BlockPlan[] = []
-  let from = 0
-  let sizeBytes = fixedHeadBytes
+  let plan = { layout, from: 0, to: 0, bytes: 0 }
   for (let index = 0; index < length; index += 1) {
-    const added = headBytesOf[layout] + filledUp((values[index] as Uint8Array).length)
-    if (index > from && sizeBytes + added > maxBlockBytes) {
-      plans.push({ layout, from, to: index, sizeBytes })
-      from = index
-      sizeBytes = fixedHeadBytes
+    const added = recordBytes((values[index] as Uint8Array).length)
+    const longer: BlockPlan = { ...plan, to: index + 1, bytes: plan.bytes + added }
+    if (index === plan.from || blockBytes(longer) <= maxBlockBytes) plan = longer
+    else {
+      plans.push(plan)
+      plan = { layout, from: index, to: index + 1, bytes: added }
     }
-    sizeBytes += added
   }
-  plans.push({ layout, from, to: length, sizeBytes })
+  plans.push(plan)
   return plans
 }
 

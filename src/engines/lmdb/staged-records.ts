@@ -1,4 +1,4 @@
-import { BlockMemory, planBlocks, type Records, recordBytes, sealBlock } from './block.ts'
+import { BlockMemory, blockBytes, planBlocks, type Records, recordBytes, sealBlock } from './block.ts'
 import { blockKey } from './keys.ts'
 
 /** Where records are staged: their place, and what it had before them. */
@@ -17,16 +17,24 @@ export class StagedRecords implements Records {
   readonly offsets: number[] = []
   readonly timesMs: number[] = []
   readonly values: Uint8Array[] = []
+  #bytes = 0
 
   constructor(at: StagedAt) {
     this.at = at
   }
 
-  /** Adds a record; its offset is above the last one's, its time not below. */
-  add(offset: number, timeMs: number, value: Uint8Array): void {
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Adds a record, whose offset is above the last one's and its time not below; gives what it counts for. */
+  add(offset: number, timeMs: number, value: Uint8Array): number {
     this.offsets.push(offset)
     this.timesMs.push(timeMs)
     this.values.push(value)
+    const bytes = recordBytes(value.length)
+    this.#bytes += bytes
+    return bytes
   }
 
   /** The value at an offset; undefined where there is none. */
@@ -46,7 +54,7 @@ export class StagedRecords implements Records {
 export function sealStaged(staged: readonly StagedRecords[]): { key: Uint8Array; value: Uint8Array }[] {
   const planned = staged.map((records) => ({ records, plans: planBlocks(records) }))
   let sizeBytes = 0
-  for (const { plans } of planned) for (const plan of plans) sizeBytes += plan.sizeBytes
+  for (const { plans } of planned) for (const plan of plans) sizeBytes += blockBytes(plan)
   const memory = new BlockMemory(sizeBytes)
   return planned.flatMap(({ records, plans }) => {
     const { topicId, partition } = records.at
@@ -56,8 +64,7 @@ export function sealStaged(staged: readonly StagedRecords[]): { key: Uint8Array;
       const key = blockKey(topicId, partition, last)
       const value = sealBlock(memory, key, records, plan, { end, bytes })
       end = last + 1
-      for (let index = plan.from; index < plan.to; index += 1)
-        bytes += recordBytes((records.values[index] as Uint8Array).length)
+      bytes += plan.bytes
       return { key, value }
     })
   })

@@ -1,6 +1,6 @@
 import type { PlaceEnds } from '../../log/moving.ts'
 import type { Place, StoredRecord } from '../../log/port.ts'
-import { Block, recordBytes } from './block.ts'
+import { Block } from './block.ts'
 import { recordCorrupt } from './failures.ts'
 import { allOf, blockKey, offsetIn, placeKey } from './keys.ts'
 import { sealJson } from './sealed.ts'
@@ -138,8 +138,7 @@ export class StoredPlace implements Place {
   #stageAt(offset: number, value: Uint8Array, timeMs: number, writes: Writes): void {
     if (timeMs > this.#nextTimeMs) this.#nextTimeMs = timeMs
     this.#staged ??= this.#stageFirst(writes)
-    this.#staged.add(offset, this.#nextTimeMs, value)
-    const size = recordBytes(value.length)
+    const size = this.#staged.add(offset, this.#nextTimeMs, value)
     this.#nextOffset = offset + 1
     this.#nextBytes += size
     writes.recordBytes += size

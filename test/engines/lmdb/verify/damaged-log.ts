@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { realRuntime } from '../../../../src/core/real-runtime.ts'
-import { BlockMemory, planBlocks, sealBlock } from '../../../../src/engines/lmdb/block.ts'
 import { openDatabase, type RawDatabase } from '../../../../src/engines/lmdb/database.ts'
+import { numberIn } from '../../../../src/engines/lmdb/keys.ts'
+import { StagedRecords, sealStaged } from '../../../../src/engines/lmdb/staged-records.ts'
 import { type VerifyOptions, verifyLmdb } from '../../../../src/engines/lmdb/verify/verify.ts'
 import type { Finding } from '../../../../src/log/verification.ts'
 
@@ -47,11 +48,15 @@ export function blockOfOne(
   record: { offset: number; timeMs: number; text: string },
   before: { end: number; bytes: number },
 ): Uint8Array {
-  const { offset, timeMs, text } = record
-  const records = { offsets: [offset], timesMs: [timeMs], values: [new TextEncoder().encode(text)] }
-  const [plan] = planBlocks(records)
-  if (plan === undefined) throw new Error('there is no plan')
-  return sealBlock(new BlockMemory(plan.sizeBytes), key, records, plan, before)
+  const staged = new StagedRecords({
+    topicId: numberIn(key, 1, 4),
+    partition: numberIn(key, 5, 2),
+    ...before,
+  })
+  staged.add(record.offset, record.timeMs, new TextEncoder().encode(record.text))
+  const [row] = sealStaged([staged])
+  if (row === undefined) throw new Error('there is no block')
+  return row.value
 }
 
 /** A digest of the data file. */
