@@ -17,9 +17,10 @@ export function parseCloudEvent(value: unknown, where: string): IncomingEvent {
     throw invalid(`A CloudEvent must be a JSON object, not ${describe(value)}.`, where || 'event')
   }
   const at = (name: string) => (where === '' ? name : `${where}.${name}`)
-  const { data, data_base64: base64, ...attributes } = value as Record<string, unknown>
-  const checked = parseAttributes(attributes, at)
-  if (base64 === undefined) return { ...checked, data }
+  const members = value as Readonly<Record<string, unknown>>
+  const { data, data_base64: base64 } = members
+  const checked = checkedAttributes(members, at, isAttribute)
+  if (base64 === undefined) return Object.assign(checked, { data })
   if (data !== undefined) {
     throw invalid(
       "A CloudEvent has either 'data' or 'data_base64', not both.",
@@ -27,7 +28,11 @@ export function parseCloudEvent(value: unknown, where: string): IncomingEvent {
       'Send one of them.',
     )
   }
-  return { ...checked, data: parseBase64(base64, at('data_base64')) }
+  return Object.assign(checked, { data: parseBase64(base64, at('data_base64')) })
+}
+
+function isAttribute(member: string): boolean {
+  return member !== 'data' && member !== 'data_base64'
 }
 
 /**
@@ -38,7 +43,17 @@ export function parseAttributes(
   attributes: Readonly<Record<string, unknown>>,
   at: (name: string) => string,
 ): EventAttributeValues {
-  for (const name of ['specversion', 'id', 'source', 'type']) {
+  return checkedAttributes(attributes, at, () => true)
+}
+
+const requiredNames = ['specversion', 'id', 'source', 'type']
+
+function checkedAttributes(
+  attributes: Readonly<Record<string, unknown>>,
+  at: (name: string) => string,
+  counts: (name: string) => boolean,
+): EventAttributeValues {
+  for (const name of requiredNames) {
     if (attributes[name] === undefined || attributes[name] === null) {
       throw invalid(
         `The attribute '${name}' is missing.`,
@@ -48,8 +63,9 @@ export function parseAttributes(
     }
   }
   const checked: Record<string, unknown> = {}
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value === undefined || value === null) continue
+  for (const name of Object.keys(attributes)) {
+    const value = attributes[name]
+    if (value === undefined || value === null || !counts(name)) continue
     checkAttribute(name, value, at(name))
     checked[name] = value
   }
@@ -124,9 +140,18 @@ function checkText(name: string, value: unknown, path: string): string {
 }
 
 function checkCharacters(name: string, value: string, path: string): void {
-  if (notInText.test(value)) {
+  if (!isPrintableAscii(value) && notInText.test(value)) {
     throw invalid(`The attribute '${name}' has a control character or invalid Unicode.`, path)
   }
+}
+
+/** What most text is, and found out faster than by a regular expression. */
+function isPrintableAscii(text: string): boolean {
+  for (let index = 0; index < text.length; index += 1) {
+    const code = text.charCodeAt(index)
+    if (code < 0x20 || code > 0x7e) return false
+  }
+  return true
 }
 
 function checkSpecversion(_name: string, value: unknown, path: string): void {

@@ -23,13 +23,20 @@ export function checkListenHost(host: string): void {
   )
 }
 
+/** Most requests name the host as the one before did. */
+let lastAllowed: string | undefined
+
 /**
  * Throws `HOST_NOT_ALLOWED` unless a request was made to this machine by a name that is always this machine: a page of
  * another site whose own name is made to resolve to loopback would otherwise be let in by the browser.
  */
 export function checkRequestHost(header: string | undefined): void {
+  if (header !== undefined && header === lastAllowed) return
   const host = header?.replace(/:\d*$/, '') ?? ''
-  if (isLoopback(host)) return
+  if (isLoopback(host)) {
+    lastAllowed = header
+    return
+  }
   throw new MillraceError('HOST_NOT_ALLOWED', `Requests for the host '${host}' are not answered here.`, {
     where: 'header host',
     fix: 'Use 127.0.0.1, [::1] or localhost in the URL; a proxy must send one of these as Host.',

@@ -7,7 +7,7 @@ export const requestBounds = { requests: 4096, bodyBytes: 64 * 1024 * 1024 } as 
 /** Counts the requests that are being handled, and refuses more than fit: the memory that bodies take stays bounded. */
 export class RequestRoom {
   readonly #maxBodyBytes: number
-  readonly #inside = new Set<IncomingMessage>()
+  readonly #inside = new Set<ServerResponse>()
   #bodyBytes = 0
   #closing = false
 
@@ -30,24 +30,26 @@ export class RequestRoom {
         fix: 'Send the request again after a moment.',
       })
     }
-    this.#inside.add(request)
+    this.#inside.add(response)
     this.#bodyBytes += bytes
+    if (this.#closing) response.shouldKeepAlive = false
     response.once('close', () => {
-      this.#inside.delete(request)
+      this.#inside.delete(response)
       this.#bodyBytes -= bytes
       // A response whose headers went out before closing began could not ask for the connection's end.
       if (this.#closing) request.socket.destroySoon()
     })
   }
 
-  /** From now on every connection ends with the response that is under way on it. */
+  /** From now on every connection ends with the response that is under way on it, and says so where it still can. */
   beginClosing(): void {
     this.#closing = true
+    for (const response of this.#inside) response.shouldKeepAlive = false
   }
 
   /** Ends what is still being handled, without an answer. */
   cutOff(): void {
-    for (const request of this.#inside) request.socket.destroy()
+    for (const { req } of this.#inside) req.socket.destroy()
   }
 
   /** A body of unknown length may grow up to the bound; one that is announced beyond it is refused unread. */

@@ -48,14 +48,10 @@ export async function createServer(options: ServerOptions): Promise<GatewayServe
   fastify.setErrorHandler(answerError)
   fastify.setNotFoundHandler((request, reply) => sendProblem(reply, notFound(request, reply, options)))
   const room = new RequestRoom(maxBodyBytes)
-  // Hooks that wait for nothing: with a promise each, they would cost as much as parsing a body.
+  // A hook that waits for nothing: with a promise, it would cost as much as parsing a body.
   fastify.addHook('onRequest', (request, reply, next) => {
     room.enter(request.raw, reply.raw)
     next()
-  })
-  fastify.addHook('onSend', (_request, reply, payload, next) => {
-    if (room.closing) reply.header('connection', 'close')
-    next(null, payload)
   })
   return { fastify, room }
 }
