@@ -19,14 +19,10 @@ export interface ChainAttributes {
  * handlers that it went through: most chains are short, and need not pay for it.
  */
 export function chainAttributes(event: Event, handler: string, hopLimit: number): ChainAttributes {
+  const { id: causationid, correlationid = causationid, traceparent } = event
   const hops = (event.hops ?? 0) + 1
-  return {
-    correlationid: event.correlationid ?? event.id,
-    causationid: event.id,
-    traceparent: event.traceparent,
-    hops,
-    ...(hops > hopLimit - pathLength ? { millracepath: pathWith(event, handler) } : {}),
-  }
+  if (hops <= hopLimit - pathLength) return { correlationid, causationid, traceparent, hops }
+  return { correlationid, causationid, traceparent, hops, millracepath: pathWith(event, handler) }
 }
 
 function pathWith(event: Event, handler: string): string {

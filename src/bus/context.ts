@@ -72,16 +72,12 @@ interface Emitted<Ready> {
  * own. When the attempt is over or has timed out it is revoked, and every further use throws `CONTEXT_REVOKED`.
  */
 export class AttemptContext implements HandlerContext {
-  readonly attempt: number
-  readonly silent: boolean
-  readonly redriven: boolean
-  readonly log: Logger
   readonly state: StateAccess<StateSchemas>
   readonly #subject: AttemptSubject
   readonly #tools: AttemptTools
   // What most attempts have none of is made when it is used.
   #emitted: Emitted<Admitted | Promise<Admitted>>[] = none
-  readonly #cells: readonly AttemptCell[]
+  readonly #cells: Readonly<Record<string, AttemptCell>>
   #onceNames: Set<string> | undefined
   #revoked = false
   /** Made when it is asked for: most handlers never do. */
@@ -91,23 +87,24 @@ export class AttemptContext implements HandlerContext {
   constructor(subject: AttemptSubject, tools: AttemptTools) {
     this.#subject = subject
     this.#tools = tools
-    this.attempt = subject.attempt
-    this.silent = subject.silent
-    this.redriven = subject.redriven
-    this.log = tools.logger
-    if (tools.cells.length === 0) {
-      this.#cells = none
-      this.state = noState
-      return
-    }
-    const cellTools = { state: tools.state, key: subject.key, use: () => this.#use('state') }
-    const access: Record<string, AttemptCell> = {}
-    this.#cells = tools.cells.map((declared) => {
-      const cell = new AttemptCell(declared, cellTools)
-      access[declared.name] = cell
-      return cell
-    })
-    this.state = access
+    this.#cells = tools.cells.length === 0 ? noCells : this.#makeCells()
+    this.state = this.#cells
+  }
+
+  get attempt(): number {
+    return this.#subject.attempt
+  }
+
+  get silent(): boolean {
+    return this.#subject.silent
+  }
+
+  get redriven(): boolean {
+    return this.#subject.redriven
+  }
+
+  get log(): Logger {
+    return this.#tools.logger
   }
 
   now(): number {
@@ -125,7 +122,7 @@ export class AttemptContext implements HandlerContext {
   emit<T extends AnyEventType>(type: T, data: DataInputOf<T>, options: EmitOptions = {}): void {
     this.#use('emit')
     checkOptionNames('emit', options, emitNames)
-    this.#emit(type, data, options, {})
+    this.#emit(type, data, options, undefined)
   }
 
   /** For rules: an event as {@link emit} would emit it; {@link append} emits it. */
@@ -147,22 +144,16 @@ export class AttemptContext implements HandlerContext {
   ): void {
     this.#use('send')
     checkOptionNames('send', options, emitNames)
-    this.#emit(type, data, options, { millraceto: this.#tools.addressOf(handler, type) })
+    this.#emit(type, data, options, this.#tools.addressOf(handler, type))
   }
 
-  #emit(
-    type: AnyEventType,
-    data: unknown,
-    options: EmitOptions,
-    extension: Pick<EventAttributes, 'millraceto'>,
-  ): void {
+  #emit(type: AnyEventType, data: unknown, options: EmitOptions, millraceto: string | undefined): void {
     const { subject, datacontenttype } = options
     if (subject !== undefined || datacontenttype !== undefined)
       checkAttributes({ subject, datacontenttype }, type.type)
     const dueMs = dueTime(options, this.now())
     if (this.silent) return
-    const admitted = this.#tools.door.admit(type, data, { ...this.#attributes(options), ...extension })
-    this.#keep(admitted, dueMs)
+    this.#keep(this.#tools.door.admit(type, data, this.#attributes(options, millraceto)), dueMs)
   }
 
   /** For rules: an event as it is, for one handler or in another topic. */
@@ -229,64 +220,74 @@ export class AttemptContext implements HandlerContext {
   /** What the attempt did; later where some of it waits to be validated. Rejects when some of it was refused. */
   effects(): Effects | Promise<Effects> {
     const { attempt, redriven } = this.#subject
-    const ready = this.#emitted === none ? none : this.#emitted.filter(isReady)
+    const emitted = this.#emitted
     // Earlier attempts may have remembered under names that this one has not used.
     const mayRemember = attempt > 1 || redriven
-    if (mayRemember || ready.length < this.#emitted.length) return this.#collectLater(mayRemember)
-    const isWritten = this.#cells.some((cell) => cell.isWritten)
-    if (ready === none && !isWritten && this.#onceNames === undefined) return noEffects
-    return this.#collect(ready, [])
+    if (mayRemember || !areReady(emitted)) return this.#collectLater(mayRemember)
+    const isQuiet = emitted === none && this.#cells === noCells && this.#onceNames === undefined
+    return isQuiet ? noEffects : this.#collect(emitted, none)
   }
 
   async #collectLater(mayRemember: boolean): Promise<Effects> {
     const ready: Emitted<Admitted>[] = []
     for (const { admitted, dueMs } of this.#emitted) ready.push({ admitted: await admitted, dueMs })
-    if (!mayRemember) return this.#collect(ready, [])
+    if (!mayRemember) return this.#collect(ready, none)
     const { definition, topic, offset } = this.#subject
     const place = { handler: definition.name, topic, offset }
     return this.#collect(ready, await rememberedKeys(this.#tools.state, place))
   }
 
-  #collect(emitted: readonly Emitted<Admitted>[], remembered: readonly string[]): Effects {
+  #collect(emitted: readonly Emitted<Admitted>[], remembered: string[]): Effects {
     const { definition, topic, offset } = this.#subject
-    const puts: [string, string][] = []
-    const deletes = [...remembered]
-    const appends: Entry[] = []
-    for (const { isWritten, written, stateKey } of this.#cells) {
+    let puts: (readonly [string, string])[] = none
+    let deletes = remembered
+    let appends: Entry[] = none
+    for (const name in this.#cells) {
+      const { isWritten, written, stateKey } = this.#cells[name] as AttemptCell
       if (!isWritten) continue
-      if (written === undefined) deletes.push(stateKey)
-      else puts.push([stateKey, written])
+      if (written === undefined) deletes = withOneMore(deletes, stateKey)
+      else puts = withOneMore(puts, [stateKey, written])
     }
     for (const { admitted, dueMs } of emitted) {
-      if (dueMs === undefined) appends.push(admitted.entry)
-      else puts.push(timerPut(admitted, dueMs))
+      if (dueMs === undefined) appends = withOneMore(appends, admitted.entry)
+      else puts = withOneMore(puts, timerPut(admitted, dueMs))
     }
     for (const name of this.#onceNames ?? none)
-      deletes.push(stateLayout.once(definition.name, topic, offset, name))
-    return { puts, deletes, appends }
+      deletes = withOneMore(deletes, stateLayout.once(definition.name, topic, offset, name))
+    const isNothing = puts === none && deletes === none && appends === none
+    return isNothing ? noEffects : { puts, deletes, appends }
   }
 
-  #attributes(options: EmitOptions): EventAttributes {
+  #attributes({ subject, datacontenttype }: EmitOptions, millraceto?: string): EventAttributes {
     const { event, definition } = this.#subject
-    return {
-      subject: options.subject,
-      datacontenttype: options.datacontenttype,
-      ...chainAttributes(event, definition.name, this.#tools.hopLimit),
-    }
+    const chain = chainAttributes(event, definition.name, this.#tools.hopLimit)
+    return { subject, datacontenttype, millraceto, ...chain }
   }
 
   #keep(admitted: Admitted | Promise<Admitted>, dueMs: number | undefined): void {
-    if (this.#emitted === none) this.#emitted = []
     const ready =
       admitted instanceof Promise ? admitted.then((later) => this.#placed(later)) : this.#placed(admitted)
     // A rejection is met by effects(); until then it must not count as unhandled.
     if (ready instanceof Promise) ready.catch(() => {})
-    this.#emitted.push({ admitted: ready, dueMs })
+    this.#emitted = withOneMore(this.#emitted, { admitted: ready, dueMs })
   }
 
   /** What was admitted, once its topic is there. */
   #placed(admitted: Admitted): Admitted | Promise<Admitted> {
     return this.#tools.ensureTopic(admitted.entry.topic)?.then(() => admitted) ?? admitted
+  }
+
+  /** Throws once this attempt is over. */
+  useState(): void {
+    this.#use('state')
+  }
+
+  #makeCells(): Readonly<Record<string, AttemptCell>> {
+    const { cells, state } = this.#tools
+    const made: Record<string, AttemptCell> = {}
+    for (const declared of cells)
+      made[declared.name] = new AttemptCell(declared, this, this.#subject.key, state)
+    return made
   }
 
   #use(what: string): void {
@@ -300,10 +301,19 @@ export class AttemptContext implements HandlerContext {
 }
 
 const none: never[] = []
-const noState: StateAccess<StateSchemas> = Object.freeze({})
+const noCells: Readonly<Record<string, AttemptCell>> = Object.freeze({})
 
-function isReady(emitted: Emitted<Admitted | Promise<Admitted>>): emitted is Emitted<Admitted> {
-  return !(emitted.admitted instanceof Promise)
+/** A list with one more: that of most attempts has one, and an empty list that grows makes room for many. */
+function withOneMore<T>(list: T[], one: T): T[] {
+  if (list.length === 0) return [one]
+  list.push(one)
+  return list
+}
+
+function areReady(
+  emitted: readonly Emitted<Admitted | Promise<Admitted>>[],
+): emitted is readonly Emitted<Admitted>[] {
+  return emitted.every(({ admitted }) => !(admitted instanceof Promise))
 }
 
 function timerPut({ event, entry }: Admitted, dueMs: number): [string, string] {

@@ -1,4 +1,5 @@
 import type { Offset } from '../log/port.ts'
+import { PendingOffsets } from './pending-offsets.ts'
 
 /** A subscription's durable place in one partition of one topic. */
 export interface CursorDocument {
@@ -20,7 +21,7 @@ export class CursorTracker {
   readonly topic: string
   readonly silentUntil: Offset
   /** Read but not done, in ascending order: records are added as they are read. */
-  readonly #undone = new Set<Offset>()
+  readonly #undone = new PendingOffsets()
   readonly #recovered: readonly (readonly [Offset, Offset])[]
   #read: Offset
   #highestDone: Offset
@@ -40,8 +41,7 @@ export class CursorTracker {
 
   /** Everything below is done. */
   get cursor(): Offset {
-    for (const offset of this.#undone) return offset
-    return this.#read
+    return this.#undone.first ?? this.#read
   }
 
   /** How many records are read and not done. */
@@ -51,8 +51,7 @@ export class CursorTracker {
 
   /** The oldest record that is read and not done. */
   get oldestUndone(): Offset | undefined {
-    for (const offset of this.#undone) return offset
-    return undefined
+    return this.#undone.first
   }
 
   /** Whether a record was done in an earlier run already. */

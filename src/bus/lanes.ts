@@ -2,20 +2,95 @@ import type { CursorTracker } from './cursor-tracker.ts'
 import type { LogRecord } from './record-cache.ts'
 
 /** The records of one key of one topic that wait, the first of them perhaps running. */
-export interface Lane {
+export class Lane {
   /** Where the subscription stands in the topic. */
   readonly tracker: CursorTracker
-  readonly key: string
-  readonly records: LogRecord[]
-  isRunning: boolean
-  /** Its last record is done, or it was parked: it takes no further one. */
-  isGone: boolean
+  readonly inWork: KeyInWork
+  isRunning = false
+  /** It was parked: it takes no further record. */
+  isGone = false
+  #first: LogRecord | undefined
+  readonly #others: LogRecord[] = []
+
+  constructor(tracker: CursorTracker, inWork: KeyInWork) {
+    this.tracker = tracker
+    this.inWork = inWork
+  }
+
+  get key(): string {
+    return this.inWork.key
+  }
+
+  get first(): LogRecord | undefined {
+    return this.#first
+  }
+
+  get length(): number {
+    return this.#first === undefined ? 0 : 1 + this.#others.length
+  }
+
+  get records(): readonly LogRecord[] {
+    return this.#first === undefined ? [] : [this.#first, ...this.#others]
+  }
+
+  push(record: LogRecord): void {
+    if (this.#first === undefined) this.#first = record
+    else this.#others.push(record)
+  }
+
+  shift(): LogRecord | undefined {
+    const first = this.#first
+    this.#first = this.#others.shift()
+    return first
+  }
 }
 
-/** The keys in work of one subscription that are not parked, and which of them can start, in the order they came. */
+/** A key that a subscription works on, or did lately. A handler has one state for a key, whatever the topic. */
+export class KeyInWork {
+  readonly key: string
+  /** Mostly one: handlers take from one topic. */
+  lanes: readonly Lane[] = []
+  #isTaken = false
+  #waiting: (() => void)[] = []
+
+  constructor(key: string) {
+    this.key = key
+  }
+
+  /** Whether nothing is to be known of it any more. */
+  get isIdle(): boolean {
+    return !this.#isTaken && this.lanes.every(({ length }) => length === 0)
+  }
+
+  /** Takes the key for an attempt; false where one is running already. */
+  take(): boolean {
+    if (this.#isTaken) return false
+    this.#isTaken = true
+    return true
+  }
+
+  /** Calls `wake` when the key, which is taken, is free again. */
+  wait(wake: () => void): void {
+    this.#waiting.push(wake)
+  }
+
+  /** The attempt has ended. */
+  free(): void {
+    this.#isTaken = false
+    if (this.#waiting.length > 0) for (const wake of this.#waiting.splice(0)) wake()
+  }
+}
+
+/** So many keys are known before those that are idle are forgotten. */
+const knownKeys = 1_024
+
+/**
+ * The keys in work of one subscription, and which of those that are not parked can start, in the order they came. Keys come again:
+ * one that is done with stays for a while, so that its next record finds everything there.
+ */
 export class Lanes {
-  /** By topic, then by key. */
-  readonly #lanes = new Map<CursorTracker, Map<string, Lane>>()
+  readonly #keys = new Map<string, KeyInWork>()
+  #mostKeys: number = knownKeys
   #ready: Lane[] = []
   #taken = 0
   #bytes = 0
@@ -41,24 +116,38 @@ export class Lanes {
     return this.#ready.length - this.#taken
   }
 
+  /** A key, which others may have in work already. */
+  inWork(key: string): KeyInWork {
+    const known = this.#keys.get(key)
+    if (known !== undefined) return known
+    if (this.#keys.size >= this.#mostKeys) this.#forgetIdle()
+    const inWork = new KeyInWork(key)
+    this.#keys.set(key, inWork)
+    return inWork
+  }
+
+  /** The lane of a key; undefined where nothing of it waits. */
   get(tracker: CursorTracker, key: string): Lane | undefined {
-    return this.#lanes.get(tracker)?.get(key)
+    const lane = laneOf(this.#keys.get(key), tracker)
+    return lane?.first === undefined ? undefined : lane
   }
 
   /** Adds a record at the end of its key. */
   push(record: LogRecord, key: string, tracker: CursorTracker): Lane {
-    let lane = this.#of(tracker).get(key)
+    const inWork = this.inWork(key)
+    let lane = laneOf(inWork, tracker)
     if (lane === undefined) {
-      lane = { tracker, key, records: [record], isRunning: false, isGone: false }
-      this.#of(tracker).set(key, lane)
-      this.#ready.push(lane)
-    } else lane.records.push(record)
+      lane = new Lane(tracker, inWork)
+      inWork.lanes = [...inWork.lanes, lane]
+    }
+    if (lane.first === undefined) this.#ready.push(lane)
+    lane.push(record)
     this.#bytes += record.bytes
     this.#records += 1
     return lane
   }
 
-  /** Takes the next key that can start. One that was removed or started meanwhile is passed over. */
+  /** Takes the next key that can start. One that was parked meanwhile is passed over. */
   takeReady(): Lane | undefined {
     while (this.hasReady) {
       const lane = this.#ready[this.#taken] as Lane
@@ -77,42 +166,46 @@ export class Lanes {
     this.#ready.push(lane)
   }
 
-  /** The record at the front of a key is done: the next one comes in line, or the key is gone. */
+  /** The record at the front of a key is done: the next one comes in line. */
   shift(lane: Lane): void {
-    const record = lane.records.shift()
+    const record = lane.shift()
     if (record !== undefined) this.#forget(record)
     lane.isRunning = false
-    if (lane.records.length > 0) this.ready(lane)
-    else this.#delete(lane)
+    if (lane.first !== undefined) this.ready(lane)
   }
 
-  /** Removes a key with all its records. */
-  remove(lane: Lane): void {
-    this.#delete(lane)
-    for (const record of lane.records) this.#forget(record)
+  /** Removes a key with all its records, which this gives. */
+  remove(lane: Lane): readonly LogRecord[] {
+    const { records, inWork } = lane
+    lane.isGone = true
+    inWork.lanes = inWork.lanes.filter((other) => other !== lane)
+    for (const record of records) this.#forget(record)
+    return records
   }
 
   /** The key of a topic whose first record stands at `offset`. */
   at(tracker: CursorTracker, offset: number | undefined): Lane | undefined {
-    for (const lane of this.#of(tracker).values()) if (lane.records[0]?.offset === offset) return lane
+    for (const inWork of this.#keys.values()) {
+      const lane = laneOf(inWork, tracker)
+      if (lane?.first !== undefined && lane.first.offset === offset) return lane
+    }
     return undefined
-  }
-
-  #of(tracker: CursorTracker): Map<string, Lane> {
-    const known = this.#lanes.get(tracker)
-    if (known !== undefined) return known
-    const lanes = new Map<string, Lane>()
-    this.#lanes.set(tracker, lanes)
-    return lanes
-  }
-
-  #delete(lane: Lane): void {
-    lane.isGone = true
-    this.#of(lane.tracker).delete(lane.key)
   }
 
   #forget(record: LogRecord): void {
     this.#bytes -= record.bytes
     this.#records -= 1
   }
+
+  /** Not before as many have come again as are left, so that looking through them costs little for each. */
+  #forgetIdle(): void {
+    for (const [key, inWork] of this.#keys) if (inWork.isIdle) this.#keys.delete(key)
+    this.#mostKeys = Math.max(knownKeys, 2 * this.#keys.size)
+  }
+}
+
+function laneOf(inWork: KeyInWork | undefined, tracker: CursorTracker): Lane | undefined {
+  if (inWork === undefined) return undefined
+  for (const lane of inWork.lanes) if (lane.tracker === tracker) return lane
+  return undefined
 }

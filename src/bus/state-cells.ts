@@ -20,32 +20,28 @@ export function declaredCells({ name: handler, options }: HandlerDefinition): re
   })
 }
 
-/** What a cell of an attempt works with. */
-export interface CellTools {
-  readonly state: PartitionState
-  /** The key of the event. */
-  readonly key: string
+/** The attempt that a cell belongs to. */
+export interface CellOwner {
   /** Throws when the attempt is over. */
-  use(): void
+  useState(): void
 }
 
 /** A cell as one attempt sees it: what is committed or staged, with its own writes on top. */
 export class AttemptCell implements StateCell<Schema> {
   readonly #declared: DeclaredCell
-  readonly #tools: CellTools
-  #stateKey: string | undefined
+  readonly #owner: CellOwner
+  readonly #state: PartitionState
+  /** The key of the value in the claim's state. */
+  readonly stateKey: string
   #isWritten = false
   #written: string | undefined
 
-  constructor(declared: DeclaredCell, tools: CellTools) {
+  /** `key` is that of the event. */
+  constructor(declared: DeclaredCell, owner: CellOwner, key: string, state: PartitionState) {
     this.#declared = declared
-    this.#tools = tools
-  }
-
-  /** The key of the value in the claim's state. */
-  get stateKey(): string {
-    this.#stateKey ??= this.#declared.prefix + this.#tools.key
-    return this.#stateKey
+    this.#owner = owner
+    this.#state = state
+    this.stateKey = declared.prefix + key
   }
 
   /** Whether this attempt has set or deleted the value. */
@@ -59,23 +55,22 @@ export class AttemptCell implements StateCell<Schema> {
   }
 
   async get(): Promise<unknown> {
-    this.#tools.use()
-    const { state } = this.#tools
+    this.#owner.useState()
     if (this.#isWritten) return this.#parsed(this.#written)
-    const known = state.known(this.stateKey)
+    const known = this.#state.known(this.stateKey)
     if (typeof known?.value === 'string') return JSON.parse(known.value)
-    return this.#parsed(await state.get(this.stateKey))
+    return this.#parsed(await this.#state.get(this.stateKey))
   }
 
   set(value: unknown): void {
-    this.#tools.use()
+    this.#owner.useState()
     const { schema, name, handler } = this.#declared
     this.#written = storableJson(checkedState(schema, value, handler, name), name)
     this.#isWritten = true
   }
 
   delete(): void {
-    this.#tools.use()
+    this.#owner.useState()
     this.#written = undefined
     this.#isWritten = true
   }

@@ -2,7 +2,6 @@ import { isMillraceError } from '../core/errors.ts'
 import { type Event, keyOf } from '../core/event.ts'
 import type { Offset } from '../log/port.ts'
 import { type EndedAttempt, type Outcome, runAttempt } from './attempt.ts'
-import { BusyKeys } from './busy-keys.ts'
 import { loopError } from './chain.ts'
 import type { AttemptSubject, Effects } from './context.ts'
 import type { CursorTracker } from './cursor-tracker.ts'
@@ -61,8 +60,6 @@ export class Subscription {
   readonly #watch: FailureWatch
   readonly #lanes = new Lanes()
   readonly #parking: Parking
-  /** A handler has one state for a key, whatever the topic. */
-  readonly #busyKeys = new BusyKeys()
   readonly #stuck: StuckKeys
   readonly #running: RunningAttempts<EndedAttempt<Run>>
   readonly #taskName: string
@@ -146,7 +143,7 @@ export class Subscription {
       return
     }
     const lane = this.#lanes.push(record, key, tracker)
-    if (lane.records.length > windowBounds.perKey) this.#park(lane)
+    if (lane.length > windowBounds.perKey) this.#park(lane)
     // While paused nobody may be waiting for the time of the next probe yet, for want of anything to probe with.
     if (this.#watch.pausedUntilMs !== undefined) this.#tools.changed()
   }
@@ -253,21 +250,21 @@ export class Subscription {
   }
 
   #startLane(lane: Lane): void {
-    const { key, tracker, records } = lane
-    const record = records[0]
-    if (record === undefined) return
-    if (!this.#busyKeys.take(key)) {
-      this.#busyKeys.wait(key, () => this.#lanes.ready(lane))
+    const { key, tracker, inWork, first } = lane
+    if (first === undefined) return
+    if (!inWork.take()) {
+      inWork.wait(() => this.#lanes.ready(lane))
       return
     }
     lane.isRunning = true
     this.#inFlight += 1
-    this.#run(record, { key, tracker, lane, attempt: 1, redriven: false })
+    this.#run(first, { key, tracker, lane, attempt: 1, redriven: false })
   }
 
   #startParked(parked: ParkedKey): void {
-    if (!this.#busyKeys.take(parked.key)) {
-      this.#busyKeys.wait(parked.key, () => this.parked.wait(parked))
+    const inWork = this.#lanes.inWork(parked.key)
+    if (!inWork.take()) {
+      inWork.wait(() => this.parked.wait(parked))
       return
     }
     parked.busy = true
@@ -424,8 +421,7 @@ export class Subscription {
   }
 
   #park(lane: Lane): ParkedKey {
-    this.#lanes.remove(lane)
-    return this.#parking.park(lane.records, lane.key, lane.tracker, lane.isRunning)
+    return this.#parking.park(this.#lanes.remove(lane), lane.key, lane.tracker, lane.isRunning)
   }
 
   /** Something was handed back while the next record was looked for, or nothing more is to start: that look is void. */
@@ -475,7 +471,7 @@ export class Subscription {
     }
     this.#inFlight -= 1
     this.#hasEnded = true
-    this.#busyKeys.free(key)
+    this.#lanes.inWork(key).free()
   }
 }
 

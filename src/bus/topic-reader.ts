@@ -69,9 +69,9 @@ export class TopicReader {
     this.#wake.notify()
   }
 
-  /** A sink may have room again, or reading is to stop. */
+  /** A sink may have room again, or reading is to stop. Not to wake for nothing: mostly all has been read. */
   notify(): void {
-    this.#wake.notify()
+    if (this.#tools.signal.aborted || this.#lowest() < this.#end) this.#wake.notify()
   }
 
   /** Reads until the signal aborts. */
