@@ -90,7 +90,8 @@ export async function abandonMove(options: Pick<MoveOptions, 'source' | 'target'
   const { mark } = source.log
   checkEnds(options)
   if (target.log.found === 'log' && mark !== undefined) throw alreadyWhole(target.name, mark)
-  if (target.log.found === 'import') await target.log.drop()
+  // A move that was cut off early may have left something behind that is no import yet.
+  if (target.log.found !== 'log') await target.log.drop()
   if (mark !== undefined) await source.log.setMark(undefined)
 }
 

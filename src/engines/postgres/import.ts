@@ -245,6 +245,7 @@ class PostgresImport extends PostgresContents implements LogImport {
 
   async drop(): Promise<void> {
     if (this.found === 'log') throw logOccupied(this.database.where)
+    if (this.#origin === undefined) return
     await this.#transact((connection) => dropLog(connection, this.#connector))
   }
 
