@@ -1,5 +1,6 @@
 import { type App, app } from '../../src/app/app.ts'
 import { every, on } from '../../src/bus/definitions.ts'
+import { command, failed } from '../../src/core/command.ts'
 import { event } from '../../src/core/event.ts'
 import type { Schema } from '../../src/core/schema.ts'
 import type { SeededRandom } from '../../src/testing/random.ts'
@@ -32,6 +33,14 @@ const Shipped = event('torture.shipped', {
   schema: trusted<Order>(),
   key: keyOfOrder,
   topic: 'torture-shipping',
+})
+
+/** What is asked. */
+export const Quote = command('torture.quote', {
+  schema: trusted<Order>(),
+  key: keyOfOrder,
+  result: trusted<{ price: number }>(),
+  failure: trusted<{ why: string }>(),
 })
 
 const retry = { attempts: 3, baseMs: 4, maxMs: 60 }
@@ -68,6 +77,16 @@ const bill = on(
   async ({ data }, ctx) => ctx.state.total.set((await ctx.state.total.get()) + data.number),
 )
 
+const quote = on(
+  Quote,
+  { name: 'quote', from: 'start', retry, timeoutMs, state: { quotes: count } },
+  async ({ data }, ctx) => {
+    const quotes = (await ctx.state.quotes.get()) + 1
+    ctx.state.quotes.set(quotes)
+    return data.number % 7 === 0 ? failed({ why: 'not sold' }) : { price: 1000 * quotes + data.number }
+  },
+)
+
 const archive = on(
   Shipped,
   { name: 'archive', group: 'torture-archive', from: 'start', retry, timeoutMs },
@@ -80,8 +99,11 @@ const sweep = every(
   async (_tick, ctx) => ctx.state.sweeps.set((await ctx.state.sweeps.get()) + 1),
 )
 
-/** An application in which state, emits, delays, retries, parked keys, `once`, two groups and a schedule are all at work. */
-export const tortureApp: App = app({ name: 'torture', handlers: [confirm, ship, bill, archive, sweep] })
+/** An application in which state, emits, delays, retries, parked keys, `once`, commands, two groups and a schedule are all at work. */
+export const tortureApp: App = app({
+  name: 'torture',
+  handlers: [confirm, ship, bill, quote, archive, sweep],
+})
 
 /** The partition count of its log. */
 export const torturePartitions = 4
@@ -93,7 +115,10 @@ export interface TortureEvent {
   readonly id: string
   readonly data: Order
   readonly delayMs?: number
+  /** Whether its publisher waits until it is handled. */
   readonly waits: boolean
+  /** Whether it is a command. */
+  readonly asks: boolean
 }
 
 /** The next event to be published. */
@@ -101,5 +126,5 @@ export function nextEvent(number: number, random: SeededRandom): TortureEvent {
   const data = { key: random.pick(keys), number: random.below(100) }
   const chosen = random.next()
   const delay = chosen < 0.08 ? { delayMs: random.between(1, 400) } : {}
-  return { id: `e${number}`, data, ...delay, waits: chosen > 0.9 }
+  return { id: `e${number}`, data, ...delay, waits: chosen > 0.9, asks: chosen > 0.8 && chosen <= 0.9 }
 }

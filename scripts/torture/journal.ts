@@ -1,15 +1,27 @@
 import { existsSync, readFileSync, writeSync } from 'node:fs'
 import type { Offset, Place } from '../../src/log/port.ts'
-import type { Attempt, EmitObservation, OnceObservation } from '../../src/testing/history.ts'
+import type {
+  Attempt,
+  CommandDecision,
+  EmitObservation,
+  OnceObservation,
+  ToldResult,
+} from '../../src/testing/history.ts'
 import { type AttemptStart, Recorder } from '../../src/testing/recorder.ts'
 
 /** Where a record is. */
 export type RecordPlace = Place & { readonly offset: Offset }
 
+/** The ends of places, by `topic/partition`. */
+export type Ends = Readonly<Record<string, Offset>>
+
+/** What somebody was told of a command. */
+export type Told = Omit<ToldResult, 'at'>
+
 /** One thing that a process saw, in the order in which it saw it. */
 export type JournalLine =
-  /** What a process found to be there: the ends of places, by `topic/partition`. */
-  | { readonly visible: Readonly<Record<string, Offset>> }
+  /** What a process found to be there, as of one moment. */
+  | { readonly visible: Ends }
   /** What a claim found committed: its cursors and the keys that are held back. */
   | {
       readonly claimed: { readonly partition: number; readonly rows: readonly (readonly [string, string])[] }
@@ -23,10 +35,13 @@ export type JournalLine =
         readonly nonce: string
         readonly outcome: 'returned' | 'threw'
         readonly emits: readonly EmitObservation[]
+        readonly decision?: CommandDecision
       }
     }
   /** A publisher that waited for the handlers of an event was told that they are done. */
-  | { readonly handled: string }
+  | { readonly handled: string; readonly ends: Ends }
+  /** Somebody was told how a command was decided. */
+  | { readonly told: Told; readonly ends: Ends }
 
 /** A line with its time, by a clock that the processes of one machine have in common. */
 export type TimedLine = JournalLine & { readonly atNs: number }
@@ -75,6 +90,7 @@ export class JournalRecorder extends Recorder {
 
   override end(attempt: Attempt, outcome: 'returned' | 'threw', why?: string): void {
     super.end(attempt, outcome, why)
-    this.#journal.write({ ended: { nonce: attempt.nonce, outcome, emits: attempt.emits } })
+    const { nonce, emits, decision } = attempt
+    this.#journal.write({ ended: { nonce, outcome, emits, ...(decision === undefined ? {} : { decision }) } })
   }
 }

@@ -1,3 +1,4 @@
+import { internalTopics } from '../../src/bus/internal-topics.ts'
 import { endOfPrefix } from '../../src/bus/state-layout.ts'
 import type {
   Appended,
@@ -9,7 +10,8 @@ import type {
   Offset,
 } from '../../src/log/port.ts'
 import { witnessTopic } from '../../src/testing/witness.ts'
-import type { Journal, RecordPlace } from './journal.ts'
+import { tortureApp } from './app.ts'
+import type { Journal, RecordPlace, Told } from './journal.ts'
 
 const decoder = new TextDecoder()
 const everything = 100_000
@@ -49,12 +51,13 @@ export class JournaledEngine {
     return this.#counts.get(partition) ?? 0
   }
 
-  /** How many timers are set, over all claims; undefined while one is lost and not given anew yet. */
+  /** How many events wait for their time, over all claims; undefined while one is lost and not given anew yet. */
   async timers(): Promise<number | undefined> {
     let timers = 0
     for (const claim of this.#claims.values()) {
       if (claim.signal.aborted) return undefined
-      timers += (await rowsOf(claim, 'timer/')).length
+      const rows = await rowsOf(claim, 'timer/')
+      timers += rows.filter(([, text]) => !('expired' in (JSON.parse(text) as object))).length
     }
     return timers
   }
@@ -78,14 +81,10 @@ export class JournaledEngine {
     })
   }
 
-  /**
-   * Writes down that a publisher was told that its event is handled. Another process may have handled it, and not have come to
-   * writing that down, so what is there by now is looked up.
-   */
-  async writeHandled(id: string): Promise<void> {
-    const visible = await endsOf(this.engine, { topics: [witnessTopic] })
-    this.#journal.write({ visible })
-    this.#journal.write({ handled: id })
+  /** Writes down what somebody was told of an event, with what is handled by now: another process may be about to write that. */
+  async writeTold(line: { readonly handled: string } | { readonly told: Told }): Promise<void> {
+    const ends = await endsOf(this.engine, [witnessTopic])
+    this.#journal.write({ ...line, ends })
   }
 
   /**
@@ -111,7 +110,7 @@ export class JournaledEngine {
   async #look(engine: LogEngine, claim: Claim): Promise<void> {
     const { partition } = claim
     const rows = await Promise.all([rowsOf(claim, 'subscription/'), rowsOf(claim, 'parked/')])
-    this.#journal.write({ visible: await endsOf(engine, { partitions: [partition] }) })
+    this.#journal.write({ visible: await finishedIn(engine, [partition]) })
     this.#journal.write({ claimed: { partition, rows: rows.flat() } })
   }
 }
@@ -122,16 +121,43 @@ export async function rowsOf(claim: Claim, prefix: string): Promise<[string, str
   return rows.map(({ key, value }) => [key, decoder.decode(value)])
 }
 
-/** Where places end, by `topic/partition`: all of them, or those of some topics or partitions. */
+/** Where places end, by `topic/partition`: of all topics, or of some. */
 export async function endsOf(
   engine: LogEngine,
-  of: { readonly topics?: readonly string[]; readonly partitions?: readonly number[] } = {},
+  wanted?: readonly string[],
+  partitions: readonly number[] = Array.from({ length: engine.partitions }, (_, partition) => partition),
 ): Promise<Record<string, Offset>> {
-  const topics = of.topics ?? (await engine.listTopics()).map(({ name }) => name)
-  const partitions = of.partitions ?? Array.from({ length: engine.partitions }, (_, partition) => partition)
-  const places = topics.flatMap((topic) => partitions.map((partition) => ({ topic, partition })))
-  const ends = places.map(async (at) => {
-    return [`${at.topic}/${at.partition}`, (await engine.bounds(at)).end] as const
-  })
-  return Object.fromEntries(await Promise.all(ends))
+  const names = (await engine.listTopics()).map(({ name }) => name)
+  const topics = wanted === undefined ? names : wanted.filter((name) => names.includes(name))
+  const ends: Record<string, Offset> = {}
+  for (const topic of topics) {
+    for (const partition of partitions) {
+      ends[`${topic}/${partition}`] = (await engine.bounds({ topic, partition })).end
+    }
+  }
+  return ends
+}
+
+/** Topics that say that an event is finished. */
+const finishTopics = [
+  witnessTopic,
+  ...new Set(
+    tortureApp.handlers.map(({ options }) => internalTopics(options.group ?? tortureApp.name).deadLetters),
+  ),
+]
+
+/**
+ * What is finished, as of one moment: looked at until two looks are alike. A look alone may have what came later in one place
+ * without what came before it in another.
+ */
+export async function finishedIn(
+  engine: LogEngine,
+  partitions?: readonly number[],
+): Promise<Record<string, Offset>> {
+  const look = () => endsOf(engine, finishTopics, partitions)
+  for (let before = await look(); ; ) {
+    const after = await look()
+    if (Object.entries(after).every(([place, end]) => before[place] === end)) return after
+    before = after
+  }
 }

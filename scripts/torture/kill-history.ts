@@ -15,11 +15,12 @@ import type {
   KeyLedger,
   LoggedRecord,
   ParkedKey,
+  ToldResult,
 } from '../../src/testing/history.ts'
 import { subscriptionsOf, withDueTimes } from '../../src/testing/settlement.ts'
 import { type Ledger, ledgerName } from '../../src/testing/witness.ts'
 import { tortureApp } from './app.ts'
-import { type JournalLine, type RecordPlace, readJournal } from './journal.ts'
+import { type Ends, type JournalLine, type RecordPlace, readJournal } from './journal.ts'
 import { rowsOf } from './journaled-engine.ts'
 
 /** What is known of a round besides what is on the disk. */
@@ -53,6 +54,7 @@ export async function readKilledHistory(round: KilledRound): Promise<History> {
     parked: disk.parked,
     ledgers: disk.ledgers,
     cursors: merged.cursors,
+    results: merged.results,
     endedMs: Number.MAX_SAFE_INTEGER,
   }
 }
@@ -150,12 +152,15 @@ class MergedJournals {
   readonly log: LoggedRecord[] = []
   readonly attempts: Attempt[] = []
   readonly cursors: CursorSample[] = []
+  readonly results: ToldResult[] = []
   /** How many records there were when waiting for the handlers of an event ended. */
   readonly handledAt = new Map<string, number>()
   readonly #records: Disk['records']
   /** How many records of each place are in the log so far. */
   readonly #placed = new Map<string, number>()
   readonly #byNonce = new Map<string, { -readonly [Name in keyof Attempt]: Attempt[Name] }>()
+  /** What is known once the order of all records is. */
+  readonly #told: (() => void)[] = []
   #step = 0
   #order = 0
 
@@ -167,6 +172,7 @@ class MergedJournals {
   finish(): void {
     this.#step += 1
     for (const place of this.#records.keys()) this.#placeBelow(place, Number.POSITIVE_INFINITY)
+    for (const tell of this.#told) tell()
   }
 
   add(line: JournalLine): void {
@@ -182,7 +188,9 @@ class MergedJournals {
     } else if ('claimed' in line) {
       this.cursors.push(...this.#samples(line.claimed.partition, line.claimed.rows))
     } else if ('handled' in line) {
-      this.handledAt.set(line.handled, this.log.length)
+      this.#told.push(() => this.handledAt.set(line.handled, this.#behind(line.ends)))
+    } else if ('told' in line) {
+      this.#told.push(() => this.results.push({ ...line.told, at: this.#behind(line.ends) }))
     } else this.#addAttempt(line)
   }
 
@@ -195,13 +203,22 @@ class MergedJournals {
     } else if ('once' in line) {
       this.#byNonce.get(line.once.nonce)?.once.push(line.once.observation)
     } else {
-      const { nonce, outcome, emits } = line.ended
+      const { nonce, outcome, emits, decision } = line.ended
       const attempt = this.#byNonce.get(nonce)
       if (attempt === undefined) return
       attempt.endedAt = this.#order
       attempt.outcome = outcome
+      if (decision !== undefined) attempt.decision = decision
       attempt.emits.push(...emits)
     }
+  }
+
+  /** An index of the log that is behind all that there was when places ended so. */
+  #behind(ends: Ends): number {
+    return (
+      1 +
+      this.log.findLastIndex(({ topic, partition, offset }) => offset < (ends[`${topic}/${partition}`] ?? 0))
+    )
   }
 
   #placeBelow(place: string, end: Offset): void {

@@ -4,17 +4,20 @@ import { openEngine } from '../../src/app/open-engine.ts'
 import type { RunningApp } from '../../src/app/running.ts'
 import { start } from '../../src/app/start.ts'
 import { internalTopics } from '../../src/bus/internal-topics.ts'
+import { resultIdOf } from '../../src/bus/results.ts'
 import { isMillraceError } from '../../src/core/errors.ts'
+import { decodeEvent } from '../../src/core/event-codec.ts'
 import { realRuntime } from '../../src/core/real-runtime.ts'
 import { partitionOf } from '../../src/log/partition.ts'
 import type { Offset } from '../../src/log/port.ts'
 import { FaultPlan } from '../../src/testing/faults.ts'
 import { HandlerFaults } from '../../src/testing/handler-faults.ts'
 import { instrument } from '../../src/testing/instrument.ts'
+import { toldOf } from '../../src/testing/publishers.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
-import { Placed, type TortureEvent, tortureApp, torturePartitions } from './app.ts'
+import { type Order, Placed, Quote, type TortureEvent, tortureApp, torturePartitions } from './app.ts'
 import { Journal, JournalRecorder } from './journal.ts'
-import { endsOf, JournaledEngine } from './journaled-engine.ts'
+import { endsOf, finishedIn, JournaledEngine } from './journaled-engine.ts'
 import type { Answer, ProcessArguments, Request } from './messages.ts'
 
 const {
@@ -40,7 +43,7 @@ const sleep = (durationMs: number) =>
 
 const engine = await openEngine(log, { runtime, partitions: torturePartitions })
 const journal = new Journal(openSync(journalFile, 'a'))
-journal.write({ visible: await endsOf(engine) })
+journal.write({ visible: await finishedIn(engine) })
 const journaled = new JournaledEngine(engine, journal, (partitions) => {
   if (tells) say({ worked: { partitions, atNs: Number(process.hrtime.bigint()) } })
 })
@@ -72,20 +75,48 @@ async function serve(application: RunningApp, request: Request): Promise<void> {
   process.disconnect()
 }
 
-async function publish(application: RunningApp, { id, data, delayMs, waits }: TortureEvent): Promise<void> {
+async function publish(
+  application: RunningApp,
+  { id, data, delayMs, waits, asks }: TortureEvent,
+): Promise<void> {
   const options = { id, source: 'torture', ...(delayMs === undefined ? {} : { delay: delayMs }) }
   try {
+    if (asks) return await ask(application, id, data)
     const published = await application.publish(
       Placed,
       data,
       waits ? { ...options, wait: 'handled', waitTimeoutMs } : options,
     )
-    if (waits) await journaled.writeHandled(id)
+    if (waits) await journaled.writeTold({ handled: id })
     const { topic, partition, offset } = published
     say({ acknowledged: { id, topic, partition, offset } })
   } catch (error) {
     if (!isMillraceError(error)) return say({ problem: `publishing ${id}: ${String(error)}` })
+    if (asks && error.code === 'HANDLER_FAILED') {
+      await journaled.writeTold({ told: { id, source: 'torture', told: 'given up', isFinal: false } })
+    }
     say({ refused: { id, code: error.code } })
+  }
+}
+
+/** Waits for the answer to a command; it is durable even where none comes in time. */
+async function ask(application: RunningApp, id: string, data: Order): Promise<void> {
+  const told = await application.request(Quote, data, { id, source: 'torture', waitTimeoutMs })
+  await journaled.writeTold({ told: { id, source: 'torture', told, isFinal: false } })
+  say({ acknowledged: { id } })
+}
+
+/** Fetches the result of every command that is in the log. */
+async function fetchResults(application: RunningApp): Promise<void> {
+  for (let partition = 0; partition < engine.partitions; partition += 1) {
+    const at = { topic: tortureApp.name, partition }
+    const { records } = await engine.read(at, 0, { records: 1_000_000, bytes: Number.MAX_SAFE_INTEGER })
+    for (const { offset, value } of records) {
+      const { type, source, id } = decodeEvent(value)
+      if (type !== Quote.type) continue
+      const told = await toldOf(application, resultIdOf({ ...at, offset }))
+      await journaled.writeTold({ told: { id, source, told, isFinal: true } })
+    }
   }
 }
 
@@ -118,7 +149,10 @@ async function settled(application: RunningApp): Promise<Readonly<Record<string,
     const same = Object.entries(after).every(
       ([place, end]) => place.startsWith(ticks) || before[place] === end,
     )
-    if (idle && same && (await journaled.timers()) === 0) return before
+    if (idle && same && (await journaled.timers()) === 0) {
+      await fetchResults(application)
+      return before
+    }
     await runtime.sleep(20)
   }
 }

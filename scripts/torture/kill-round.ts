@@ -237,7 +237,7 @@ class Round {
   /** Half of the publishers give up, and their events must never be there; the others try again a moment later. */
   #refusedByDisk(event: TortureEvent | undefined, id: string): void {
     // Who waits for handlers may be refused when the event is durable already, and so may who publishes it again.
-    const isThere = event?.waits !== false || this.#publishedBefore.has(id)
+    const isThere = event === undefined || event.waits || event.asks || this.#publishedBefore.has(id)
     if (!isThere && Number(id.slice(1)) % 2 === 0) {
       this.#givenUp.add(id)
       this.#open.delete(id)

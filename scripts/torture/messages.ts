@@ -25,7 +25,8 @@ export type Request =
 /** What it answers. */
 export type Answer =
   | { readonly ready: true }
-  | { readonly acknowledged: RecordPlace & { readonly id: string } }
+  /** Without a place where it is only known to be durable. */
+  | { readonly acknowledged: Partial<RecordPlace> & { readonly id: string } }
   | { readonly refused: { readonly id: string; readonly code: string } }
   | { readonly settled: Readonly<Record<string, Offset>> }
   | { readonly stopped: true }

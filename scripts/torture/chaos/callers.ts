@@ -132,7 +132,7 @@ export class Callers {
     if (!refusals.includes(code)) this.problems.push(`publishing '${id}' was refused: ${code}`)
     if (open === undefined || open.asked !== member) return
     // Who is told that there is no room may give up; then the event must never be there.
-    const mayGiveUp = code === 'LOG_FULL' && !open.mayBeThere && !open.event.waits
+    const mayGiveUp = code === 'LOG_FULL' && !open.mayBeThere && !open.event.waits && !open.event.asks
     if (!mayGiveUp || Number(id.slice(1)) % 2 === 0) {
       this.#again(open)
       return

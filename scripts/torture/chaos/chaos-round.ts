@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -173,7 +173,12 @@ class Round {
     for (const id of callers.givenUp) {
       if (readable.has(id)) breaches.push(`'${id}' was refused, and is in the log`)
     }
-    if (breaches.length === 0) rmSync(this.#folder, { recursive: true, force: true })
+    if (breaches.length > 0) {
+      writeFileSync(
+        join(this.#folder, 'log'),
+        history.log.map((record) => `${JSON.stringify(record)}\n`).join(''),
+      )
+    } else rmSync(this.#folder, { recursive: true, force: true })
     return {
       engine: this.#engine,
       seed: this.#seed,

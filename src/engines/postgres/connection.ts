@@ -14,8 +14,8 @@ export type Row = ClientResult['rows'][number]
 
 const connectTimeoutMs = 5000
 const queryTimeoutMs = 30_000
-/** A process that stops in the middle of a transaction holds others up for so long. */
-const idleInTransactionMs = 5000
+/** A process that stops in the middle of a transaction holds others up for so long: its transactions wait for nothing but itself. */
+const idleInTransactionMs = 2000
 const lockTimeoutMs = 10_000
 
 /** What connections are opened with. */

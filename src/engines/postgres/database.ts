@@ -6,16 +6,19 @@ const firstWaitMs = 50
 const longestWaitMs = 1000
 /** About ten seconds. */
 const attempts = 14
+/** Reads touch little, so one that takes longer meets a connection of which only one side is left. */
+const readTimeoutMs = 10_000
 
 /** A session that is opened when it is needed, and anew after it was lost. */
 export class Link {
   readonly #connector: Connector
-  readonly #parameters: Readonly<Record<string, string>>
+  readonly #answerTimeoutMs: number | undefined
   #connection: Promise<Connection> | undefined
 
-  constructor(connector: Connector, parameters: Readonly<Record<string, string>> = {}) {
+  /** Where no answer comes within `answerTimeoutMs`, the session is taken for lost. */
+  constructor(connector: Connector, answerTimeoutMs?: number) {
     this.#connector = connector
-    this.#parameters = { search_path: connector.settings.schema, ...parameters }
+    this.#answerTimeoutMs = answerTimeoutMs
   }
 
   get(): Promise<Connection> {
@@ -25,7 +28,8 @@ export class Link {
 
   async #open(): Promise<Connection> {
     try {
-      const connection = await Connection.open(this.#connector, this.#parameters)
+      const parameters = { search_path: this.#connector.settings.schema }
+      const connection = await Connection.open(this.#connector, parameters, this.#answerTimeoutMs)
       connection.onLost(() => (this.#connection = undefined))
       return connection
     } catch (error) {
@@ -53,7 +57,7 @@ export class Database {
   constructor(connector: Connector, runtime: Runtime) {
     this.where = connector.settings.where
     this.runtime = runtime
-    this.#reading = new Link(connector)
+    this.#reading = new Link(connector, readTimeoutMs)
     this.#changing = new Link(connector)
   }
 

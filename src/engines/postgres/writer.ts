@@ -27,6 +27,8 @@ const mostWaitingBytes = 256 * 1024 * 1024
 const mostWaitingSteps = 200_000
 const firstWaitMs = 50
 const longestWaitMs = 1000
+/** More than a lock is waited for. What became of the transaction is found out on another connection. */
+const answerTimeoutMs = 12_000
 /** About fifteen seconds; fewer while it is known that the server is away. */
 const attempts = { usually: 18, away: 3 } as const
 /** Turns of the microtask queue: enough for callers that were just answered to come back with their next step. */
@@ -57,7 +59,7 @@ export class Writer {
     this.#context = context
     this.#runtime = runtime
     this.#hooks = hooks
-    this.#link = new Link(connector)
+    this.#link = new Link(connector, answerTimeoutMs)
   }
 
   /** Makes the row by which this writer finds out what became of a transaction. */
