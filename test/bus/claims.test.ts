@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { RunningApp } from '../../src/app/running.ts'
 import { on } from '../../src/bus/definitions.ts'
 import { MillraceError } from '../../src/core/errors.ts'
+import { silentLogger } from '../../src/core/runtime.ts'
 import { type Bench, bench, Counted, Echoed, gate, publish, statusOf, upTo } from './support.ts'
 
 const broken = () => new MillraceError('STORAGE_FAILED', 'the disk is full')
@@ -128,6 +129,33 @@ describe('several processes', () => {
     const owned = await Promise.all(processes.map(async (process) => (await statusOf(process)).partitions))
     expect(sorted(owned.flat())).toEqual(upTo(7, 0))
     expect(owned.map((partitions) => partitions.length)).toEqual([4, 4])
+  })
+
+  it('count no failure when partitions move, however often, so that none waits to be taken', async () => {
+    const b = bench()
+    const warnings: string[] = []
+    const logger = {
+      ...silentLogger,
+      warn: (...said: readonly unknown[]) => void warnings.push(String(said)),
+    }
+    const start = () => b.start({ handlers: [echo(b)], partitions: 8, options: { logger } })
+    const stays = await start()
+    let n = 0
+    for (const _ of upTo(12)) {
+      // Each takes from the other what that is about to set up.
+      const come = await Promise.all([start(), start(), start()])
+      for (const _ of upTo(20)) {
+        n += 1
+        await publish(stays, `k${n % 13}`, n)
+        await b.pass(2, 1)
+      }
+      await Promise.all(come.map((process) => b.stop(process, { now: true })))
+      await b.pass(10, 1)
+      expect((await statusOf(stays)).partitions).toEqual(upTo(7, 0))
+    }
+    await echoed(b, n)
+    expect(sorted(await b.numbers(Echoed))).toEqual(upTo(n))
+    expect(warnings).toEqual([])
   })
 
   it('take over what a crashed one had', async () => {
