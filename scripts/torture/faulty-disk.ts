@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { constants, existsSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
@@ -41,9 +42,20 @@ export class FaultyDisk {
     this.#prefix = prefix
   }
 
-  /** What the process must have in its environment. */
+  /**
+   * What the process must have in its environment.
+   *
+   * A thread that calls something for the first time makes libfiu look it up, under a lock that every allocation takes; who loads a
+   * library allocates under the lock that the look-up takes. A process in which both happen at once stands still for ever. So
+   * LMDB is loaded first, while there are no other threads at work, and nothing else.
+   */
   get environment(): Readonly<Record<string, string>> {
-    return { LD_PRELOAD: libraries.join(' '), FIU_CTRL_FIFO: this.#prefix }
+    return {
+      LD_PRELOAD: libraries.join(' '),
+      FIU_CTRL_FIFO: this.#prefix,
+      NODE_OPTIONS: `--require ${createRequire(import.meta.url).resolve('lmdb')}`,
+      MSGPACKR_NATIVE_ACCELERATION_DISABLED: 'true',
+    }
   }
 
   /** From now on so many of the calls fail, and no others; resolves once the process knows, or has ended. */

@@ -22,7 +22,7 @@ let disk: FaultyDisk
 let child: ChildProcessByStdio<Writable, Readable, Readable>
 let lines: AsyncIterator<string>
 
-/** Starts the process; anew where it does not begin, which libfiu now and then keeps one from under load. */
+/** Starts the process; anew where libfiu keeps it from beginning, which it hardly can: see {@link FaultyDisk.environment}. */
 async function start(): Promise<void> {
   for (let tries = 0; tries < 3; tries += 1) {
     if (await begins()) return
