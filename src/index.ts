@@ -68,6 +68,7 @@ export type { RuleChange } from './bus/rules/rule-book.ts'
 export type { RecordedChange } from './bus/rules/rule-history.ts'
 export type { RuleTrial, RuleTrialHit, RuleTrialOptions } from './bus/rules/rule-trial.ts'
 export type { RuleChangeNote, RuleCounts, RuleList, RuleStatus, Rules } from './bus/rules/rules.ts'
+export type { OpenSource, SourceBatch, SourceContext, SourceDefinition, SourceEvent } from './bus/source.ts'
 export type { HandlerStatus, HandlersOverview, ProcessPart } from './bus/status.ts'
 export type {
   AnyCommandType,
@@ -86,3 +87,6 @@ export type { AnyEventType, Event, EventOptions, EventType } from './core/event.
 export { event } from './core/event.ts'
 export type { Logger, Runtime } from './core/runtime.ts'
 export type { Schema } from './core/schema.ts'
+export type { RefusedRowChange, RowChangeData } from './sources/row-change-schema.ts'
+export type { TableChanges, TableChangesOptions } from './sources/table-changes.ts'
+export { tableChanges } from './sources/table-changes.ts'

@@ -29,7 +29,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 const clients: readonly (readonly [RegExp, string])[] = [
   [/^lmdb(\/|$)/, 'lmdb'],
   [/^@nats-io\//, 'nats'],
-  [/^(postgres|pg)(\/|$)/, 'postgres'],
+  [/^(postgres|pg|pg-logical-replication)(\/|$)/, 'postgres'],
   [/^(@platformatic\/kafka|kafkajs)(\/|$)/, 'kafka'],
 ]
 

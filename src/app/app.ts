@@ -1,5 +1,6 @@
 import { commandOf, type HandlerDefinition, type StateSchemas } from '../bus/definitions.ts'
 import { typesNamed } from '../bus/event-filter.ts'
+import type { SourceDefinition } from '../bus/source.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { AnyEventType } from '../core/event.ts'
 import { checkTopicName } from '../core/event.ts'
@@ -26,6 +27,8 @@ export interface AppOptions {
   readonly routes?: readonly RouteDefinition[]
   /** Event types that are published from outside or by programs and that no handler of the application names. */
   readonly events?: readonly AnyEventType[]
+  /** What events come from outside by: made by `tableChanges` and its like. One process at a time takes them in. */
+  readonly sources?: readonly SourceDefinition[]
   readonly topics?: Readonly<Record<string, AppTopicOptions>>
   /** The most handlers that a chain of events may pass through; 64 unless given. Beyond it: `LOOP_SUSPECTED`. */
   readonly hopLimit?: number
@@ -38,6 +41,7 @@ const appNames = optionNames<AppOptions>({
   handlers: true,
   routes: true,
   events: true,
+  sources: true,
   topics: true,
   hopLimit: true,
   maxEventBytes: true,
@@ -50,6 +54,7 @@ export interface App {
   readonly name: string
   readonly handlers: readonly HandlerDefinition[]
   readonly routes: readonly RouteDefinition[]
+  readonly sources: readonly SourceDefinition[]
   /** Every event type of the application, by its name. */
   readonly events: ReadonlyMap<string, AnyEventType>
   readonly topics: Readonly<Record<string, AppTopicOptions>>
@@ -71,17 +76,20 @@ export function isApp(value: unknown): value is App {
 export function app(options: AppOptions): App {
   checkTopicName(options?.name)
   checkOptionNames(`app '${options.name}'`, options, appNames)
-  for (const name of ['handlers', 'routes', 'events'] as const)
+  for (const name of ['handlers', 'routes', 'events', 'sources'] as const)
     checkList(`app '${options.name}'`, name, options[name])
   checkParts(options)
   const handlers = (options.handlers ?? []) as readonly HandlerDefinition[]
   checkHandlers(options.name, handlers)
   checkTopics(options)
-  const events = collectEvents(options.name, handlers, options.events ?? [])
+  const sources = options.sources ?? []
+  const listed = [...(options.events ?? []), ...sources.flatMap((source) => source.events)]
+  const events = collectEvents(options.name, handlers, listed)
   const made: App = Object.freeze({
     name: options.name,
     handlers: Object.freeze(handlers.map((handler) => withNamedTypes(handler, events))),
     routes: Object.freeze([...(options.routes ?? [])]),
+    sources: Object.freeze([...sources]),
     events,
     topics: options.topics ?? {},
     hopLimit: options.hopLimit,
@@ -100,13 +108,21 @@ function withNamedTypes(
   return Object.freeze({ ...handler, events: typesNamed(handler.name, handler.typePattern, events) })
 }
 
-function checkParts({ name, routes = [], events = [], hopLimit, maxEventBytes }: AppOptions): void {
+function checkParts({ name, routes = [], events = [], sources = [], ...limits }: AppOptions): void {
   if (routes.some((route) => typeof route?.path !== 'string')) {
     throw new TypeError(`app '${name}': every route must be made by http.get() or its siblings`)
   }
   if (events.some((type) => typeof type?.type !== 'string')) {
     throw new TypeError(`app '${name}': every event type must be made by event()`)
   }
+  if (sources.some((source) => typeof source?.open !== 'function')) {
+    throw new TypeError(`app '${name}': every source must be made by tableChanges() or its like`)
+  }
+  const twice = sources.find(
+    (source, index) => sources.findIndex((other) => other.name === source.name) < index,
+  )
+  if (twice !== undefined) throw new TypeError(`app '${name}': two sources are named '${twice.name}'`)
+  const { hopLimit, maxEventBytes } = limits
   checkWhole(`app '${name}'`, { hopLimit, maxEventBytes }, 1)
 }
 

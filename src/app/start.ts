@@ -48,6 +48,7 @@ import { openEngine } from './open-engine.ts'
 import { Questions } from './questions.ts'
 import type { RunningApp, StartOptions } from './running.ts'
 import { Settling } from './settling.ts'
+import { tableFeedOpener } from './table-feeds.ts'
 
 const startNames = optionNames<StartOptions>({
   log: true,
@@ -382,6 +383,8 @@ class Running implements RunningApp {
       filters: new HandlerFilters(handlers, logger, compile, this.#view),
       rules: this.#rules,
       actsOnRules: group === this.app.name,
+      sources: group === this.app.name ? this.app.sources : [],
+      openTableFeed: tableFeedOpener(this.#options.log, runtime),
       cache: this.#cache,
       observers: this.#eventObservers,
       group,

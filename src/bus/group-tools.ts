@@ -8,6 +8,7 @@ import type { InternalTopics } from './internal-topics.ts'
 import type { Observers } from './observers.ts'
 import type { RecordCache } from './record-cache.ts'
 import type { ApplicationRules } from './rules/application-rules.ts'
+import type { SourceContext, SourceDefinition } from './source.ts'
 import type { HandlerCounts } from './status.ts'
 
 /** What the processors of one group share. */
@@ -33,6 +34,9 @@ export interface GroupTools {
   readonly addressOf: AddressOf
   readonly filters: HandlerFilters
   readonly rules: ApplicationRules
+  /** The sources that the owners of the group's partitions take in, and what they are opened with. */
+  readonly sources: readonly SourceDefinition[]
+  readonly openTableFeed: SourceContext['openTableFeed']
   /** Whether this group does what rules say: the application's own does, every other only heeds them. */
   readonly actsOnRules: boolean
   topicsOf(definition: HandlerDefinition): readonly string[]

@@ -17,6 +17,7 @@ import { moveRenamed } from './rename.ts'
 import { PartitionRules } from './rules/partition-rules.ts'
 import { rulesSubscription } from './rules/rule-setup.ts'
 import { loadSchedule } from './schedule.ts'
+import { runSource } from './source.ts'
 import { declaredCells } from './state-cells.ts'
 import { stateLayout } from './state-layout.ts'
 import type { GroupStatus } from './status.ts'
@@ -57,6 +58,7 @@ export class PartitionProcessor {
   readonly #rules: PartitionRules
   readonly #subscriptions: Subscription[] = []
   readonly #readers: TopicReader[] = []
+  readonly #sources: Promise<void>[] = []
   #timers: Timers | undefined
   /** Topics that no handler of the group reads any more. */
   #unreadTopics: readonly string[] = []
@@ -191,6 +193,7 @@ export class PartitionProcessor {
     this.state.stage({ moved: [...this.#owners.keys()] })
     await this.state.flush().catch(() => {})
     this.abandon(new Error('the process stops'))
+    await Promise.allSettled(this.#sources)
   }
 
   /** Ends at once: the claim is lost, and nothing can be committed. */
@@ -363,6 +366,20 @@ export class PartitionProcessor {
     this.#spawnReaders([...this.#readers])
     this.#spawn('timers', () => this.#timers?.run() ?? Promise.resolve())
     for (const subscription of this.#subscriptions) subscription.pump()
+    this.#spawnSources()
+  }
+
+  /** A source is taken in by the owner of the partition of its name, so by one process at a time. */
+  #spawnSources(): void {
+    const { sources, engine, runtime, logger, door, source: app, openTableFeed } = this.#tools
+    const { signal } = this.#stopReading
+    const tools = { state: this.state, door, runtime, logger, signal, context: { app, openTableFeed } }
+    for (const source of sources) {
+      if (partitionOf(source.name, engine.partitions) !== this.claim.partition) continue
+      const ended = runSource(source, tools)
+      this.#sources.push(ended)
+      this.#spawn(`source ${source.name}`, () => ended)
+    }
   }
 
   #spawnReaders(readers: readonly TopicReader[]): void {

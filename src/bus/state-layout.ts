@@ -11,6 +11,7 @@
  * | `result/TOPIC/PLACE`                 | `StoredResult`: how a command was decided, until its time is over   |
  * | `timer/DUE/ID`                       | `{ topic, event }`: an event to be appended at DUE; or `{ expired }`: a key to be removed then |
  * | `schedule/HANDLER`                   | `{ pattern, timezone, dueMs }`: the next firing of `every`          |
+ * | `source/SOURCE`                      | `{ position }`: how far an outside source was taken in              |
  * | `forgotten/HANDLER/TOPIC`            | `{ before }`: what is left there of a handler that was forgotten    |
  *
  * HANDLER, TOPIC and CELL hold no slash, and what may hold one (KEY, NAME) comes last, so no two keys collide. DUE is
@@ -31,6 +32,7 @@ export const stateLayout = {
   timer: (dueMs: number, id: string) => `timer/${dueDigits(dueMs)}/${id}`,
   timersUntil: (dueMs: number) => `timer/${dueDigits(dueMs + 1)}/`,
   schedule: (handler: string) => `schedule/${handler}`,
+  source: (name: string) => `source/${name}`,
   forgotten: (handler: string, topic: string) => `forgotten/${handler}/${topic}`,
 } as const
 

@@ -22,6 +22,7 @@ const checks = new Map<string, { readonly parts: number; readonly check: Check }
   ['dead-letter', { parts: 3, check: checkDeadLetter }],
   ['result', { parts: 2, check: checkResult }],
   ['timer', { parts: 2, check: checkTimer }],
+  ['source', { parts: 1, check: checkSource }],
   ['schedule', { parts: 1, check: checkSchedule }],
 ])
 
@@ -77,6 +78,11 @@ function topicGone({ leftover }: Context, topic: string): Finding {
     `The log has no topic '${topic}'.`,
     'Nothing: it is removed when the application starts without this handler, or reads the topic no more.',
   )
+}
+
+function checkSource(value: unknown, { damage }: Context): readonly Finding[] {
+  if ('position' in fieldsOf(value)) return []
+  return [damage('source-invalid', 'It does not say how far the source was taken in.', restore)]
 }
 
 const cursorFix =

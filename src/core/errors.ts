@@ -76,6 +76,7 @@ export const errorCodes = {
   RULE_UNKNOWN: { retryable: false, status: 404 },
   SESSION_REQUIRED: { retryable: false, status: 500 },
   SLOW_READER: { retryable: true, status: 503 },
+  SOURCE_INVALID: { retryable: false, status: 500 },
   STATE_INVALID: { retryable: false, status: 500 },
   STORAGE_FAILED: { retryable: true, status: 503 },
   TERMINAL: { retryable: false, status: 500 },

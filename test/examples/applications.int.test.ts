@@ -23,7 +23,7 @@ const courses: Readonly<Record<string, (log: string) => Promise<void>>> = {
 }
 
 /** Examples that are no application: of a simulation, of one engine, or tested apart. */
-const others = ['flights', 'outbox', 'simulation']
+const others = ['flights', 'outbox', 'simulation', 'table-changes']
 
 const running: RunningApp[] = []
 

@@ -70,6 +70,11 @@ export class Connection {
     return this.#lost !== undefined
   }
 
+  /** Throws {@link ConnectionLost} when it is lost. */
+  throwIfLost(): void {
+    if (this.#lost !== undefined) throw lostError(this.#lost)
+  }
+
   /** Calls `listener` when the connection is lost or closed, at once if it is already. */
   onLost(listener: (error: Error) => void): void {
     if (this.#lost === undefined) this.#whenLost.push(listener)

@@ -1,0 +1,118 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { start } from 'millrace'
+import type pg from 'pg'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { SeededRandom } from '../../../../src/testing/random.ts'
+import { allEngines } from '../../all-logs.ts'
+import { hasPostgres, PostgresServer } from '../server.ts'
+import { changesOf, createStock, poolOf, stockApp } from './stock-table.ts'
+
+/**
+ * The goal: whenever the process that takes in changes dies, and whoever changes the table at the time, no change is lost, none is there
+ * twice, and those of a row are in their order. The method: rows are changed by many at once, also back, while processes of the
+ * application are killed with SIGKILL at seeded moments. Then every row's changes must be a chain, each beginning where the one
+ * before has ended, from nothing to what is in the table.
+ */
+
+const program = fileURLToPath(new URL('taking-process.ts', import.meta.url))
+const skus = Array.from({ length: 12 }, (_, index) => `sku-${index}`)
+
+let server: PostgresServer
+let pool: pg.Pool
+
+beforeAll(async () => {
+  if (!hasPostgres) return
+  server = await PostgresServer.start(['wal_level=logical', 'max_replication_slots=50', 'max_wal_senders=50'])
+  pool = poolOf(server.url())
+}, 60_000)
+
+afterAll(async () => {
+  await pool?.end()
+  await server?.remove()
+})
+
+/** Changes rows at random, until it is told to end: in transactions of some statements, of which some are rolled back. */
+async function changeRows(table: string, seed: number, ended: () => boolean): Promise<void> {
+  const random = new SeededRandom(seed, 'rows')
+  const client = await pool.connect()
+  const statements = [
+    `insert into ${table} values ($1, 1, 1) on conflict (sku) do update set "left" = ${table}.left + 1`,
+    `update ${table} set "left" = "left" + 10 where sku = $1`,
+    `update ${table} set price = price + 1 where sku = $1`,
+    `delete from ${table} where sku = $1`,
+  ]
+  while (!ended()) {
+    await client.query('begin')
+    // In one order, so that nobody waits in a circle.
+    const chosen = [
+      ...new Set(Array.from({ length: 1 + random.below(3) }, () => random.below(skus.length))),
+    ].sort((a, b) => a - b)
+    for (const index of chosen) await client.query(statements[random.below(4)] ?? '', [skus[index]])
+    await client.query(random.below(5) === 0 ? 'rollback' : 'commit')
+    await client.query('select pg_sleep(0.002)')
+  }
+  client.release()
+}
+
+async function startProcess(args: readonly string[]): Promise<ChildProcess> {
+  const child = spawn(process.execPath, ['-C', 'millrace-source', program, ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  if (child.stdout === null) throw new Error('the process has no output')
+  await once(createInterface({ input: child.stdout }), 'line')
+  return child
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+}
+
+const persistent = allEngines.filter((engine) => engine.persistent && engine.isHere)
+
+for (const capture of ['triggers', 'replication'] as const) {
+  for (const engine of persistent) {
+    describe.runIf(hasPostgres)(`changes of a table, by ${capture}, into ${engine.name}`, () => {
+      it('are lost or doubled by no kill', async () => {
+        const servers = await engine.start()
+        const log = servers.newLog()
+        const table = `stock_${capture}_${engine.name.toLowerCase()}`
+        const database = server.url()
+        await createStock(pool, table)
+        await pool.query(`insert into ${table} select unnest($1::text[]), 1, 1`, [skus.slice(0, 4)])
+        let ended = false
+        const changing = Promise.all([1, 2, 3, 4].map((seed) => changeRows(table, seed, () => ended)))
+        const random = new SeededRandom(7, 'kills')
+        for (let round = 0; round < 4; round += 1) {
+          const child = await startProcess([log, table, database, capture])
+          await pool.query('select pg_sleep($1::double precision / 1000)', [100 + random.below(900)])
+          await kill(child)
+        }
+        ended = true
+        await changing
+        const { application } = stockApp({ table, from: 'start', database, capture })
+        const running = await start(application, { log })
+        await pool.query(`insert into ${table} values ('last', 1, 1)`)
+        await expect
+          .poll(async () => (await changesOf(running)).some(({ key }) => key === 'last'), { timeout: 60_000 })
+          .toBe(true)
+        const rows = await pool.query(`select sku, "left", price from ${table}`)
+        const found = await changesOf(running)
+        const ends = new Map<string, unknown>()
+        for (const { type, key, data } of found) {
+          expect(['read', 'inserted', 'updated', 'deleted'].map((kind) => `stock.${kind}`)).toContain(type)
+          expect(data.before, `${type} of ${key}`).toEqual(ends.get(key) ?? null)
+          ends.set(key, data.after)
+        }
+        const left = Object.fromEntries([...ends].filter(([, after]) => after !== null))
+        expect(left).toEqual(Object.fromEntries(rows.rows.map((row) => [row.sku, row])))
+        expect(found.length).toBeGreaterThan(200)
+        await running.stop()
+        await servers.remove()
+      }, 150_000)
+    })
+  }
+}
