@@ -74,6 +74,7 @@ export const errorCodes = {
   RULES_UNENDING: { retryable: false, status: 500 },
   RULE_INVALID: { retryable: false, status: 400 },
   RULE_UNKNOWN: { retryable: false, status: 404 },
+  SERVER_UNSUPPORTED: { retryable: false, status: 500 },
   SESSION_REQUIRED: { retryable: false, status: 500 },
   SLOW_READER: { retryable: true, status: 503 },
   SOURCE_INVALID: { retryable: false, status: 500 },

@@ -1,0 +1,161 @@
+import type { Bounds, Offset, TrimLimits } from '../../log/port.ts'
+import { type Catalog, removeBelow, subjectsOf } from './catalog.ts'
+import type { Connection, StoredMessage } from './connection.ts'
+import { decodeFrame, offsetOf, sequenceOf } from './frame.ts'
+import type { Names } from './names.ts'
+import type { KnownPlace, KnownPlaces } from './place.ts'
+import type { StreamInfo } from './topics.ts'
+
+/** What is noted of a place when it is trimmed: nothing that it says ever becomes less. */
+interface StartNote {
+  readonly start: Offset
+  /** At least the time of every record below the start. */
+  readonly timeMs: number
+}
+
+/** Where places begin and end, what they hold, and cutting them off at their start. */
+export class PlaceBounds {
+  readonly #connection: Connection
+  readonly #names: Names
+  readonly #catalog: Catalog
+  readonly #places: KnownPlaces
+  readonly #marksGo: (place: KnownPlace, below: number) => Promise<void>
+
+  /** `marksGo` keeps what the messages below a sequence say of how far claims have forwarded, before they are removed. */
+  constructor(
+    parts: {
+      readonly connection: Connection
+      readonly names: Names
+      readonly catalog: Catalog
+      readonly places: KnownPlaces
+    },
+    marksGo: (place: KnownPlace, below: number) => Promise<void>,
+  ) {
+    this.#connection = parts.connection
+    this.#names = parts.names
+    this.#catalog = parts.catalog
+    this.#places = parts.places
+    this.#marksGo = marksGo
+  }
+
+  /** Where a place begins as it was noted last; 0 where it was never trimmed. */
+  async startOf(place: KnownPlace): Promise<Offset> {
+    const note = await this.#catalog.get<StartNote>(this.#key(place))
+    if (note === undefined) return 0
+    this.#take(place, note.value)
+    return note.value.start
+  }
+
+  async bounds(place: KnownPlace): Promise<Bounds> {
+    const [noted] = await Promise.all([this.startOf(place), this.#places.lookUp(place)])
+    // Taken before the first record is looked for: what is appended meanwhile must not come to stand below the start.
+    const end = Math.max(place.end, noted)
+    const first = await this.#recordFrom(place, noted)
+    if (first === undefined || first.offset >= end) return { start: end, end, bytes: 0 }
+    return { start: first.offset, end, bytes: await this.#bytesOf(place) }
+  }
+
+  /** The smallest offset whose record's time is at least `timeMs`, by halving; the end where there is none. */
+  async offsetAt(place: KnownPlace, timeMs: number): Promise<Offset> {
+    const { start, end } = await this.bounds(place)
+    let low = sequenceOf(start)
+    let high = sequenceOf(end) + 1
+    // Every message below `low` is older; the first one from `high` on is not, or there is none.
+    while (low < high) {
+      const middle = low + Math.floor((high - low) / 2)
+      const message = await this.#messageFrom(place, middle)
+      if (message === undefined || message.sequence >= high) high = middle
+      else if (lastTimeOf(message) < timeMs) low = message.sequence + 1
+      else high = middle
+    }
+    const found = await this.#messageFrom(place, low)
+    const records = found === undefined ? [] : (decodeFrame(found.data)?.records ?? [])
+    const index = records.findIndex((record) => record.timeMs >= timeMs)
+    if (found === undefined || index < 0) return end
+    return Math.max(start, offsetOf(found.sequence, index))
+  }
+
+  /** As `trim` of the port, but never past `needed`. */
+  async trim(place: KnownPlace, limits: TrimLimits, needed: Offset): Promise<Offset> {
+    const { start, end, bytes } = await this.bounds(place)
+    const wanted = [limits.before ?? 0]
+    if (limits.beforeTimeMs !== undefined) wanted.push(await this.offsetAt(place, limits.beforeTimeMs))
+    if (limits.keepBytes !== undefined && bytes > limits.keepBytes) {
+      wanted.push(await this.#behindBytes(place, start, bytes - limits.keepBytes))
+    }
+    const target = Math.min(Math.max(...wanted), end, needed)
+    if (target <= start) return start
+    // What is written next is not to be older than what goes, nor than what stays.
+    const { timeMs } = place
+    await this.#catalog.change<StartNote>(this.#key(place), (before) => {
+      if (before !== undefined && before.start >= target) return undefined
+      return { start: target, timeMs: Math.max(timeMs, before?.timeMs ?? timeMs) }
+    })
+    const below = sequenceOf(target)
+    await this.#marksGo(place, below)
+    await removeBelow(this.#connection, place.known.stream, { subject: this.#places.subject(place), below })
+    return (await this.bounds(place)).start
+  }
+
+  #key({ known, partition }: KnownPlace): string {
+    return this.#names.key('start', known.id, String(partition))
+  }
+
+  #take(place: KnownPlace, { start, timeMs }: StartNote): void {
+    place.start = Math.max(place.start, start)
+    place.timeMs = Math.max(place.timeMs, timeMs)
+    place.grow(start)
+  }
+
+  #messageFrom(place: KnownPlace, sequence: number): Promise<StoredMessage | undefined> {
+    return this.#places.message(place, {
+      seq: Math.max(1, sequence),
+      next_by_subj: this.#places.subject(place),
+    })
+  }
+
+  /** The first record from an offset on. */
+  async #recordFrom(place: KnownPlace, offset: Offset): Promise<{ readonly offset: Offset } | undefined> {
+    for (let sequence = sequenceOf(offset); ; ) {
+      const message = await this.#messageFrom(place, sequence)
+      if (message === undefined) return undefined
+      const count = decodeFrame(message.data)?.records.length ?? 1
+      const index = Math.max(0, offset - offsetOf(message.sequence))
+      if (index < count) return { offset: offsetOf(message.sequence, index) }
+      sequence = message.sequence + 1
+    }
+  }
+
+  /** The bytes of a place by its share of the messages of its topic. */
+  async #bytesOf(place: KnownPlace): Promise<number> {
+    const { stream } = place.known
+    const [{ state }, subjects] = await Promise.all([
+      this.#connection.call<StreamInfo>(`STREAM.INFO.${stream}`),
+      subjectsOf(this.#connection, stream, this.#places.subject(place)),
+    ])
+    let messages = 0
+    for (const count of subjects.values()) messages += count
+    return state.messages === 0 ? 0 : Math.ceil((state.bytes * Math.min(messages, state.messages)) / state.messages)
+  }
+
+  /** The offset behind the oldest records of so many bytes. */
+  async #behindBytes(place: KnownPlace, start: Offset, bytes: number): Promise<Offset> {
+    let left = bytes
+    for (let sequence = sequenceOf(start); ; ) {
+      const message = await this.#messageFrom(place, sequence)
+      if (message === undefined) return Number.POSITIVE_INFINITY
+      if (left <= 0) return offsetOf(message.sequence)
+      left -= storedSize(message)
+      sequence = message.sequence + 1
+    }
+  }
+}
+
+function lastTimeOf({ data }: StoredMessage): number {
+  return decodeFrame(data)?.records.at(-1)?.timeMs ?? Number.NEGATIVE_INFINITY
+}
+
+/** As the file store of the servers counts a message. */
+function storedSize({ subject, data, headers }: StoredMessage): number {
+  return 30 + subject.length + data.length + headers.length
+}

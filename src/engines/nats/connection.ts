@@ -1,0 +1,250 @@
+import { readFile } from 'node:fs/promises'
+import { MillraceError } from '../../core/errors.ts'
+import type { Runtime } from '../../core/runtime.ts'
+import type { Client, ClientLibrary, Headers, Message, Subscription } from './client.ts'
+import { loadClient } from './client.ts'
+import { isAway, jetStreamMissing, Refused, refusals, unreachable } from './failures.ts'
+import type { Settings } from './settings.ts'
+
+const connectTimeoutMs = 5000
+const pingEveryMs = 3000
+const attemptTimeoutMs = 2500
+/** For so long servers that are away are waited for, such as while a stream elects its next leader. */
+const bridgedMs = { usually: 30_000, closing: 3000 } as const
+const firstWaitMs = 10
+const longestWaitMs = 500
+const oldestVersion = [2, 9] as const
+const nothing = new Uint8Array()
+
+/** The answer to a message that a stream has taken. */
+export interface Acknowledged {
+  readonly sequence: number
+  /** Whether the stream had a message of this id already; the sequence is then that one's. */
+  readonly duplicate: boolean
+}
+
+/** A message of a stream. */
+export interface StoredMessage {
+  readonly sequence: number
+  readonly subject: string
+  readonly data: Uint8Array
+  /** The headers as they are on the wire; empty where there are none. */
+  readonly headers: string
+}
+
+/** Asks for a message by its sequence, for the first of a subject from a sequence on, or for the last of a subject. */
+export type MessageQuery =
+  | { readonly seq: number; readonly next_by_subj?: string }
+  | { readonly last_by_subj: string }
+
+/** The connection to the servers. It connects anew by itself, and calls wait while a stream or the servers have no leader. */
+export class Connection {
+  readonly where: string
+  readonly runtime: Runtime
+  readonly client: Client
+  readonly #library: ClientLibrary
+  readonly #whenChanged = new Set<() => void>()
+  readonly #ending = new AbortController()
+
+  private constructor(settings: Settings, runtime: Runtime, library: ClientLibrary, client: Client) {
+    this.where = settings.where
+    this.runtime = runtime
+    this.#library = library
+    this.client = client
+  }
+
+  /** `ENGINE_CLIENT_MISSING`, `UNREACHABLE`, `SERVER_UNSUPPORTED`, or `STORAGE_FAILED` for a login that is refused. */
+  static async open(settings: Settings, runtime: Runtime): Promise<Connection> {
+    const library = await loadClient()
+    const authenticator = await authenticatorFor(settings, library)
+    const { servers, log, user, password, token, tls, where } = settings
+    let client: Client
+    try {
+      client = await library.connect({
+        servers,
+        name: `millrace ${log}`,
+        maxReconnectAttempts: -1,
+        reconnectTimeWait: 250,
+        pingInterval: pingEveryMs,
+        maxPingOut: 2,
+        timeout: connectTimeoutMs,
+        ...(user === undefined ? {} : { user, pass: password ?? '' }),
+        ...(token === undefined ? {} : { token }),
+        ...(authenticator === undefined ? {} : { authenticator }),
+        ...(tls === undefined ? {} : { tls }),
+      })
+    } catch (error) {
+      throw (error as Error).name === 'AuthorizationError' ? loginRefused(where, error) : unreachable(where, error)
+    }
+    const connection = new Connection(settings, runtime, library, client)
+    try {
+      connection.#checkServer()
+    } catch (error) {
+      await connection.close()
+      throw error
+    }
+    runtime.spawn('nats connection', () => connection.#follow())
+    return connection
+  }
+
+  /** The most bytes of a message. */
+  get maxPayloadBytes(): number {
+    return this.client.info?.max_payload ?? 1_048_576
+  }
+
+  /** Whether the servers are of this version or a later one. */
+  isAtLeast(major: number, minor: number): boolean {
+    const [first = 0, second = 0] = (this.client.info?.version ?? '').split('.').map(Number)
+    return first > major || (first === major && second >= minor)
+  }
+
+  headers(values: Readonly<Record<string, string>>): Headers {
+    const headers = this.#library.headers()
+    for (const [name, value] of Object.entries(values)) headers.set(name, value)
+    return headers
+  }
+
+  subscribe(subject: string, listener: (message: Message) => void): Subscription {
+    return this.client.subscribe(subject, {
+      callback: (error, message) => {
+        if (error === null) listener(message)
+      },
+    })
+  }
+
+  inbox(): string {
+    return this.#library.createInbox()
+  }
+
+  /** Calls `listener` when the connection is made anew, or the servers are others: what was asked of one may be lost. */
+  onChanged(listener: () => void): () => void {
+    this.#whenChanged.add(listener)
+    return () => this.#whenChanged.delete(listener)
+  }
+
+  /** Makes one request of JetStream's API. Rejects with {@link Refused}, or with what the client says where there is no answer. */
+  async api<Answer>(name: string, body?: object): Promise<Answer> {
+    const payload = body === undefined ? nothing : Buffer.from(JSON.stringify(body))
+    const { data } = await this.client.request(`$JS.API.${name}`, payload, { timeout: attemptTimeoutMs })
+    return parsed<Answer>(data)
+  }
+
+  /** As {@link api}, and again while servers are away. Only for what may be asked twice. */
+  call<Answer>(name: string, body?: object): Promise<Answer> {
+    return this.bridge(() => this.api<Answer>(name, body))
+  }
+
+  /** Hands one message to the stream of its subject; resolves once that has it. As {@link api} otherwise. */
+  async publish(subject: string, payload: Uint8Array, headers: Headers): Promise<Acknowledged> {
+    const { data } = await this.client.request(subject, payload, { timeout: attemptTimeoutMs, headers })
+    const { seq, duplicate = false } = parsed<{ readonly seq: number; readonly duplicate?: boolean }>(data)
+    return { sequence: seq, duplicate }
+  }
+
+  /** A message of a stream, as its leader knows it; undefined where there is none. */
+  async message(stream: string, query: MessageQuery): Promise<StoredMessage | undefined> {
+    try {
+      const { message } = await this.call<MessageAnswer>(`STREAM.MSG.GET.${stream}`, query)
+      return {
+        sequence: message.seq,
+        subject: message.subject,
+        data: message.data === undefined ? nothing : Buffer.from(message.data, 'base64'),
+        headers: message.hdrs === undefined ? '' : Buffer.from(message.hdrs, 'base64').toString(),
+      }
+    } catch (error) {
+      if (error instanceof Refused && error.number === refusals.notFound) return undefined
+      throw error
+    }
+  }
+
+  /** Tries again while servers are away, for half a minute at most. What it rejects with is the last failure. */
+  async bridge<T>(attempt: (tried: number) => Promise<T>): Promise<T> {
+    let waitMs = firstWaitMs
+    let spentMs = 0
+    for (let tried = 0; ; tried += 1) {
+      try {
+        return await attempt(tried)
+      } catch (error) {
+        const { aborted } = this.#ending.signal
+        if (!isAway(error) || this.client.isClosed()) throw error
+        if ((error as Error).name === 'TimeoutError') spentMs += attemptTimeoutMs
+        if (spentMs >= (aborted ? bridgedMs.closing : bridgedMs.usually)) throw error
+      }
+      await this.runtime.sleep(waitMs)
+      spentMs += waitMs
+      waitMs = Math.min(waitMs * 2, longestWaitMs)
+    }
+  }
+
+  /** From now on servers that are away are not waited for that long. */
+  end(): void {
+    this.#ending.abort()
+  }
+
+  async close(): Promise<void> {
+    this.end()
+    this.#whenChanged.clear()
+    await this.client.close()
+  }
+
+  #checkServer(): void {
+    const { version = 'none', jetstream } = this.client.info ?? {}
+    const [major, minor] = oldestVersion
+    if (!this.isAtLeast(major, minor)) {
+      throw new MillraceError('SERVER_UNSUPPORTED', `These NATS servers are of version ${version}.`, {
+        where: this.where,
+        fix: `Use nats-server ${major}.${minor} or later.`,
+        facts: { version },
+      })
+    }
+    if (jetstream !== true) throw jetStreamMissing(this.where)
+  }
+
+  async #follow(): Promise<void> {
+    for await (const { type } of this.client.status()) {
+      if (type !== 'reconnect' && type !== 'update') continue
+      for (const listener of [...this.#whenChanged]) listener()
+    }
+  }
+}
+
+interface MessageAnswer {
+  readonly message: {
+    readonly seq: number
+    readonly subject: string
+    readonly data?: string
+    readonly hdrs?: string
+  }
+}
+
+function parsed<Answer>(data: Uint8Array): Answer {
+  const answer: unknown = JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString())
+  const { error } = answer as { error?: ConstructorParameters<typeof Refused>[0] }
+  if (error !== undefined) throw new Refused(error)
+  return answer as Answer
+}
+
+async function authenticatorFor({ credentials, nkey }: Settings, library: ClientLibrary): Promise<unknown> {
+  const file = credentials ?? nkey
+  if (file === undefined) return undefined
+  let secret: Uint8Array
+  try {
+    secret = await readFile(file)
+  } catch (error) {
+    throw new MillraceError('FILE_UNREADABLE', `The file '${file}', which the URL of the log names, cannot be read.`, {
+      where: file,
+      fix: 'Check its name and who may read it.',
+      cause: error,
+    })
+  }
+  if (credentials !== undefined) return library.credsAuthenticator(secret)
+  return library.nkeyAuthenticator(Buffer.from(Buffer.from(secret).toString().trim()))
+}
+
+function loginRefused(where: string, cause: unknown): MillraceError {
+  return new MillraceError('STORAGE_FAILED', 'The NATS servers refused the login.', {
+    where,
+    fix: 'Check the user, the token or the credentials that the URL of the log names.',
+    cause,
+  })
+}

@@ -1,0 +1,175 @@
+import type { Message, Subscription } from './client.ts'
+import type { Connection, StoredMessage } from './connection.ts'
+import { isRefusal, refusals } from './failures.ts'
+
+/** What becomes of a cursor. */
+export interface CursorListener {
+  /** `left` is how many messages the servers have behind this one, as of then. */
+  message(message: StoredMessage, left: number): void
+  /** What was pulled for has come, or its time is over: nothing comes until more is pulled for. */
+  ended(): void
+  /** The cursor is of no use any more, and another one has to be opened where this one stands. */
+  lost(): void
+}
+
+const nanosecondsInMs = 1_000_000
+/** The servers forget a cursor that nobody pulls by for so long. */
+const forgottenAfterMs = 5 * 60_000
+/** For how long one pull waits for messages. */
+const pullMs = 4 * 60_000
+/** While a pull waits the servers give a sign of life that often; when two are missed the cursor is lost. */
+const signOfLifeMs = 10_000
+
+/**
+ * Hands out the messages of a subject from a sequence on, in order, as they are stored: a consumer of the servers that is pulled by, so
+ * that no more comes than was asked for. While nothing comes it costs a sign of life now and then.
+ */
+export class Cursor {
+  readonly #connection: Connection
+  readonly #stream: string
+  readonly #consumer: string
+  readonly #listener: CursorListener
+  readonly #subscription: Subscription
+  readonly #inbox: string
+  #handed = 0
+  #pulling = false
+  /** Counts signs of life, so that a watch can tell whether one came. */
+  #signs = 0
+  #watch = new AbortController()
+  #closed = false
+
+  private constructor(connection: Connection, stream: string, consumer: string, listener: CursorListener) {
+    this.#connection = connection
+    this.#stream = stream
+    this.#consumer = consumer
+    this.#listener = listener
+    this.#inbox = connection.inbox()
+    this.#subscription = connection.subscribe(this.#inbox, (message) => this.#take(message))
+  }
+
+  /** Opens one at the first message of `subject` whose sequence is at least `from`. */
+  static async open(
+    connection: Connection,
+    at: { readonly stream: string; readonly subject: string; readonly from: number },
+    listener: CursorListener,
+  ): Promise<Cursor> {
+    const answer = await connection.call<{ readonly name: string }>(`CONSUMER.CREATE.${at.stream}`, {
+      stream_name: at.stream,
+      config: {
+        deliver_policy: 'by_start_sequence',
+        opt_start_seq: Math.max(1, at.from),
+        ack_policy: 'none',
+        filter_subject: at.subject,
+        replay_policy: 'instant',
+        inactive_threshold: forgottenAfterMs * nanosecondsInMs,
+        mem_storage: true,
+        num_replicas: 1,
+      },
+    })
+    return new Cursor(connection, at.stream, answer.name, listener)
+  }
+
+  /** Whether a pull is under way. */
+  get isPulling(): boolean {
+    return this.#pulling
+  }
+
+  /** Asks for so many messages at most; call it when none are asked for. */
+  pull(messages: number): void {
+    if (this.#pulling || this.#closed) return
+    this.#pulling = true
+    const request = {
+      batch: messages,
+      expires: pullMs * nanosecondsInMs,
+      idle_heartbeat: signOfLifeMs * nanosecondsInMs,
+    }
+    this.#connection.client.publish(
+      `$JS.API.CONSUMER.MSG.NEXT.${this.#stream}.${this.#consumer}`,
+      Buffer.from(JSON.stringify(request)),
+      { reply: this.#inbox },
+    )
+    this.#left = messages
+    this.#connection.runtime.spawn('nats cursor', () => this.#watchOver())
+  }
+
+  #left = 0
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#watch.abort()
+    this.#subscription.unsubscribe()
+    // If this does not arrive the servers forget the consumer by themselves.
+    if (!this.#connection.client.isClosed()) {
+      this.#connection.client.publish(
+        `$JS.API.CONSUMER.DELETE.${this.#stream}.${this.#consumer}`,
+        new Uint8Array(),
+      )
+    }
+  }
+
+  #take(message: Message): void {
+    if (this.#closed) return
+    this.#signs += 1
+    const status = message.headers?.code ?? 0
+    if (status === 0) return this.#hand(message)
+    if (status === 100) return
+    // 404, 408: the pull is over. 409 says why it is, which may be that the consumer is gone. 503: nobody is there.
+    const isOver = status === 404 || status === 408 || (status === 409 && !/delete|leader/i.test(message.headers?.description ?? ''))
+    if (isOver) this.#ended()
+    else this.#lose()
+  }
+
+  #hand(message: Message): void {
+    const place = placeIn(message.reply ?? '')
+    this.#handed += 1
+    // One is missing.
+    if (place === undefined || place.handed !== this.#handed) return this.#lose()
+    this.#left -= 1
+    this.#listener.message(
+      { sequence: place.sequence, subject: message.subject, data: message.data, headers: '' },
+      place.left,
+    )
+    if (this.#left === 0) this.#ended()
+  }
+
+  #ended(): void {
+    this.#pulling = false
+    this.#watch.abort()
+    this.#watch = new AbortController()
+    this.#listener.ended()
+  }
+
+  #lose(): void {
+    this.close()
+    this.#listener.lost()
+  }
+
+  /** Notices that signs of life stay away. */
+  async #watchOver(): Promise<void> {
+    const { signal } = this.#watch
+    while (!signal.aborted) {
+      const before = this.#signs
+      await this.#connection.runtime.sleep(2 * signOfLifeMs, signal).catch(() => undefined)
+      if (!signal.aborted && this.#signs === before) return this.#lose()
+    }
+  }
+}
+
+/** Where a message stands, as its reply subject says: `$JS.ACK.STREAM.CONSUMER.TIMES.SEQUENCE.HANDED.TIME.LEFT`. */
+function placeIn(
+  reply: string,
+): { readonly sequence: number; readonly handed: number; readonly left: number } | undefined {
+  const tokens = reply.split('.')
+  if (tokens[1] !== 'ACK') return undefined
+  // Newer servers name a domain and an account in front of the stream.
+  const at = tokens.length >= 11 ? 6 : 4
+  const [sequence, handed, , left] = tokens.slice(at + 1).map(Number)
+  if (sequence === undefined || handed === undefined || left === undefined) return undefined
+  return { sequence, handed, left }
+}
+
+/** Whether a stream or a consumer is not there. */
+export function isGone(error: unknown): boolean {
+  return isRefusal(error, refusals.streamUnknown) || isRefusal(error, refusals.consumerUnknown)
+}

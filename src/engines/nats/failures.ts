@@ -1,0 +1,185 @@
+import { MillraceError, messageOf } from '../../core/errors.ts'
+import type { Entry, Offset, Place } from '../../log/port.ts'
+
+/** A server has answered that it cannot do what was asked. */
+export class Refused extends Error {
+  /** The number of the error among those of JetStream. */
+  readonly number: number
+  readonly status: number
+
+  constructor(error: { readonly code: number; readonly err_code?: number; readonly description?: string }) {
+    super(error.description ?? `status ${error.code}`)
+    this.number = error.err_code ?? 0
+    this.status = error.code
+  }
+}
+
+/** Numbers of errors of JetStream. */
+export const refusals = {
+  notFound: 10037,
+  consumerUnknown: 10014,
+  streamUnknown: 10059,
+  streamExists: 10058,
+  subjectsOverlap: 10065,
+  wrongLast: 10071,
+  notEnabledForAccount: 10039,
+  notEnabled: 10076,
+} as const
+
+/** The limits of a stream, an account or a server are reached. */
+const full = new Set([10002, 10023, 10028, 10047, 10077, 10122])
+/** A stream is between two leaders, or the servers are. */
+const passing = new Set([10008, 10009, 10013, 10092])
+
+/** What the client library calls its errors when there is no answer. */
+const clientErrors = new Set([
+  'ClosedConnectionError',
+  'ConnectionError',
+  'DrainingConnectionError',
+  'NoRespondersError',
+  'RequestError',
+  'TimeoutError',
+])
+
+/** Whether a call failed because servers do not answer now, and may soon. */
+export function isAway(error: unknown): boolean {
+  if (error instanceof Refused) return passing.has(error.number) || (error.status === 503 && error.number === 0)
+  return error instanceof Error && !(error instanceof DOMException) && clientErrors.has(error.name)
+}
+
+/** Whether nobody listens to what was asked: then it was not done. Otherwise it may have been. */
+export function isUnheard(error: unknown): boolean {
+  const { name, cause } = error as { name?: unknown; cause?: { name?: unknown } }
+  return name === 'NoRespondersError' || (name === 'RequestError' && /NoResponders/.test(String(cause?.name ?? '')))
+}
+
+/** Whether a server refused with this number. */
+export function isRefusal(error: unknown, number: number): boolean {
+  return error instanceof Refused && error.number === number
+}
+
+/** Whether a server has no room. */
+export function isFull(error: unknown): boolean {
+  return error instanceof Refused && full.has(error.number)
+}
+
+/** What a failure of the servers means to a user; anything else stays what it is. */
+export function toMillraceError(error: unknown, where: string): unknown {
+  if (isFull(error)) return logFull(where, error)
+  if (isRefusal(error, refusals.notEnabled) || isRefusal(error, refusals.notEnabledForAccount)) {
+    return jetStreamMissing(where, error)
+  }
+  if (isAway(error)) return unreachable(where, error)
+  if (!(error instanceof Refused)) return error
+  return new MillraceError('STORAGE_FAILED', `JetStream refused: ${messageOf(error)}`, {
+    where,
+    fix: "Check the servers' log, and the rights and limits of the account.",
+    cause: error,
+  })
+}
+
+/** JetStream is not enabled. */
+export function jetStreamMissing(where: string, cause?: unknown): MillraceError {
+  return new MillraceError('SERVER_UNSUPPORTED', 'JetStream is not enabled on these servers, or not for this account.', {
+    where,
+    fix: "Start the servers with a 'jetstream' block in their configuration, and enable it for the account.",
+    cause,
+  })
+}
+
+/** The servers cannot be reached, or do not agree on a leader. */
+export function unreachable(where: string, cause: unknown): MillraceError {
+  return new MillraceError('UNREACHABLE', `The NATS servers do not answer: ${messageOf(cause)}`, {
+    where,
+    fix: 'Check that most of the servers run and that the URL of the log names them; work goes on by itself when they are back.',
+    cause,
+  })
+}
+
+/** The servers were away for too long, and what was to be stored may be, or not. */
+export function outcomeUnknown(where: string, cause: unknown): MillraceError {
+  return new MillraceError('UNREACHABLE', 'The NATS servers did not say in time whether a record is stored.', {
+    where,
+    fix: 'Publish again with the same id: what is stored already is not stored twice.',
+    facts: { outcome: 'unknown' },
+    cause,
+  })
+}
+
+/** A bound is reached. */
+export function logFull(where: string, cause: unknown): MillraceError {
+  return new MillraceError('LOG_FULL', `JetStream has no room for more: ${messageOf(cause)}`, {
+    where,
+    fix: 'Raise maxBytes or the limits of the account, shorten the retention, or let the handlers that are behind catch up.',
+    cause,
+  })
+}
+
+/** Too much waits to be written. */
+export function overloaded(where: string): MillraceError {
+  return new MillraceError('OVERLOADED', 'Too much waits to be written to the NATS servers.', {
+    where,
+    fix: 'Try again later, or publish more slowly.',
+  })
+}
+
+/** A record is larger than the servers take. */
+export function tooLarge(sizeBytes: number, maxBytes: number): MillraceError {
+  return new MillraceError(
+    'EVENT_TOO_LARGE',
+    `The NATS servers take events of at most ${maxBytes} bytes; this one has ${sizeBytes}.`,
+    {
+      fix: "Keep the large part elsewhere and publish a reference to it, or raise 'max_payload' of the servers.",
+      facts: { sizeBytes, maxBytes },
+    },
+  )
+}
+
+/** There is no such topic. */
+export function topicUnknown(name: string): MillraceError {
+  return new MillraceError('TOPIC_UNKNOWN', `There is no topic '${name}'.`, {
+    where: name,
+    fix: 'Create the topic first, or check its name.',
+    facts: { topic: name },
+  })
+}
+
+/** The engine was closed. */
+export function logClosed(where: string): MillraceError {
+  return new MillraceError('LOG_CLOSED', 'The log is closed.', { where, fix: 'Open it again.' })
+}
+
+/** A stored message is not what was stored. */
+export function recordCorrupt(at: Place, offset: Offset): MillraceError {
+  return new MillraceError('RECORD_CORRUPT', 'A stored record does not match its checksum.', {
+    where: `${at.topic}/${at.partition}@${offset}`,
+    fix: `Read on at offset ${offset + 1}; restore the record from a backup if there is one.`,
+    facts: { topic: at.topic, partition: at.partition, offset },
+  })
+}
+
+/** A read asked for what was trimmed. */
+export function offsetTrimmed(at: Place, from: Offset, start: Offset): MillraceError {
+  return new MillraceError(
+    'OFFSET_TRIMMED',
+    `Records below offset ${start} of this place were removed; ${from} was asked for.`,
+    {
+      where: `${at.topic}/${at.partition}@${from}`,
+      fix: `Read from offset ${start}.`,
+      facts: { topic: at.topic, partition: at.partition, offset: from, start },
+    },
+  )
+}
+
+/** An id stands for other content already. */
+export function idReused(entry: Entry): MillraceError {
+  return new MillraceError(
+    'ID_REUSED',
+    'An event with this source and id was published with other content.',
+    {
+      where: `${entry.topic}/${entry.partition}`,
+      fix: 'Give every event an id of its own; publish again under the same id only what is the same.',
+      facts: { topic: entry.topic, deduplicationId: entry.deduplicationId },
+    },
+  )
+}

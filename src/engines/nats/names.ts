@@ -1,0 +1,112 @@
+import { createHash } from 'node:crypto'
+import type { ClaimName } from '../../log/journal/log-servers.ts'
+
+const longestToken = 100
+
+/** Any text as one token of a subject or a stream's name: what is not a letter, a digit or - is written as _ and its bytes. */
+export function token(text: string): string {
+  const written = text.replace(/[^A-Za-z0-9-]/gu, (character) => {
+    const bytes = Buffer.from(character)
+    return [...bytes].map((byte) => `_${byte.toString(16).padStart(2, '0')}`).join('')
+  })
+  if (written.length <= longestToken) return written === '' ? '__' : written
+  return `${written.slice(0, longestToken - 34)}__${createHash('sha256').update(text).digest('hex').slice(0, 32)}`
+}
+
+/** The id of an entry, as JetStream is told it. */
+export function idOf(deduplicationId: string): string {
+  return createHash('sha256').update(deduplicationId).digest('base64url').slice(0, 27)
+}
+
+/** A topic as the servers know it. A topic that was deleted and made again is another one. */
+export interface TopicName {
+  readonly topic: string
+  /** Names this making of the topic. */
+  readonly id: string
+}
+
+/** The names of everything that a log has on the servers. */
+export class Names {
+  readonly #log: string
+  /** The stream of keys and values: what the log is, where places begin, what is needed, who is there. */
+  readonly catalog: string
+  /** The stream of journals and checkpoints. */
+  readonly journals: string
+  /** What processes tell one another at once; nothing depends on it. */
+  readonly hints: string
+
+  constructor(log: string) {
+    this.#log = log
+    this.catalog = `${log}_catalog`
+    this.journals = `${log}_journals`
+    this.hints = `${log}.hint`
+  }
+
+  /** The stream of a topic. */
+  stream({ topic, id }: TopicName): string {
+    return `${this.#log}_topic_${token(topic)}_${id}`
+  }
+
+  /** Which topics there are: the subject that one stream at a time can have. */
+  topic(topic: string): string {
+    return `${this.#log}.topic.${token(topic)}`
+  }
+
+  /** Every subject of {@link topic}. */
+  get topics(): string {
+    return `${this.#log}.topic.*`
+  }
+
+  /** Every record of a topic. */
+  records({ topic, id }: TopicName): string {
+    return `${this.topic(topic)}.${id}.>`
+  }
+
+  /** Every record of a place. */
+  place(name: TopicName, partition: number): string {
+    return `${this.topic(name.topic)}.${name.id}.${partition}.>`
+  }
+
+  /** The records that were appended to a place directly. */
+  direct(name: TopicName, partition: number): string {
+    return `${this.topic(name.topic)}.${name.id}.${partition}.direct`
+  }
+
+  /** The records that a claim has forwarded to a place. */
+  origin(name: TopicName, partition: number, { group, partition: origin }: ClaimName): string {
+    return `${this.topic(name.topic)}.${name.id}.${partition}.from.${token(group)}.${origin}`
+  }
+
+  /** The records that claims have forwarded to a place. */
+  origins(name: TopicName, partition: number): string {
+    return `${this.topic(name.topic)}.${name.id}.${partition}.from.>`
+  }
+
+  journal({ group, partition }: ClaimName): string {
+    return `${this.#log}.journal.${token(group)}.${partition}`
+  }
+
+  /** The pieces of one checkpoint, or of all of a claim. */
+  checkpoint({ group, partition }: ClaimName, id = '>'): string {
+    return `${this.#log}.checkpoint.${token(group)}.${partition}.${id}`
+  }
+
+  member(group: string, memberId = '*'): string {
+    return `${this.#log}.member.${token(group)}.${memberId === '*' ? memberId : token(memberId)}`
+  }
+
+  /** A key of the catalog; each part is a token. */
+  key(...parts: readonly string[]): string {
+    return `${this.#log}.catalog.${parts.join('.')}`
+  }
+
+  /** Every subject of the catalog. */
+  get allOfCatalog(): readonly string[] {
+    return [this.key('>'), `${this.#log}.member.>`]
+  }
+
+  /** Every subject of journals and checkpoints. */
+  get allOfJournals(): readonly string[] {
+    return [`${this.#log}.journal.>`, `${this.#log}.checkpoint.>`]
+  }
+}
