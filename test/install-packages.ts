@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 const installer = fileURLToPath(new URL('../scripts/debian-packages.ts', import.meta.url))
 
 /** What tests run beside ours: a command or a path that is there once it is installed, and its package. */
-const packages = ['/usr/lib/postgresql=postgresql', '/usr/lib/fiu=fiu-utils', 'zsh', 'fish']
+const packages = ['/usr/lib/postgresql=postgresql', '/usr/lib/fiu=fiu-utils', 'nats-server', 'zsh', 'fish']
 
 /**
  * Installs what is missing, once before all tests: two files that installed at the same time would be in each other's way. Where

@@ -24,7 +24,7 @@ export function parseLogUrl(url: string): LogUrl {
   if (found === null || (engine === 'lmdb' && rest === '') || (engine === 'memory' && rest !== '')) {
     throw new MillraceError('LOG_URL_INVALID', `'${shownLogUrl(url)}' names no log.`, {
       where: 'log',
-      fix: "Name it by a URL: 'lmdb:FOLDER', 'postgres://HOST/DATABASE' or 'memory:'.",
+      fix: "Name it by a URL: 'lmdb:FOLDER', 'postgres://HOST/DATABASE', 'nats://HOST,HOST' or 'memory:'.",
     })
   }
   return { engine, rest }
@@ -38,7 +38,7 @@ export function shownLogUrl(url: string): string {
 }
 
 /**
- * Opens the log that `url` names: `lmdb:FOLDER`, `postgres://…` or `memory:`. Only the engine that is named is loaded.
+ * Opens the log that `url` names: `lmdb:FOLDER`, `postgres://…`, `nats://…` or `memory:`. Only the engine that is named is loaded.
  * `LOG_URL_INVALID` or `ENGINE_UNKNOWN` for a URL that cannot be opened; and whatever the engine refuses, such as `LOG_IN_USE`.
  */
 export async function openEngine(url: string, options: OpenEngineOptions): Promise<LogEngine> {
@@ -53,6 +53,11 @@ export async function openEngine(url: string, options: OpenEngineOptions): Promi
       const { openPostgres } = await import('../engines/postgres/postgres-engine.ts')
       return openPostgres(url, options)
     }
+    case 'nats':
+    case 'tls': {
+      const { openNats } = await import('../engines/nats/nats-engine.ts')
+      return openNats(url, options)
+    }
     case 'memory': {
       const { openMemory } = await import('../engines/memory/index.ts')
       return openMemory(options)
@@ -60,7 +65,7 @@ export async function openEngine(url: string, options: OpenEngineOptions): Promi
     default:
       throw new MillraceError('ENGINE_UNKNOWN', `There is no engine '${engine}'.`, {
         where: shownLogUrl(url),
-        fix: "Use 'lmdb:FOLDER', 'postgres://HOST/DATABASE' or 'memory:'.",
+        fix: "Use 'lmdb:FOLDER', 'postgres://HOST/DATABASE', 'nats://HOST,HOST' or 'memory:'.",
       })
   }
 }

@@ -1,3 +1,4 @@
+import { hasNats, NatsServer } from './nats/server.ts'
 import { hasPostgres, PostgresServer } from './postgres/server.ts'
 
 /** The servers of an engine, which logs that several processes share are on. */
@@ -19,6 +20,14 @@ export const sharedEngines: readonly {
     isHere: hasPostgres,
     async start() {
       const server = await PostgresServer.start()
+      return { newLog: () => server.url(), remove: () => server.remove() }
+    },
+  },
+  {
+    name: 'NATS JetStream',
+    isHere: hasNats,
+    async start() {
+      const server = await NatsServer.start()
       return { newLog: () => server.url(), remove: () => server.remove() }
     },
   },

@@ -1,7 +1,7 @@
 import type { Appended, Entry } from '../../log/port.ts'
 import { compareEvents } from '../../log/same-event.ts'
 import { idReused, overloaded, tooLarge } from './failures.ts'
-import { frameOverheadBytes, framedSize, recordsPerMessage } from './frame.ts'
+import { framedSize, frameOverheadBytes, recordsPerMessage } from './frame.ts'
 import type { Identities } from './identities.ts'
 import { idOf, type Names } from './names.ts'
 import type { KnownPlace, KnownPlaces } from './place.ts'

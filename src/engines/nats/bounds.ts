@@ -135,7 +135,9 @@ export class PlaceBounds {
     ])
     let messages = 0
     for (const count of subjects.values()) messages += count
-    return state.messages === 0 ? 0 : Math.ceil((state.bytes * Math.min(messages, state.messages)) / state.messages)
+    return state.messages === 0
+      ? 0
+      : Math.ceil((state.bytes * Math.min(messages, state.messages)) / state.messages)
   }
 
   /** The offset behind the oldest records of so many bytes. */

@@ -16,6 +16,16 @@ export function lastSequenceIn(error: unknown): number | undefined {
   return found === null ? undefined : Number(found[1])
 }
 
+/**
+ * The headers of a message that is to be stored behind the message of a sequence, or not at all. Servers of a cluster before 2.11
+ * compare that sequence when a message comes and not when it is stored, so two that come together would both be stored. Ids are
+ * compared when messages are stored: of those that would follow the same one, which share theirs, only the first is. `state` tells
+ * apart what looks the same when messages were removed.
+ */
+export function behindHeaders(subject: string, last: number, state = ''): Readonly<Record<string, string>> {
+  return { 'Nats-Expected-Last-Subject-Sequence': String(last), 'Nats-Msg-Id': `${subject}~${last}${state}` }
+}
+
 /** Keys with values of JSON in one stream, which keeps the last message of each subject. */
 export class Catalog {
   readonly #connection: Connection
@@ -42,12 +52,12 @@ export class Catalog {
       const value = next(before?.value)
       if (value === undefined) return
       const payload = Buffer.from(JSON.stringify(value))
-      const headers = this.#connection.headers({
-        'Nats-Expected-Last-Subject-Sequence': String(before?.revision ?? 0),
-      })
+      const headers = this.#connection.headers(behindHeaders(key, before?.revision ?? 0))
       try {
-        await this.#connection.bridge(() => this.#connection.publish(key, payload, headers))
-        return
+        const { duplicate } = await this.#connection.bridge(() =>
+          this.#connection.publish(key, payload, headers),
+        )
+        if (!duplicate) return
       } catch (error) {
         if (!isRefusal(error, refusals.wrongLast)) throw error
       }

@@ -74,7 +74,9 @@ export class Connection {
         ...(tls === undefined ? {} : { tls }),
       })
     } catch (error) {
-      throw (error as Error).name === 'AuthorizationError' ? loginRefused(where, error) : unreachable(where, error)
+      throw (error as Error).name === 'AuthorizationError'
+        ? loginRefused(where, error)
+        : unreachable(where, error)
     }
     const connection = new Connection(settings, runtime, library, client)
     try {
@@ -231,11 +233,15 @@ async function authenticatorFor({ credentials, nkey }: Settings, library: Client
   try {
     secret = await readFile(file)
   } catch (error) {
-    throw new MillraceError('FILE_UNREADABLE', `The file '${file}', which the URL of the log names, cannot be read.`, {
-      where: file,
-      fix: 'Check its name and who may read it.',
-      cause: error,
-    })
+    throw new MillraceError(
+      'FILE_UNREADABLE',
+      `The file '${file}', which the URL of the log names, cannot be read.`,
+      {
+        where: file,
+        fix: 'Check its name and who may read it.',
+        cause: error,
+      },
+    )
   }
   if (credentials !== undefined) return library.credsAuthenticator(secret)
   return library.nkeyAuthenticator(Buffer.from(Buffer.from(secret).toString().trim()))

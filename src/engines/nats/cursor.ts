@@ -32,6 +32,7 @@ export class Cursor {
   readonly #subscription: Subscription
   readonly #inbox: string
   #handed = 0
+  #left = 0
   #pulling = false
   /** Counts signs of life, so that a watch can tell whether one came. */
   #signs = 0
@@ -92,8 +93,6 @@ export class Cursor {
     this.#connection.runtime.spawn('nats cursor', () => this.#watchOver())
   }
 
-  #left = 0
-
   close(): void {
     if (this.#closed) return
     this.#closed = true
@@ -112,10 +111,13 @@ export class Cursor {
     if (this.#closed) return
     this.#signs += 1
     const status = message.headers?.code ?? 0
-    if (status === 0) return this.#hand(message)
+    if (status === 0) return void this.#hand(message)
     if (status === 100) return
     // 404, 408: the pull is over. 409 says why it is, which may be that the consumer is gone. 503: nobody is there.
-    const isOver = status === 404 || status === 408 || (status === 409 && !/delete|leader/i.test(message.headers?.description ?? ''))
+    const isOver =
+      status === 404 ||
+      status === 408 ||
+      (status === 409 && !/delete|leader/i.test(message.headers?.description ?? ''))
     if (isOver) this.#ended()
     else this.#lose()
   }
@@ -124,7 +126,7 @@ export class Cursor {
     const place = placeIn(message.reply ?? '')
     this.#handed += 1
     // One is missing.
-    if (place === undefined || place.handed !== this.#handed) return this.#lose()
+    if (place === undefined || place.handed !== this.#handed) return void this.#lose()
     this.#left -= 1
     this.#listener.message(
       { sequence: place.sequence, subject: message.subject, data: message.data, headers: '' },

@@ -43,14 +43,18 @@ const clientErrors = new Set([
 
 /** Whether a call failed because servers do not answer now, and may soon. */
 export function isAway(error: unknown): boolean {
-  if (error instanceof Refused) return passing.has(error.number) || (error.status === 503 && error.number === 0)
+  if (error instanceof Refused)
+    return passing.has(error.number) || (error.status === 503 && error.number === 0)
   return error instanceof Error && !(error instanceof DOMException) && clientErrors.has(error.name)
 }
 
 /** Whether nobody listens to what was asked: then it was not done. Otherwise it may have been. */
 export function isUnheard(error: unknown): boolean {
   const { name, cause } = error as { name?: unknown; cause?: { name?: unknown } }
-  return name === 'NoRespondersError' || (name === 'RequestError' && /NoResponders/.test(String(cause?.name ?? '')))
+  return (
+    name === 'NoRespondersError' ||
+    (name === 'RequestError' && /NoResponders/.test(String(cause?.name ?? '')))
+  )
 }
 
 /** Whether a server refused with this number. */
@@ -80,11 +84,15 @@ export function toMillraceError(error: unknown, where: string): unknown {
 
 /** JetStream is not enabled. */
 export function jetStreamMissing(where: string, cause?: unknown): MillraceError {
-  return new MillraceError('SERVER_UNSUPPORTED', 'JetStream is not enabled on these servers, or not for this account.', {
-    where,
-    fix: "Start the servers with a 'jetstream' block in their configuration, and enable it for the account.",
-    cause,
-  })
+  return new MillraceError(
+    'SERVER_UNSUPPORTED',
+    'JetStream is not enabled on these servers, or not for this account.',
+    {
+      where,
+      fix: "Start the servers with a 'jetstream' block in their configuration, and enable it for the account.",
+      cause,
+    },
+  )
 }
 
 /** The servers cannot be reached, or do not agree on a leader. */
@@ -98,12 +106,16 @@ export function unreachable(where: string, cause: unknown): MillraceError {
 
 /** The servers were away for too long, and what was to be stored may be, or not. */
 export function outcomeUnknown(where: string, cause: unknown): MillraceError {
-  return new MillraceError('UNREACHABLE', 'The NATS servers did not say in time whether a record is stored.', {
-    where,
-    fix: 'Publish again with the same id: what is stored already is not stored twice.',
-    facts: { outcome: 'unknown' },
-    cause,
-  })
+  return new MillraceError(
+    'UNREACHABLE',
+    'The NATS servers did not say in time whether a record is stored.',
+    {
+      where,
+      fix: 'Publish again with the same id: what is stored already is not stored twice.',
+      facts: { outcome: 'unknown' },
+      cause,
+    },
+  )
 }
 
 /** A bound is reached. */

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type {
   ClaimName,
   ForwardedEntry,
@@ -9,7 +10,7 @@ import type { Appended } from '../../log/port.ts'
 import { type Catalog, subjectsOf } from './catalog.ts'
 import type { Connection } from './connection.ts'
 import { isRefusal, refusals } from './failures.ts'
-import { decodeFrame, frameOverheadBytes, framedSize, recordsPerMessage } from './frame.ts'
+import { decodeFrame, framedSize, frameOverheadBytes, recordsPerMessage } from './frame.ts'
 import type { Identities } from './identities.ts'
 import { idOf, type Names, token } from './names.ts'
 import type { KnownPlace, KnownPlaces } from './place.ts'
@@ -57,17 +58,21 @@ export class OriginForwarding {
   ): Promise<Forwarding> {
     const appended: Appended[] = []
     let mark = after
-    try {
-      for (let from = 0; from < entries.length; ) {
-        const together = this.#together(entries, from)
+    for (let from = 0; from < entries.length; ) {
+      const together = this.#together(entries, from)
+      try {
         const stored = await this.#store(origin, place, together, mark)
         appended.push(...stored.appended)
         mark = stored.mark
         from += together.length
+      } catch (error) {
+        if (!isRefusal(error, refusals.wrongLast)) throw error
+        const now = await this.mark(origin, place)
+        // Its last message was removed by a trim: it has come as far as before.
+        const isAsFar = isDeepStrictEqual(now.position, mark.position) && now.revision !== mark.revision
+        if (!isAsFar) return { stored: false, mark: now }
+        mark = now
       }
-    } catch (error) {
-      if (!isRefusal(error, refusals.wrongLast)) throw error
-      return { stored: false, mark: await this.mark(origin, place) }
     }
     const position = entries.at(-1)?.position
     if (position !== undefined && later(mark.position, position) !== mark.position) {
@@ -125,7 +130,7 @@ export class OriginForwarding {
     const subject = names.origin(place.known, place.partition, origin)
     for (let id = deduplicationId === undefined ? undefined : idOf(deduplicationId); ; ) {
       const { sequence, duplicate, write } = await writer.write({
-        ...{ place, subject, records: entries, position, expectedLast: mark.revision },
+        ...{ place, subject, records: entries, position, after: mark },
         ...(id === undefined ? {} : { id }),
       })
       const verdict = duplicate

@@ -83,7 +83,9 @@ export class Identities {
       })
       let sequence: number
       try {
-        ;({ sequence } = await this.#connection.bridge(() => this.#connection.publish(subject, empty, headers)))
+        ;({ sequence } = await this.#connection.bridge(() =>
+          this.#connection.publish(subject, empty, headers),
+        ))
       } catch (error) {
         if (isRefusal(error, refusals.wrongLast)) return { id }
         throw error

@@ -6,7 +6,7 @@ import type {
   JournalValue,
 } from '../../log/journal/log-servers.ts'
 import type { ReadLimits } from '../../log/port.ts'
-import { type Catalog, lastSequenceIn, removeBelow, subjectsOf } from './catalog.ts'
+import { behindHeaders, type Catalog, lastSequenceIn, removeBelow, subjectsOf } from './catalog.ts'
 import type { Connection } from './connection.ts'
 import { type Names, token } from './names.ts'
 import { messagesThrough } from './scan.ts'
@@ -50,24 +50,23 @@ export class NatsJournal implements Journal {
   async append(value: Uint8Array, expectedLast: number): Promise<JournalAppend> {
     const { connection } = this.#parts
     const id = connection.runtime.id()
-    const headers = connection.headers({
-      'Nats-Msg-Id': id,
-      'Nats-Expected-Last-Subject-Sequence': String(expectedLast),
-    })
+    const headers = connection.headers({ ...behindHeaders(this.#subject, expectedLast), [writeHeader]: id })
+    let last: number | undefined
     let isInDoubt = false
     try {
-      const { sequence } = await connection.bridge((tried) => {
+      const { sequence, duplicate } = await connection.bridge((tried) => {
         isInDoubt = tried > 0
         return connection.publish(this.#subject, value, headers)
       })
-      return { stored: true, sequence }
+      if (!duplicate) return { stored: true, sequence }
+      last = sequence
     } catch (error) {
-      const last = lastSequenceIn(error)
+      last = lastSequenceIn(error)
       if (last === undefined) throw error
-      // What stands there may be this very value, the answer to which was lost.
-      if (isInDoubt && (await this.#isOwn(last, id))) return { stored: true, sequence: last }
-      return { stored: false, last }
     }
+    // What stands there may be this very value, the answer to which was lost.
+    if (isInDoubt && (await this.#isOwn(last, id))) return { stored: true, sequence: last }
+    return { stored: false, last }
   }
 
   async read(after: number, limits: ReadLimits): Promise<readonly JournalValue[]> {
@@ -165,3 +164,5 @@ export class NatsJournal implements Journal {
 }
 
 const headersBytes = 512
+/** Names the attempt to store a value, by which its writer knows it again. */
+const writeHeader = 'Millrace-Write'

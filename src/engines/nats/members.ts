@@ -51,9 +51,7 @@ export class MemberSigns {
 
   async #put(subject: string, payload: Uint8Array, expectedLast?: number): Promise<void> {
     const headers = this.#connection.headers(
-      expectedLast === undefined
-        ? {}
-        : { 'Nats-Expected-Last-Subject-Sequence': String(expectedLast) },
+      expectedLast === undefined ? {} : { 'Nats-Expected-Last-Subject-Sequence': String(expectedLast) },
     )
     await this.#connection.bridge(() => this.#connection.publish(subject, payload, headers))
   }
@@ -99,7 +97,7 @@ class Feed {
     return this.#list()
   }
 
-  /** The list once its revision is not `known` any more. */
+  /** The list once its revision is above `known`. */
   after(known: number, signal: AbortSignal): Promise<MemberList> {
     return new Promise((resolve, reject) => {
       const end = () => {
@@ -111,7 +109,7 @@ class Feed {
         reject(signal.reason)
       }
       const look = () => {
-        if (this.#next - 1 === known) return void this.#wakers.add(look)
+        if (this.#next - 1 <= known) return void this.#wakers.add(look)
         end()
         resolve(this.#list())
       }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { ClaimName } from '../../log/journal/log-servers.ts'
+import type { ClaimName } from '../../log/moving.ts'
 
 const longestToken = 100
 

@@ -1,7 +1,7 @@
+import { isMillraceError } from '../../core/errors.ts'
 import type { ClaimName } from '../../log/journal/log-servers.ts'
 import type { Offset, Place } from '../../log/port.ts'
 import type { Catalog } from './catalog.ts'
-import { isMillraceError } from '../../core/errors.ts'
 import { type Names, token } from './names.ts'
 import type { Topics } from './topics.ts'
 

@@ -33,7 +33,8 @@ export class News {
 
   /** Resolves with the places that are past what is known, at once or when that comes true. */
   wait(awaited: readonly Awaited[], signal: AbortSignal): Promise<readonly Place[]> {
-    const grown = () => awaited.filter(({ place, known }) => place.end > known).map(({ named }) => ({ ...named }))
+    const grown = () =>
+      awaited.filter(({ place, known }) => place.end > known).map(({ named }) => ({ ...named }))
     signal.throwIfAborted()
     const now = grown()
     if (now.length > 0) return Promise.resolve(now)

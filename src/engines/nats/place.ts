@@ -60,7 +60,12 @@ export class KnownPlace implements Place {
 
   /** An entry that stands in this place now. */
   appended(sequence: number, index: number): Appended {
-    return { topic: this.topic, partition: this.partition, offset: offsetOf(sequence, index), duplicate: false }
+    return {
+      topic: this.topic,
+      partition: this.partition,
+      offset: offsetOf(sequence, index),
+      duplicate: false,
+    }
   }
 }
 
@@ -69,7 +74,10 @@ export class KnownPlaces {
   readonly #connection: Connection
   readonly #names: Names
   readonly #topics: Topics
-  readonly #places = new Map<string, { readonly progress: { sequence: number }; readonly places: KnownPlace[] }>()
+  readonly #places = new Map<
+    string,
+    { readonly progress: { sequence: number }; readonly places: KnownPlace[] }
+  >()
 
   constructor(connection: Connection, names: Names, topics: Topics) {
     this.#connection = connection

@@ -88,12 +88,7 @@ export class Reader {
   }
 
   /** What a tail has from an offset on; undefined where it has nothing yet. */
-  async #serve(
-    place: KnownPlace,
-    tail: Tail,
-    from: Offset,
-    limits: ReadLimits,
-  ): Promise<Batch | undefined> {
+  async #serve(place: KnownPlace, tail: Tail, from: Offset, limits: ReadLimits): Promise<Batch | undefined> {
     const messages = tail.from(sequenceOf(from))
     const batch = batchOf(place, messages, from, limits)
     if (batch === undefined) return undefined

@@ -28,7 +28,8 @@ const tlsFiles: Readonly<Record<string, string>> = { ca: 'caFile', cert: 'certFi
  * for TLS; a user without a password is a token. `LOG_URL_INVALID` when it is none.
  */
 export function readSettings(url: string): Settings {
-  const [, scheme, authority = '', path = '', query = ''] = urlPattern.exec(url) ?? invalid('It names no server')
+  const [, scheme, authority = '', path = '', query = ''] =
+    urlPattern.exec(url) ?? invalid('It names no server')
   const log = path === '' ? 'millrace' : path
   if (!namePattern.test(log)) {
     invalid('The name of the log must have letters, digits and - only, at most 32 of them')
@@ -47,7 +48,8 @@ export function readSettings(url: string): Settings {
   const files: Record<string, string> = {}
   for (const [name, value] of parameters) {
     const isKnown = name === 'credentials' || name === 'nkey' || name in tlsFiles
-    if (!isKnown || value === '') invalid('It may be followed by credentials, nkey, ca, cert and key, each of them a file')
+    if (!isKnown || value === '')
+      invalid('It may be followed by credentials, nkey, ca, cert and key, each of them a file')
     files[name] = value
   }
   const tls = Object.entries(files).flatMap(([name, file]) => {

@@ -14,6 +14,8 @@ export interface LogDescription {
   readonly replicas: number
 }
 
+/** For so long two that would follow the same message are told apart by their ids; see `behindHeaders`. */
+const windowNanoseconds = 10 * 60 * 1_000_000_000
 /** Streams of a cluster have so many replicas; those of a single server one. */
 const clusterReplicas = 3
 const replicasUnsupported = 10074
@@ -49,7 +51,8 @@ async function prepareCatalog(connection: Connection, names: Names, partitions: 
 }
 
 function common(name: string, subjects: readonly string[], replicas: number): StreamConfiguration {
-  return { name, subjects, storage: 'file', retention: 'limits', num_replicas: replicas }
+  const duplicateWindow = { duplicate_window: windowNanoseconds }
+  return { name, subjects, storage: 'file', retention: 'limits', num_replicas: replicas, ...duplicateWindow }
 }
 
 async function prepare(connection: Connection, wanted: StreamConfiguration): Promise<StreamInfo> {
@@ -58,7 +61,8 @@ async function prepare(connection: Connection, wanted: StreamConfiguration): Pro
     try {
       const found = await connection.call<StreamInfo>(`STREAM.INFO.${name}`)
       const { subjects, retention, storage } = found.config
-      const isOurs = isDeepStrictEqual(subjects, wanted.subjects) && retention === 'limits' && storage === 'file'
+      const isOurs =
+        isDeepStrictEqual(subjects, wanted.subjects) && retention === 'limits' && storage === 'file'
       if (!isOurs || (found.config.max_msgs_per_subject ?? -1) !== (wanted.max_msgs_per_subject ?? -1)) {
         throw foreignStream(connection.where, name)
       }

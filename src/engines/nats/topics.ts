@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { Topic, TopicOptions } from '../../log/port.ts'
 import { MillraceError } from '../../core/errors.ts'
+import type { Topic, TopicOptions } from '../../log/port.ts'
 import type { Connection } from './connection.ts'
 import { isRefusal, refusals, topicUnknown } from './failures.ts'
 import type { Names, TopicName } from './names.ts'

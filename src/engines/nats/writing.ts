@@ -1,7 +1,7 @@
-import type { Position } from '../../log/journal/log-servers.ts'
-import { lastSequenceIn } from './catalog.ts'
+import type { OriginMark, Position } from '../../log/journal/log-servers.ts'
+import { behindHeaders, lastSequenceIn } from './catalog.ts'
 import type { Acknowledged, Connection } from './connection.ts'
-import { isAway, isUnheard, outcomeUnknown, unreachable } from './failures.ts'
+import { isAway, isUnheard, outcomeUnknown, Refused, refusals, unreachable } from './failures.ts'
 import { decodeFrame, encodeFrame, type FramedRecord } from './frame.ts'
 import type { KnownPlace, KnownPlaces } from './place.ts'
 import type { Topics } from './topics.ts'
@@ -14,8 +14,8 @@ export interface Writing {
   /** What the servers know it again by; the writer's own name of it unless given. */
   readonly id?: string
   readonly position?: Position
-  /** The newest sequence of its subject, where it is stored only behind that. */
-  readonly expectedLast?: number
+  /** How far its origin has forwarded, where it is stored only behind that. */
+  readonly after?: OriginMark
 }
 
 /** What the servers said. */
@@ -49,7 +49,7 @@ export class MessageWriter {
    * again, which stores it once. `TOPIC_UNKNOWN`, or `UNREACHABLE` when they stay away.
    */
   async write(writing: Writing): Promise<Written> {
-    const { place, subject, records, position, expectedLast } = writing
+    const { place, subject, records, position, after } = writing
     await this.#places.refresh(place)
     this.#count += 1
     const write = `${this.#processId}${this.#count.toString(36)}`
@@ -57,8 +57,9 @@ export class MessageWriter {
     const frame = { write, records: raised, ...(position === undefined ? {} : { position }) }
     const payload = encodeFrame(frame)
     const headers = this.#connection.headers({
-      'Nats-Msg-Id': writing.id ?? write,
-      ...(expectedLast === undefined ? {} : { 'Nats-Expected-Last-Subject-Sequence': String(expectedLast) }),
+      'Nats-Msg-Id': write,
+      ...(after === undefined ? {} : behindHeaders(subject, after.revision, stateOf(after))),
+      ...(writing.id === undefined ? {} : { 'Nats-Msg-Id': writing.id }),
     })
     let isInDoubt = false
     try {
@@ -71,8 +72,12 @@ export class MessageWriter {
           throw error
         }
       })
-      if (!duplicate || writing.id === undefined) place.learn(sequence, frame)
-      return { sequence, duplicate: duplicate && writing.id !== undefined, write }
+      if (duplicate && writing.id !== undefined) return { sequence, duplicate, write }
+      if (duplicate && after !== undefined && !(await this.#isOwn(place, sequence, write))) {
+        throw new Refused({ code: 400, err_code: refusals.wrongLast, description: 'another was quicker' })
+      }
+      place.learn(sequence, frame)
+      return { sequence, duplicate: false, write }
     } catch (error) {
       const last = lastSequenceIn(error)
       // The message that it must stand behind may be its own, the answer to which was lost.
@@ -94,6 +99,10 @@ export class MessageWriter {
 const mostMessageBytes = 1024 * 1024
 /** Room for the headers of a message. */
 const headersBytes = 512
+
+function stateOf({ position }: OriginMark): string {
+  return position === undefined ? '' : `~${position.sequence}.${position.index}`
+}
 
 /** Times of a place never fall. */
 function raise(records: readonly FramedRecord[], fromMs: number): readonly FramedRecord[] {

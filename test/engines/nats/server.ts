@@ -7,6 +7,7 @@ import { delimiter, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { connect } from '@nats-io/transport-node'
+import { realRuntime } from '../../../src/core/real-runtime.ts'
 
 const installer = fileURLToPath(new URL('../../../scripts/debian-packages.ts', import.meta.url))
 
@@ -74,7 +75,10 @@ export class NatsServer {
   /** Starts the server, also again after {@link stop} or {@link kill}. Resolves once it takes connections. */
   async run(): Promise<void> {
     const file = join(this.folder, 'server.conf')
-    writeFileSync(file, `server_name: ${this.name}\nlisten: "127.0.0.1:${this.port}"\n${this.#configuration}\n`)
+    writeFileSync(
+      file,
+      `server_name: ${this.name}\nlisten: "127.0.0.1:${this.port}"\n${this.#configuration}\n`,
+    )
     const child = spawn(program ?? '', ['--config', file], { stdio: ['ignore', 'ignore', 'pipe'] })
     this.#process = child
     const said: string[] = []
@@ -166,7 +170,12 @@ export class NatsCluster {
   /** Resolves once streams of three replicas can be made. */
   async ready(): Promise<void> {
     await this.#asking(async (ask) => {
-      const config = { name: 'ready', subjects: ['ready'], num_replicas: this.servers.length, storage: 'memory' }
+      const config = {
+        name: 'ready',
+        subjects: ['ready'],
+        num_replicas: this.servers.length,
+        storage: 'memory',
+      }
       while ((await ask('STREAM.CREATE.ready', config)).error !== undefined) await pause()
       await ask('STREAM.DELETE.ready')
     })
@@ -218,7 +227,7 @@ export class NatsCluster {
 
 /** A server that elects a leader says nothing until it has one. */
 function pause(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 50))
+  return realRuntime().sleep(50)
 }
 
 /** A port that nobody listens on. */
