@@ -11,7 +11,8 @@
  *
  * Appending
  * - `append` resolves once every entry is durable, and gives each its place in the order of the call. If it rejects,
- *   either nothing was appended or, where `capabilities.atomicAppend` is false, a prefix of the entries was.
+ *   either nothing was appended or, where `capabilities.atomicAppend` is false, some of the entries were: of those to one
+ *   place the first ones, and of those behind a change of topic none before all in front of it.
  * - Appends of one process to one place are ordered as they were called.
  * - Where `capabilities.appendDeduplicates`, an entry with a `deduplicationId` that its topic has stored within the
  *   window is not stored again: the answer is the first record's place with

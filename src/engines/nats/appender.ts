@@ -59,15 +59,27 @@ export class Appender {
     return await this.#appendMany(entries)
   }
 
+  /**
+   * What goes to one topic goes to its places side by side, but nothing behind a change of topic is stored before all in front of
+   * it is: who notes in one topic how far another has come relies on that.
+   */
   async #appendMany(entries: readonly Entry[]): Promise<readonly Appended[]> {
     const repeats = repeatsWithin(entries)
     const items: Item[] = []
-    const checked = entries.some(({ deduplicationId }) => deduplicationId !== undefined)
-      ? Promise.resolve().then(() => this.#find(items))
-      : undefined
-    checked?.catch(() => undefined)
+    const hasIds = entries.some(({ deduplicationId }) => deduplicationId !== undefined)
+    const found = hasIds ? Promise.resolve().then(() => this.#find(items)) : undefined
+    let checked = found
+    let run: Promise<unknown>[] = []
     const places = entries.map((entry, index) => {
-      return repeats.has(index) ? undefined : this.#enqueue(entry, checked, items)
+      if (repeats.has(index)) return undefined
+      if (index > 0 && entry.topic !== entries[index - 1]?.topic) {
+        checked = Promise.all([found, ...run]).then(() => undefined)
+        run = []
+      }
+      checked?.catch(() => undefined)
+      const place = this.#enqueue(entry, checked, items)
+      run.push(place)
+      return place
     })
     // All of them settle before the call does, so that nothing of it is under way behind its back.
     const settled = await Promise.allSettled(places)

@@ -12,6 +12,8 @@ export interface NatsOptions
   readonly runtime: Runtime
 }
 
+/** A process that was killed is taken for gone after six of these; while no server answers nobody is. */
+const heartbeatMs = 500
 /** As many as subjects of one stream are asked for at once. */
 const mostPartitions = 1024
 
@@ -28,5 +30,5 @@ export async function openNats(url: string, options: NatsOptions): Promise<LogEn
   }
   const { runtime } = options
   const servers = await NatsServers.open(readSettings(url), options)
-  return new JournaledEngine({ ...options, servers, stores: new MemoryStateStores(), runtime })
+  return new JournaledEngine({ heartbeatMs, ...options, servers, stores: new MemoryStateStores(), runtime })
 }
