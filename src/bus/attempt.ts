@@ -5,7 +5,6 @@ import { commandOf } from './definitions.ts'
 import { maxCommitBytes, sizeOf } from './partition-state.ts'
 import { type Decision, decide, resultPuts } from './results.ts'
 import type { RunningAttempt, RunningAttempts, RunningPlace } from './running-attempts.ts'
-import type { StopRegistry } from './stop-registry.ts'
 
 /** How an attempt ended. */
 export type Outcome =
@@ -46,7 +45,7 @@ export function runAttempt<Subject extends AttemptSubject>(
   try {
     const returned: unknown = subject.definition.run(subject.event, context)
     if (isThenable(returned)) {
-      new WaitingAttempt(subject, context, { running, stop: tools.stop }).follow(returned)
+      new WaitingAttempt(subject, context, running).follow(returned)
       return undefined
     }
     outcome = outcomeOf(subject, context, returned)
@@ -54,7 +53,7 @@ export function runAttempt<Subject extends AttemptSubject>(
     outcome = failed(error)
   }
   if (outcome instanceof Promise) {
-    new WaitingAttempt(subject, context, { running, stop: tools.stop }).conclude(outcome)
+    new WaitingAttempt(subject, context, running).conclude(outcome)
     return undefined
   }
   context.revoke()
@@ -71,17 +70,13 @@ class WaitingAttempt<Subject extends AttemptSubject> implements RunningAttempt {
   /** There after a timeout. */
   #settled: PromiseWithResolvers<void> | undefined
 
-  constructor(
-    subject: Subject,
-    context: AttemptContext,
-    { running, stop }: { running: RunningAttempts<EndedAttempt<Subject>>; stop: StopRegistry },
-  ) {
+  constructor(subject: Subject, context: AttemptContext, running: RunningAttempts<EndedAttempt<Subject>>) {
     this.#subject = subject
     this.#context = context
     this.#running = running
     this.#place = running.begin(this)
     // The handler itself may have brought it about before it came back.
-    if (stop.stopped !== undefined) this.abort(stop.stopped.reason)
+    if (running.stopped !== undefined) this.abort(running.stopped.reason)
   }
 
   /** Waits for what the handler has returned. */

@@ -400,13 +400,16 @@ export class PartitionProcessor {
   /** Tells readers where their places end, as the engine tells of news. */
   async #followNews(readers: readonly TopicReader[]): Promise<void> {
     const { signal } = this.#stopReading
-    const places = new Map<Place, TopicReader>(readers.map((reader) => [reader.place, reader]))
+    const byTopic = new Map(readers.map((reader) => [reader.place.topic, reader]))
+    const known = new Map(readers.map(({ place, end }) => [place, end]))
     while (!signal.aborted) {
-      const known = new Map([...places].map(([place, reader]) => [place, reader.end]))
       const changed = await this.#tools.engine.changed(known, signal)
       for (const { topic } of changed) {
-        const { end } = await this.#tools.engine.bounds(this.#place(topic))
-        readers.find(({ place }) => place.topic === topic)?.grown(end)
+        const reader = byTopic.get(topic)
+        if (reader === undefined) continue
+        const { end } = await this.#tools.engine.bounds(reader.place)
+        reader.grown(end)
+        known.set(reader.place, reader.end)
       }
     }
   }

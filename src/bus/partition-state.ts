@@ -258,7 +258,7 @@ export class PartitionState {
         marked.add(tracker)
       }
       if (marking === undefined) continue
-      for (const offset of offsets) marking.mark(offset)
+      for (let index = 0; index < offsets.length; index += 1) marking.mark(offsets[index] as Offset)
       marked.add(marking)
     }
     this.#queue.splice(0, taken)

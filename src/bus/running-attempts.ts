@@ -40,6 +40,11 @@ export class RunningAttempts<Ended> {
     })
   }
 
+  /** Why they are to stop; undefined while they are not. */
+  get stopped(): StopRegistry['stopped'] {
+    return this.#tools.stop.stopped
+  }
+
   get timeoutMs(): number {
     return this.#tools.timeoutMs
   }

@@ -360,7 +360,7 @@ export class Subscription {
       else this.#completeLane(run, outcome)
     }
     if (outcome.kind !== 'failed' || outcome.settled === undefined) {
-      this.#free(run)
+      this.#free(run, run.lane?.inWork)
       return
     }
     // A handler that timed out and goes on: its key waits for it.
@@ -463,7 +463,7 @@ export class Subscription {
     this.pump()
   }
 
-  #free({ topic, key }: Subject): void {
+  #free({ topic, key }: Subject, inWork = this.#lanes.inWork(key)): void {
     const parked = this.parked.get(topic, key)
     if (parked !== undefined) {
       parked.busy = false
@@ -471,7 +471,7 @@ export class Subscription {
     }
     this.#inFlight -= 1
     this.#hasEnded = true
-    this.#lanes.inWork(key).free()
+    inWork.free()
   }
 }
 

@@ -51,6 +51,9 @@ export class Timers {
   readonly #wake = new Wake()
   #schedules: ArmedSchedule[]
   #nextTimerMs: number | undefined
+  /** What is waited for; undefined while nothing is, or while it is not known yet. */
+  #armedMs: number | undefined
+  #isArmed = false
 
   constructor(tools: TimerTools, timed: readonly Timed[], schedules: readonly ArmedSchedule[]) {
     this.#tools = tools
@@ -58,9 +61,10 @@ export class Timers {
     this.#schedules = [...schedules]
   }
 
-  /** There may be something due earlier than what is waited for. */
+  /** There may be something due earlier than what is waited for, or waiting is to end. Mostly there is nothing new. */
   notify(): void {
-    this.#wake.notify()
+    if (!this.#isArmed || this.#tools.signal.aborted || this.#nextDueMs() !== this.#armedMs)
+      this.#wake.notify()
   }
 
   /** Keys that were committed; timers among them are waited for from now on. */
@@ -80,9 +84,12 @@ export class Timers {
       await this.#fire(nowMs)
       if (this.#tools.signal.aborted) return
       const dueMs = this.#nextDueMs()
+      this.#armedMs = dueMs
+      this.#isArmed = true
       if (dueMs === undefined) await this.#wake.wait()
       else
         await this.#wake.waitAtMost(Math.min(Math.max(1, dueMs - nowMs), longestSleepMs), this.#tools.runtime)
+      this.#isArmed = false
     }
   }
 
@@ -151,12 +158,10 @@ export class Timers {
   }
 
   #nextDueMs(): number | undefined {
-    const times = [
-      this.#nextTimerMs,
-      ...this.#schedules.map(({ document }) => document.dueMs ?? undefined),
-      ...this.#timed.map((timed) => timed.nextDueMs()),
-    ].filter((time) => time !== undefined)
-    return times.length === 0 ? undefined : Math.min(...times)
+    let next = this.#nextTimerMs ?? Number.POSITIVE_INFINITY
+    for (const { document } of this.#schedules) next = Math.min(next, document.dueMs ?? next)
+    for (const timed of this.#timed) next = Math.min(next, timed.nextDueMs() ?? next)
+    return next === Number.POSITIVE_INFINITY ? undefined : next
   }
 }
 

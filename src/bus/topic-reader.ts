@@ -113,7 +113,8 @@ export class TopicReader {
   async #serve(from: Offset): Promise<void> {
     try {
       const { records, next } = await readRecords(this.#tools, this.place, from, readLimits)
-      await this.#tools.rules.take(this.place.topic, records)
+      const taken = this.#tools.rules.take(this.place.topic, records)
+      if (taken !== undefined) await taken
       if (!this.#tools.signal.aborted) this.#deliver(records, from, next)
     } catch (error) {
       if (isMillraceError(error, 'RECORD_CORRUPT')) return this.#skipCorrupt(from, error)

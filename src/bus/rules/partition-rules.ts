@@ -64,11 +64,16 @@ export class PartitionRules {
     }
   }
 
-  /** Takes the marks among records that were read in a topic, before anything behind them is decided. */
-  async take(topic: string, records: readonly LogRecord[]): Promise<void> {
+  /** Takes the marks among records that were read in a topic, before anything behind them is decided; at once where there are none. */
+  take(topic: string, records: readonly LogRecord[]): Promise<void> | undefined {
     const timeline = this.#timelines.get(topic)
-    if (timeline === undefined) return
-    for (const record of records) {
+    if (timeline === undefined) return undefined
+    const marks = records.filter((record) => ruleMarkOf(record) !== undefined && !timeline.has(record.offset))
+    return marks.length === 0 ? undefined : this.#takeMarks(timeline, marks)
+  }
+
+  async #takeMarks(timeline: RuleTimeline, marks: readonly LogRecord[]): Promise<void> {
+    for (const record of marks) {
       const change = ruleMarkOf(record)
       if (change === undefined || timeline.has(record.offset)) continue
       const { history } = this.#tools.application
