@@ -66,5 +66,5 @@ export function replyEntries(
     causationid: event.id,
     data,
   }
-  return [{ topic, partition, value: encodeEvent(wrapped), timeMs: nowMs }]
+  return [{ topic, partition, value: encodeEvent(wrapped), timeMs: nowMs, comesLast: true }]
 }

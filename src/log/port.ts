@@ -43,8 +43,8 @@
  *   the membership has a `renewal`, from before the claim's signal is aborted. Whether a commit that failed holds is settled
  *   when the partition is given anew.
  * - Where not `capabilities.atomicCommit`, a commit holds from one moment on, and its appends become visible behind that
- *   moment one by one: those to one place in order, and behind those of earlier commits. When it resolves all are
- *   visible. When the owner ends before, nobody is given the partition until they are; only those to a topic that was
+ *   moment one by one: those to one place in order, and behind those of earlier commits; those that `comesLast` last.
+ *   When it resolves all are visible. When the owner ends before, nobody is given the partition until they are; only those to a topic that was
  *   deleted meanwhile are gone with it.
  * - A claim that was lost, or whose epoch is old, rejects `commit`, `get` and `range` with `NOT_OWNER`, and its signal is
  *   aborted as soon as the engine knows. Where not `capabilities.fencedReads`, `get` and `range` may answer until then.
@@ -76,6 +76,11 @@ export interface Entry extends Place {
   readonly timeMs: number
   /** Present when the publisher chose the id: makes the append idempotent within the deduplication window. */
   readonly deduplicationId?: string
+  /**
+   * In a commit whose appends become visible one by one: that this one comes behind all that do not say so. It tells of
+   * what the commit has done, as a reply does.
+   */
+  readonly comesLast?: boolean
 }
 
 /** Where an entry is now. */

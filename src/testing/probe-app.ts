@@ -198,9 +198,10 @@ export function publishProbe(random: SeededRandom): Publication {
 
 /** The command that simulates {@link probeApp} again. */
 export function replayProbe(settings: SimulationSettings): string {
-  const { seed, steps, rates, processes, partitions, events, without } = settings
+  const { seed, steps, rates, engine, processes, partitions, events, without } = settings
+  const on = engine === 'memory' ? '' : ` --engine ${engine}`
   const left = without.length === 0 ? '' : ` --without ${ranges(without)}`
-  return `npm run simulate -- --seed ${seed} --steps ${steps} --events ${events} --processes ${processes} --partitions ${partitions} --faults '${writeFaultRates(rates)}'${left}`
+  return `npm run simulate -- --seed ${seed} --steps ${steps} --events ${events} --processes ${processes} --partitions ${partitions} --faults '${writeFaultRates(rates)}'${on}${left}`
 }
 
 /** Numbers in ascending order, those that follow one another as `first-last`. */

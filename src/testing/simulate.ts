@@ -9,6 +9,7 @@ import { invariants } from './invariants/index.ts'
 import type { Operate } from './operator.ts'
 import type { Workload } from './publishers.ts'
 import { shrink } from './shrink.ts'
+import type { BreakServers, SimulatedEngineKind } from './simulated-log.ts'
 import type { StartFunction } from './simulated-process.ts'
 import {
   Simulation,
@@ -36,6 +37,8 @@ export interface SimulateOptions {
   readonly events?: number
   /** How many processes run the application; 3 unless given. */
   readonly processes?: number
+  /** What it runs on, see {@link SimulatedEngineKind}; `memory` unless given. */
+  readonly engine?: SimulatedEngineKind
   /** How many partitions the log has; 4 unless given. */
   readonly partitions?: number
   /** The numbers of faults that are left out, as a failing simulation names them. */
@@ -55,6 +58,8 @@ export interface SimulateOptions {
   readonly replay?: (settings: SimulationSettings) => string
   /** Starts each process; for a test of the simulation itself. */
   readonly start?: StartFunction
+  /** Changes what the servers of a journaled log do; for a test of the simulation itself. */
+  readonly breakServers?: BreakServers
 }
 
 /** What a simulation saw. */
@@ -103,11 +108,13 @@ export async function simulate(app: App, options: SimulateOptions): Promise<Simu
     workload: options.publish,
     ...(options.predecessor === undefined ? {} : { predecessor: options.predecessor }),
     ...(options.operate === undefined ? {} : { operate: options.operate }),
+    ...(options.breakServers === undefined ? {} : { breakServers: options.breakServers }),
   }
   const settings: SimulationSettings = {
     seed: options.seed,
     steps: options.steps ?? 2_000,
     rates: faultRates(options.faults ?? faultKinds),
+    engine: options.engine ?? 'memory',
     processes: options.processes ?? 3,
     partitions: options.partitions ?? 4,
     events: options.events ?? 30,
@@ -205,8 +212,8 @@ function reportOf(settings: SimulationSettings, outcome: SimulationOutcome): Sim
 
 function replayOf(options: SimulateOptions, settings: SimulationSettings): string {
   if (options.replay !== undefined) return options.replay(settings)
-  const { seed, steps, rates: faults, processes, partitions, events, without } = settings
-  return `simulate(app, ${JSON.stringify({ seed, steps, faults, processes, partitions, events, without })})`
+  const { seed, steps, rates: faults, engine, processes, partitions, events, without } = settings
+  return `simulate(app, ${JSON.stringify({ seed, steps, faults, engine, processes, partitions, events, without })})`
 }
 
 function firstDifference(first: readonly string[], second: readonly string[]): string | undefined {

@@ -1,7 +1,6 @@
 import type { App } from '../app/app.ts'
 import type { RunningApp, StartOptions } from '../app/running.ts'
 import { isMillraceError, MillraceError, messageOf } from '../core/errors.ts'
-import { type MemoryEngine, type MemoryLog, openMemory } from '../engines/memory/index.ts'
 import { partitionOf } from '../log/partition.ts'
 import type { ClaimListener, LogEngine, Member, Membership } from '../log/port.ts'
 import type { FaultPlan } from './faults.ts'
@@ -9,6 +8,7 @@ import type { HandlerFaults } from './handler-faults.ts'
 import { instrument } from './instrument.ts'
 import type { PendingSteps } from './pending-steps.ts'
 import type { Recorder } from './recorder.ts'
+import type { SimulatedEngine, SimulatedLog } from './simulated-log.ts'
 import { SimulatedRuntime } from './simulated-runtime.ts'
 import type { VirtualTime } from './virtual-time.ts'
 
@@ -22,7 +22,7 @@ export interface World {
   readonly seed: number
   readonly epochMs: number
   readonly partitions: number
-  readonly log: MemoryLog
+  readonly log: SimulatedLog
   readonly time: VirtualTime
   readonly steps: PendingSteps
   readonly plan: FaultPlan
@@ -34,16 +34,13 @@ export interface World {
 interface Incarnation {
   readonly name: string
   readonly runtime: SimulatedRuntime
-  readonly engine: MemoryEngine
+  readonly handle: SimulatedEngine
   readonly ended: Promise<void>
   readonly end: () => void
   running: RunningApp | undefined
   stopping: boolean
   sessionLost: boolean
 }
-
-/** Never forgets an id, however far clocks jump: a simulation tests processing, not the length of the window. */
-const deduplicationWindowMs = Number.MAX_SAFE_INTEGER
 
 /** One of the simulated processes: it can be started, stopped and crashed, again and again. */
 export class SimulatedProcess {
@@ -84,7 +81,7 @@ export class SimulatedProcess {
     const { start, recorder, handlerFaults } = this.#world
     this.#starts += 1
     const incarnation = this.#open(`${this.name}.${this.#starts}`)
-    const { name: process, runtime, engine } = incarnation
+    const { name: process, runtime, handle } = incarnation
     this.#incarnation = incarnation
     const claims = new Map<number, number>()
     const watched = instrument(app, {
@@ -95,7 +92,7 @@ export class SimulatedProcess {
       claimsOn: (key) => claims.get(partitionOf(key, this.#world.partitions)) ?? 0,
     })
     recorder.line(`${process} starts`)
-    start(watched, { log: countClaims(engine, claims), runtime, drainMs: 5_000 }).then(
+    start(watched, { log: countClaims(handle.engine, claims), runtime, drainMs: 5_000 }).then(
       (running) => {
         incarnation.running = running
         recorder.line(`${process} has started`)
@@ -139,7 +136,7 @@ export class SimulatedProcess {
     const incarnation = this.#incarnation
     if (incarnation?.running === undefined || incarnation.sessionLost) return
     incarnation.sessionLost = true
-    incarnation.engine.loseSession()
+    incarnation.handle.loseSession()
   }
 
   /** Tells the process of the loss, and lets it take part again. */
@@ -148,11 +145,11 @@ export class SimulatedProcess {
     if (incarnation === undefined || !incarnation.sessionLost) return
     incarnation.sessionLost = false
     this.#world.recorder.line(`${incarnation.name} takes part again`)
-    incarnation.engine.regainSession()
+    incarnation.handle.regainSession()
   }
 
   #open(name: string): Incarnation {
-    const { time, seed, epochMs, log, steps, partitions, recorder } = this.#world
+    const { time, seed, epochMs, log, steps, recorder } = this.#world
     const runtime = new SimulatedRuntime({
       time,
       seed,
@@ -162,20 +159,18 @@ export class SimulatedProcess {
         recorder.problem(`background task ${task} of ${name} failed: ${describe(error)}`),
     })
     const { promise: ended, resolve: end } = Promise.withResolvers<void>()
-    const engine = openMemory({
-      log,
+    const handle = log.open({
+      process: this.name,
       runtime,
-      partitions,
       steps: steps.of(name),
       fault: (step) => this.#storageFault(name, step),
-      deduplicationWindowMs,
     })
-    return { name, runtime, engine, ended, end, running: undefined, stopping: false, sessionLost: false }
+    return { name, runtime, handle, ended, end, running: undefined, stopping: false, sessionLost: false }
   }
 
   #storageFault(name: string, step: string): Error | undefined {
-    if (/^(close|leave|changed):/.test(step)) return undefined
-    const weight = /^(append|commit):/.test(step) ? 1 : 0.1
+    if (/^(close|leave|changed|withdraw|watch):/.test(step)) return undefined
+    const weight = /^(append|commit|journal|forward):/.test(step) ? 1 : 0.1
     if (!this.#world.plan.happens('storage', () => `${name} ${step}`, weight)) return undefined
     return new MillraceError('STORAGE_FAILED', `The simulation lets ${step} fail.`)
   }
@@ -190,7 +185,7 @@ export class SimulatedProcess {
   }
 
   #end(incarnation: Incarnation): void {
-    incarnation.engine.crash()
+    incarnation.handle.crash()
     incarnation.runtime.crash()
     this.#world.steps.drop(incarnation.name)
     if (this.#incarnation === incarnation) this.#incarnation = undefined
@@ -199,7 +194,7 @@ export class SimulatedProcess {
 }
 
 /** The same engine, counting the claims that it gives on each partition. */
-function countClaims(engine: MemoryEngine, claims: Map<number, number>): LogEngine {
+function countClaims(engine: LogEngine, claims: Map<number, number>): LogEngine {
   const join = (group: string, member: Member, listener: ClaimListener): Promise<Membership> =>
     engine.join(group, member, (claim) => {
       claims.set(claim.partition, (claims.get(claim.partition) ?? 0) + 1)

@@ -1,5 +1,4 @@
 import type { App } from '../app/app.ts'
-import { MemoryLog } from '../engines/memory/index.ts'
 import { FaultPlan, type FaultRates } from './faults.ts'
 import { HandlerFaults } from './handler-faults.ts'
 import type { History } from './history.ts'
@@ -11,6 +10,12 @@ import { SeededRandom } from './random.ts'
 import { Recorder } from './recorder.ts'
 import { redriveOne } from './redrive.ts'
 import { readHistory, unsettled } from './settlement.ts'
+import {
+  type BreakServers,
+  type SimulatedEngineKind,
+  SimulatedJournaledLog,
+  SimulatedMemoryLog,
+} from './simulated-log.ts'
 import { SimulatedProcess, type StartFunction, type World } from './simulated-process.ts'
 import { StateObserver } from './state-observer.ts'
 import { turn } from './turn.ts'
@@ -21,6 +26,7 @@ export interface SimulationSettings {
   readonly seed: number
   readonly steps: number
   readonly rates: FaultRates
+  readonly engine: SimulatedEngineKind
   readonly processes: number
   readonly partitions: number
   readonly events: number
@@ -35,6 +41,7 @@ export interface SimulationSubject {
   readonly start: StartFunction
   readonly workload: Workload
   readonly operate?: Operate
+  readonly breakServers?: BreakServers
 }
 
 /** What came of a simulation. */
@@ -90,8 +97,10 @@ export class Simulation {
       without: new Set(settings.without),
       onFault: (line) => this.#recorder.line(line),
     })
-    const log = new MemoryLog()
-    log.open(partitions)
+    const log =
+      settings.engine === 'memory'
+        ? new SimulatedMemoryLog(partitions)
+        : new SimulatedJournaledLog(partitions, seed, subject.breakServers)
     this.#world = {
       app: subject.app,
       start: subject.start,
@@ -252,8 +261,8 @@ export class Simulation {
     }
     const step = this.#choice.pick(steps)
     this.#recorder.line(`step ${step.process} ${step.name}`)
-    this.#committed = step.name === 'commit:apply'
-    this.#appended = step.name === 'append:apply'
+    this.#committed = this.#world.log.commits(step.name)
+    this.#appended = this.#world.log.appends(step.name)
     this.#steps.grant(step)
     return true
   }
@@ -263,7 +272,8 @@ export class Simulation {
     const unaware = this.#processes.filter(({ sessionLost }) => sessionLost).map(({ name }) => `${name}.`)
     if (unaware.length === 0) return this.#steps.all
     return this.#steps.all.filter(
-      ({ name, process }) => name !== 'claim:lose' || !unaware.some((prefix) => process.startsWith(prefix)),
+      ({ name, process }) =>
+        !this.#world.log.tells(name) || !unaware.some((prefix) => process.startsWith(prefix)),
     )
   }
 

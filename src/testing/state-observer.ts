@@ -2,21 +2,21 @@ import type { App } from '../app/app.ts'
 import type { CursorDocument } from '../bus/cursor-tracker.ts'
 import type { ParkedEntry } from '../bus/parked-entry.ts'
 import { endOfPrefix, stateLayout } from '../bus/state-layout.ts'
-import type { MemoryLog } from '../engines/memory/index.ts'
 import type { CursorSample, HeldKey } from './history.ts'
+import type { SimulatedLog } from './simulated-log.ts'
 
 const decoder = new TextDecoder()
 const limit = Number.MAX_SAFE_INTEGER
 
 /** Looks at the committed state of all partitions, and gives every cursor that has moved since the last look. */
 export class StateObserver {
-  readonly #log: MemoryLog
+  readonly #log: SimulatedLog
   readonly #groups: ReadonlySet<string>
   readonly #partitions: number
   readonly #known = new Map<string, string>()
   readonly #changes = new Map<string, number>()
 
-  constructor(log: MemoryLog, app: App, partitions: number) {
+  constructor(log: SimulatedLog, app: App, partitions: number) {
     this.#log = log
     this.#groups = new Set(app.handlers.map(({ options }) => options.group ?? app.name))
     this.#partitions = partitions
@@ -52,7 +52,7 @@ export class StateObserver {
   }
 
   #range(group: string, partition: number, prefix: string): readonly (readonly [string, string])[] {
-    const { values } = this.#log.group(group).state(partition)
+    const values = this.#log.stateOf(group, partition)
     return values
       .range({ from: prefix, to: endOfPrefix(prefix), limit })
       .map(({ key, value }) => [key, decoder.decode(value)] as const)

@@ -6,6 +6,7 @@ const settings: SimulationSettings = {
   seed: 1,
   steps: 512,
   rates: { crash: 0.1, clock: 0.1, handler: 0.1 },
+  engine: 'memory',
   processes: 3,
   partitions: 4,
   events: 40,

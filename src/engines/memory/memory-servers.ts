@@ -195,6 +195,11 @@ export class MemoryServers implements LogServers {
     await this.#engine.close()
   }
 
+  /** The process is gone, at once; others find that out by its signs. Its steps must not happen any more. */
+  crash(): void {
+    this.#engine.crash()
+  }
+
   /** Others take this process for gone, but it goes on and does not know: it finds out when it commits, or is told. */
   loseSession(): void {
     if (this.#session !== undefined) return

@@ -49,6 +49,9 @@ const version = 1
 const epochKind = 1
 const commitKind = 2
 const checksumBytes = 4
+/** Flags of an entry. */
+const hasId = 1
+const isLast = 2
 
 /** The most bytes that a value has beside its piece of a commit. */
 export const journalOverheadBytes = 64
@@ -102,12 +105,9 @@ export function encodeCommit({ puts, deletes, appends, needs }: JournaledCommit)
   writer.u32(deletes.length)
   for (const key of deletes) writer.text(key)
   writer.u32(appends.length)
-  for (const { topic, partition, timeMs, deduplicationId, value } of appends) {
-    writer
-      .text(topic)
-      .u32(partition)
-      .f64(timeMs)
-      .u8(deduplicationId === undefined ? 0 : 1)
+  for (const { topic, partition, timeMs, deduplicationId, comesLast, value } of appends) {
+    const flags = (deduplicationId === undefined ? 0 : hasId) + (comesLast ? isLast : 0)
+    writer.text(topic).u32(partition).f64(timeMs).u8(flags)
     if (deduplicationId !== undefined) writer.text(deduplicationId)
     writer.bytes(value)
   }
@@ -146,9 +146,10 @@ export function sizeOfCommit({ puts, deletes, appends }: Omit<JournaledCommit, '
 
 function decodeEntry(reader: ByteReader): Entry {
   const entry = { topic: reader.text(), partition: reader.u32(), timeMs: reader.f64() }
-  const deduplicationId = reader.u8() === 0 ? undefined : reader.text()
-  const value = reader.bytes()
-  return deduplicationId === undefined ? { ...entry, value } : { ...entry, value, deduplicationId }
+  const flags = reader.u8()
+  const id = flags & hasId ? { deduplicationId: reader.text() } : {}
+  const last = flags & isLast ? { comesLast: true } : {}
+  return { ...entry, ...id, ...last, value: reader.bytes() }
 }
 
 function corrupt({ group, partition }: ClaimName, sequence: number, cause: unknown): MillraceError {

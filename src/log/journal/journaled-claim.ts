@@ -126,7 +126,7 @@ export class JournaledClaim implements Claim {
     })
   }
 
-  /** Puts a commit into the journal and into the local state; gives its sequence. */
+  /** Puts a commit into the journal: it holds from then on. Gives where it stands. */
   async #journal(before: Promise<unknown>, change: Change): Promise<StateMark> {
     await before
     try {
@@ -135,7 +135,6 @@ export class JournaledClaim implements Claim {
       const bytes = encodeCommit({ ...change, needs: change.needs ?? {} })
       if (bytes.length > maxCommitBytes) throw tooLarge(bytes.length, maxCommitBytes)
       const mark = await this.#append(bytes)
-      await this.#taken.store.apply(change, mark)
       this.#checkpoints.grown(bytes.length)
       return mark
     } catch (error) {
@@ -144,7 +143,10 @@ export class JournaledClaim implements Claim {
     }
   }
 
-  /** In call order too: a commit that is acknowledged tells that all before it hold. */
+  /**
+   * Forwards what a commit appends, and only then lets its state be seen: whoever reads it finds its effects. In call order
+   * too, as a commit that is acknowledged tells that all before it hold.
+   */
   async #acknowledge(
     before: Promise<boolean>,
     journaled: Promise<StateMark>,
@@ -155,6 +157,7 @@ export class JournaledClaim implements Claim {
     if (!allBefore) throw notOwner(this, this.#failure?.error)
     try {
       const appended = await this.#taken.outbox.forward(mark.sequence, change.appends, change.needs ?? {})
+      await this.#taken.store.apply(change, mark)
       this.#forwarded = mark.sequence
       this.#checkpoints.settled(mark)
       return appended

@@ -27,8 +27,8 @@ import type {
  *       │  forward what is missing ───────────────────────────────────────▶ …
  *       │  (the claim is announced)
  *       │  append(commit, after 8) ▶ 9: puts, deletes, outbox
- *       │  state applied locally
  *       │  forward the outbox ────────────────────────────────────────────▶ each place, in order
+ *       │  apply the state locally
  *       │  (the commit is acknowledged)
  *
  * Journals
@@ -175,7 +175,7 @@ export interface Journal {
 export interface Position {
   /** The sequence of the journal value that completes the commit. */
   readonly sequence: number
-  /** Which of the commit's appends. */
+  /** Which of the commit's appends, in the order in which they are forwarded. */
   readonly index: number
 }
 

@@ -7,7 +7,7 @@ import type { PendingCommit } from './rebuild.ts'
 interface Share {
   readonly at: { readonly topic: string; readonly partition: number }
   readonly entries: ForwardedEntry[]
-  /** Which of the commit's appends each of them is. */
+  /** Which of the commit's appends each of them is, in the order of the commit. */
   readonly indexes: number[]
 }
 
@@ -39,14 +39,19 @@ export class Outbox {
     needs: Readonly<Record<string, Offset>>,
   ): Promise<readonly Appended[]> {
     const appended: Appended[] = new Array(appends.length)
-    await Promise.all(
-      sharesOf(sequence, appends).map(async (share) => {
-        const after = this.#marks.get(nameOf(share)) ?? (await this.#servers.mark(this.#name, share.at))
-        const answer = await this.#send(share, after)
-        if (!answer.stored) throw this.#refused()
-        for (const [nth, index] of share.indexes.entries()) appended[index] = answer.appended[nth] as Appended
-      }),
-    )
+    for (const shares of wavesOf(sequence, appends)) {
+      await allOf(
+        shares.map(async (share) => {
+          const after = this.#marks.get(nameOf(share)) ?? (await this.#servers.mark(this.#name, share.at))
+          // A mark that was asked for late may be that of a later owner, who has forwarded this too.
+          if (!share.entries.every(({ position }) => isAfter(position, after.position))) throw this.#refused()
+          const answer = await this.#send(share, after)
+          if (!answer.stored) throw this.#refused()
+          for (const [nth, index] of share.indexes.entries())
+            appended[index] = answer.appended[nth] as Appended
+        }),
+      )
+    }
     await this.#tell(needs, sequence)
     return appended
   }
@@ -57,7 +62,9 @@ export class Outbox {
    */
   async recover(pending: readonly PendingCommit[]): Promise<void> {
     for (const { sequence, commit } of pending) {
-      await Promise.all(sharesOf(sequence, commit.appends).map((share) => this.#recoverShare(share)))
+      for (const shares of wavesOf(sequence, commit.appends)) {
+        await allOf(shares.map((share) => this.#recoverShare(share)))
+      }
       await this.#tell(commit.needs, sequence)
     }
   }
@@ -99,17 +106,27 @@ export class Outbox {
   }
 }
 
-function sharesOf(sequence: number, appends: readonly Entry[]): Share[] {
-  const shares = new Map<string, Share>()
-  for (const [index, { topic, partition, ...entry }] of appends.entries()) {
+/** Resolves once all have; rejects as the first of them that rejects, once all have settled. */
+async function allOf(promises: readonly Promise<void>[]): Promise<void> {
+  await Promise.allSettled(promises)
+  await Promise.all(promises)
+}
+
+/** What is forwarded side by side, and what only behind it. Positions follow the same order. */
+function wavesOf(sequence: number, appends: readonly Entry[]): Share[][] {
+  const waves = [new Map<string, Share>(), new Map<string, Share>()] as const
+  let first = 0
+  let last = appends.filter(({ comesLast }) => !comesLast).length
+  for (const [index, { topic, partition, comesLast, ...entry }] of appends.entries()) {
+    const shares = waves[comesLast ? 1 : 0]
     const at = { topic, partition }
     const name = nameOf({ at })
     const share = shares.get(name) ?? { at, entries: [], indexes: [] }
     shares.set(name, share)
-    share.entries.push({ ...entry, position: { sequence, index } })
+    share.entries.push({ ...entry, position: { sequence, index: comesLast ? last++ : first++ } })
     share.indexes.push(index)
   }
-  return [...shares.values()]
+  return waves.map((shares) => [...shares.values()])
 }
 
 function nameOf({ at }: Pick<Share, 'at'>): string {
