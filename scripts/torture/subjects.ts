@@ -39,6 +39,14 @@ export const subjects: Readonly<Record<string, Subject>> = {
       publish: publishProbe,
       replay: (settings) => `${replayProbe(settings)} --upgrade`,
     }),
+  'probe-journaled': (seed) =>
+    simulate(probeApp, {
+      ...probeCourseOf(seed),
+      seed,
+      engine: 'journaled',
+      publish: publishProbe,
+      replay: replayProbe,
+    }),
   shop: (seed) => simulateShop(seed, courseOf(seed)),
   flights: (seed) => simulateFlights(seed, courseOf(seed)),
   parcels: (seed) => simulateParcels(seed, courseOf(seed)),

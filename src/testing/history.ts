@@ -9,7 +9,10 @@ export interface LoggedRecord {
   readonly partition: number
   readonly offset: Offset
   readonly event: Event
-  /** Records of one number became visible in the same step: nothing is known about their order across topics. */
+  /**
+   * Records of one number became visible in the same step, or came by one commit: nothing is known about their order across
+   * topics.
+   */
   readonly step: number
 }
 

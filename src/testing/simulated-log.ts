@@ -11,7 +11,7 @@ import { JournaledEngine } from '../log/journal/journaled-engine.ts'
 import type { LogServers } from '../log/journal/log-servers.ts'
 import type { KeyValues } from '../log/key-values.ts'
 import { MemoryStateStores } from '../log/memory-state-stores.ts'
-import type { LogEngine } from '../log/port.ts'
+import type { LogEngine, Offset, Place } from '../log/port.ts'
 import { JournalObserver } from './journal-observer.ts'
 import { SeededRandom } from './random.ts'
 
@@ -47,12 +47,16 @@ export interface SimulatedLog {
   readonly places: MemoryLog
   /** The state of a claim, with nothing in it whose effects are not visible. */
   stateOf(group: string, partition: number): KeyValues
+  /** Names the commit by which a record came, where its records become visible one by one. */
+  commitOf(at: Place, offset: Offset): string | undefined
   /** Whether a step may have changed the state of a claim. */
   commits(step: string): boolean
   /** Whether a step may have made records visible otherwise. */
   appends(step: string): boolean
   /** Whether a step is one by which a process hears of the others. */
   tells(step: string): boolean
+  /** Whether a process that has lost its session may also stand still, between any two steps. */
+  readonly canPause: boolean
   open(options: SimulatedProcessOptions): SimulatedEngine
 }
 
@@ -62,6 +66,7 @@ const deduplicationWindowMs = Number.MAX_SAFE_INTEGER
 /** A log in memory, on which a commit is one step. */
 export class SimulatedMemoryLog implements SimulatedLog {
   readonly places = new MemoryLog()
+  readonly canPause = false
   readonly #partitions: number
 
   constructor(partitions: number) {
@@ -72,6 +77,8 @@ export class SimulatedMemoryLog implements SimulatedLog {
   stateOf(group: string, partition: number): KeyValues {
     return this.places.group(group).state(partition).values
   }
+
+  commitOf(): undefined {}
 
   commits(step: string): boolean {
     return step === 'commit:apply'
@@ -107,6 +114,7 @@ const membership = { heartbeatMs: 10_000, leaseHeartbeats: 3 } as const
 
 /** A log in memory with a journal for every claim: the protocol of the journal, searched step by step. */
 export class SimulatedJournaledLog implements SimulatedLog {
+  readonly canPause = true
   readonly #log = new MemoryServersLog()
   readonly #observer = new JournalObserver(this.#log)
   readonly #partitions: number
@@ -133,6 +141,10 @@ export class SimulatedJournaledLog implements SimulatedLog {
 
   stateOf(group: string, partition: number): KeyValues {
     return this.#observer.valuesOf({ group, partition })
+  }
+
+  commitOf(at: Place, offset: Offset): string | undefined {
+    return this.#log.commitOf(at, offset)
   }
 
   commits(step: string): boolean {

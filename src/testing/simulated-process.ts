@@ -40,6 +40,7 @@ interface Incarnation {
   running: RunningApp | undefined
   stopping: boolean
   sessionLost: boolean
+  paused: boolean
 }
 
 /** One of the simulated processes: it can be started, stopped and crashed, again and again. */
@@ -65,6 +66,11 @@ export class SimulatedProcess {
 
   get sessionLost(): boolean {
     return this.#incarnation?.sessionLost ?? false
+  }
+
+  /** Whether nothing that it has begun goes on, until it regains its session. */
+  get isPaused(): boolean {
+    return this.#incarnation?.paused ?? false
   }
 
   get clock(): SimulatedRuntime | undefined {
@@ -131,11 +137,12 @@ export class SimulatedProcess {
     )
   }
 
-  /** Lets the other processes take over without telling this one, which must have taken part. */
-  loseSession(): void {
+  /** Lets the other processes take over without telling this one, which must have taken part; it may stand still meanwhile. */
+  loseSession(paused: boolean): void {
     const incarnation = this.#incarnation
     if (incarnation?.running === undefined || incarnation.sessionLost) return
     incarnation.sessionLost = true
+    incarnation.paused = paused
     incarnation.handle.loseSession()
   }
 
@@ -144,6 +151,7 @@ export class SimulatedProcess {
     const incarnation = this.#incarnation
     if (incarnation === undefined || !incarnation.sessionLost) return
     incarnation.sessionLost = false
+    incarnation.paused = false
     this.#world.recorder.line(`${incarnation.name} takes part again`)
     incarnation.handle.regainSession()
   }
@@ -165,7 +173,17 @@ export class SimulatedProcess {
       steps: steps.of(name),
       fault: (step) => this.#storageFault(name, step),
     })
-    return { name, runtime, handle, ended, end, running: undefined, stopping: false, sessionLost: false }
+    return {
+      name,
+      runtime,
+      handle,
+      ended,
+      end,
+      running: undefined,
+      stopping: false,
+      sessionLost: false,
+      paused: false,
+    }
   }
 
   #storageFault(name: string, step: string): Error | undefined {

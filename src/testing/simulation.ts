@@ -267,21 +267,21 @@ export class Simulation {
     return true
   }
 
-  /** A process whose session was lost hears of it only when it takes part again. */
+  /** A process whose session was lost hears of it only when it takes part again; one that is paused does nothing until then. */
   #eligible(): readonly PendingStep[] {
-    const unaware = this.#processes.filter(({ sessionLost }) => sessionLost).map(({ name }) => `${name}.`)
+    const unaware = this.#processes.filter(({ sessionLost }) => sessionLost)
     if (unaware.length === 0) return this.#steps.all
-    return this.#steps.all.filter(
-      ({ name, process }) =>
-        !this.#world.log.tells(name) || !unaware.some((prefix) => process.startsWith(prefix)),
-    )
+    return this.#steps.all.filter(({ name, process }) => {
+      const stopped = unaware.find((other) => process.startsWith(`${other.name}.`))
+      return stopped === undefined || !(stopped.isPaused || this.#world.log.tells(name))
+    })
   }
 
   #disturbProcesses(): void {
     this.#disturbOne('crash', (process) => process.crash(), this.#committed ? crashWeightInCommit : 1)
     this.#disturbOne('stop', (process) => process.stop())
     this.#disturbOne('session', (process) => {
-      process.loseSession()
+      process.loseSession(this.#world.log.canPause && this.#plan.random('session').chance(0.5))
       this.#time.after(this.#plan.random('session').between(1, 5_000), process.name, () =>
         process.regainSession(),
       )

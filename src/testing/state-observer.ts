@@ -27,7 +27,7 @@ export class StateObserver {
     const samples: CursorSample[] = []
     for (const group of this.#groups) {
       for (let partition = 0; partition < this.#partitions; partition += 1) {
-        const { changes } = this.#log.group(group).state(partition).values
+        const { changes } = this.#log.stateOf(group, partition)
         if (this.#changes.get(`${group}/${partition}`) === changes) continue
         this.#changes.set(`${group}/${partition}`, changes)
         for (const [key, text] of this.#range(group, partition, 'subscription/')) {

@@ -74,6 +74,7 @@ export class MemoryServersLog {
   readonly #needs = new Map<string, Map<string, { readonly offset: Offset; readonly order: number }>>()
   readonly #members = new Map<string, MemberList>()
   readonly #watchers = new Set<() => void>()
+  readonly #commits = new Map<string, string>()
 
   journal({ group, partition }: ClaimName): MemoryJournal {
     const name = `${partition}/${group}`
@@ -107,11 +108,21 @@ export class MemoryServersLog {
     const known = this.mark(origin, at)
     if (known.revision !== after.revision) return { stored: false, mark: known }
     const appended = this.#append(at, entry, bounds)
+    const { group, partition } = origin
+    if (!appended.duplicate) {
+      const commit = `${partition}/${group} ${entry.position.sequence}`
+      this.#commits.set(`${at.topic}/${at.partition} ${appended.offset}`, commit)
+    }
     const mark: OriginMark = { position: entry.position, revision: known.revision + 1 }
     const marks = this.#marks.get(at.topic) ?? new Map<string, OriginMark>()
     this.#marks.set(at.topic, marks)
     marks.set(markName(origin, at), mark)
     return { stored: true, appended: [appended], mark }
+  }
+
+  /** Names the commit by which a record came; undefined for one that was appended. For whoever looks from outside. */
+  commitOf({ topic, partition }: Place, offset: Offset): string | undefined {
+    return this.#commits.get(`${topic}/${partition} ${offset}`)
   }
 
   tellNeeds(name: ClaimName, needs: Readonly<Record<string, Offset>>, order: number): void {

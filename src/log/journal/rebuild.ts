@@ -1,6 +1,7 @@
-import { isMillraceError, MillraceError } from '../../core/errors.ts'
+import { MillraceError } from '../../core/errors.ts'
 import type { StateMark, StateStore } from '../state-store.ts'
 import { loadCheckpoint } from './checkpoint-codec.ts'
+import { CommitPieces } from './commit-pieces.ts'
 import { decodeCommit, decodeJournalValue, type JournaledCommit, type JournalStep } from './journal-codec.ts'
 import type { ClaimName, Journal } from './log-servers.ts'
 
@@ -93,8 +94,7 @@ class Replay {
   readonly #options: RebuildOptions
   readonly #start: Start
   readonly #pending: PendingCommit[] = []
-  /** The pieces of a commit that is not whole yet. */
-  #parts: JournalStep[] = []
+  readonly #pieces = new CommitPieces()
   #at: number
   #values = 0
   #sizeBytes = 0
@@ -142,19 +142,9 @@ class Replay {
   }
 
   async #take(step: JournalStep): Promise<void> {
-    if (step.kind === 'epoch' || step.part === 0) this.#parts = []
-    if (step.kind === 'epoch') return
-    this.#parts.push(step)
-    const [first] = this.#parts
-    const isNext = step.part === this.#parts.length - 1 && first?.epoch === step.epoch
-    if (!isNext) this.#parts = []
-    else if (this.#parts.length === step.parts) await this.#complete(step)
-  }
-
-  async #complete(step: JournalStep): Promise<void> {
     const { name, store } = this.#options
-    const bytes = joined(this.#parts)
-    this.#parts = []
+    const bytes = this.#pieces.take(step)
+    if (bytes === undefined) return
     const commit = decodeCommit(bytes, name, step.sequence)
     if (step.sequence > this.#start.mark.sequence) {
       await store.apply(commit, { sequence: step.sequence, chain: step.checksum })
@@ -166,20 +156,10 @@ class Replay {
   }
 }
 
-function joined(steps: readonly JournalStep[]): Uint8Array {
-  const pieces = steps.flatMap((step) => (step.kind === 'commit' ? [step.bytes] : []))
-  return pieces.length === 1 ? (pieces[0] as Uint8Array) : Buffer.concat(pieces)
-}
-
 function superseded({ group, partition }: ClaimName, epoch: number): MillraceError {
   return new MillraceError('NOT_OWNER', `Epoch ${epoch} of partition ${partition} has been replaced.`, {
     where: `${group}/${partition}`,
     fix: 'Go on with the next claim that the listener is given.',
     facts: { group, partition, epoch },
   })
-}
-
-/** Whether an error says that a later owner was found. */
-export function isSuperseded(error: unknown): boolean {
-  return isMillraceError(error, 'NOT_OWNER')
 }
