@@ -34,7 +34,7 @@ export function framedSize(value: Uint8Array): number {
 }
 
 /**
- * A frame as bytes: format, whether there is a position, count of records (2), CRC-32 of all that follows (4), write (16);
+ * A frame as bytes: format, whether there is a position, count of records (2), CRC-32 of all else (4), write (16);
  * sequence (8) and index (4) of the position; and for each record time (8), length (4) and value. Numbers are big-endian.
  */
 export function encodeFrame({ write, position, records }: Frame): Uint8Array {
@@ -57,7 +57,7 @@ export function encodeFrame({ write, position, records }: Frame): Uint8Array {
     bytes.set(value, at + recordHeadBytes)
     at += recordHeadBytes + value.length
   }
-  bytes.writeUInt32BE(crc32(bytes.subarray(8)), 4)
+  bytes.writeUInt32BE(checksumOf(bytes), 4)
   return bytes
 }
 
@@ -65,7 +65,7 @@ export function encodeFrame({ write, position, records }: Frame): Uint8Array {
 export function decodeFrame(data: Uint8Array): Frame | undefined {
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength)
   if (bytes.length < headBytes || bytes[0] !== format) return undefined
-  if (crc32(bytes.subarray(8)) !== bytes.readUInt32BE(4)) return undefined
+  if (checksumOf(bytes) !== bytes.readUInt32BE(4)) return undefined
   const write = bytes.toString('latin1', 8, headBytes).trimEnd()
   let at = headBytes
   let position: Position | undefined
@@ -81,6 +81,10 @@ export function decodeFrame(data: Uint8Array): Frame | undefined {
     at = end
   }
   return { write, ...(position === undefined ? {} : { position }), records }
+}
+
+function checksumOf(bytes: Uint8Array): number {
+  return crc32(bytes.subarray(8), crc32(bytes.subarray(0, 4)))
 }
 
 /** The offset of a record in a place, by its message's sequence in the stream. */

@@ -181,12 +181,13 @@ export class NatsCluster {
     })
   }
 
-  /** The server that leads a stream now. */
+  /** The server that leads a stream now, which has this name or one that goes on behind it. */
   async leaderOf(stream: string): Promise<NatsServer> {
     let leader: string | undefined
     await this.#asking(async (ask) => {
       while (leader === undefined) {
-        const answer = await ask(`STREAM.INFO.${stream}`)
+        const { streams = [] } = (await ask('STREAM.NAMES')) as { streams?: readonly string[] }
+        const answer = await ask(`STREAM.INFO.${streams.find((name) => name.startsWith(stream))}`)
         leader = (answer as { cluster?: { leader?: string } }).cluster?.leader
         if (leader === undefined) await pause()
       }

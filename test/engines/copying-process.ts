@@ -1,8 +1,9 @@
 import { writeSync } from 'node:fs'
-import { isMillraceError } from '../../../src/core/errors.ts'
-import { realRuntime } from '../../../src/core/real-runtime.ts'
-import { openPostgres } from '../../../src/engines/postgres/postgres-engine.ts'
-import type { Claim, LogEngine } from '../../../src/log/port.ts'
+import { isMillraceError } from '../../src/core/errors.ts'
+import { realRuntime } from '../../src/core/real-runtime.ts'
+import { openNats } from '../../src/engines/nats/nats-engine.ts'
+import { openPostgres } from '../../src/engines/postgres/postgres-engine.ts'
+import type { Claim, LogEngine } from '../../src/log/port.ts'
 
 /**
  * A process that copies records from the topic `in` to `out`, in steps that also move its cursors, until it is killed. Writes
@@ -26,7 +27,9 @@ async function copy(engine: LogEngine, claim: Claim): Promise<void> {
   }
 }
 
-const engine = await openPostgres(url, { runtime: realRuntime(), leaseMs: 2000 })
+const engine = url.startsWith('nats:')
+  ? await openNats(url, { runtime: realRuntime() })
+  : await openPostgres(url, { runtime: realRuntime(), leaseMs: 2000 })
 await engine.join('copiers', { id }, (claim) => {
   say(`given ${claim.partition} ${claim.epoch}`)
   copy(engine, claim).catch((error: unknown) => {

@@ -1,0 +1,87 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { realRuntime } from '../../../src/core/real-runtime.ts'
+import { openNats } from '../../../src/engines/nats/nats-engine.ts'
+import { Copying } from '../copying.ts'
+import { hasNats, NatsCluster } from './server.ts'
+
+const partitions = 4
+
+describe.runIf(hasNats)('processes that share a log on three servers', () => {
+  let cluster: NatsCluster
+  let copying: Copying
+  let log: string
+
+  beforeAll(async () => {
+    cluster = await NatsCluster.start()
+  }, 60_000)
+
+  afterAll(() => cluster?.remove())
+
+  beforeEach(async () => {
+    log = cluster.newLog()
+    const url = cluster.url(log)
+    copying = await Copying.begin(await openNats(url, { runtime: realRuntime(), partitions }), url)
+  }, 60_000)
+
+  afterEach(() => copying.end())
+
+  it('share the partitions, and what one that is killed had is taken over in seconds', async () => {
+    const first = copying.start()
+    await first.until(() => first.owned === partitions)
+    const second = copying.start()
+    await second.until(() => second.owned === partitions / 2)
+    await copying.publish(400)
+    const publishing = copying.publish(400)
+    await first.kill()
+    await second.until(() => second.owned === partitions)
+    await publishing
+    await copying.expectCopiedOnce()
+  }, 90_000)
+
+  it('cannot write after a pause in which others took over, and take part again', async () => {
+    const [paused, other] = [copying.start(), copying.start()]
+    await paused.until(() => paused.owned === partitions / 2)
+    await other.until(() => other.owned === partitions / 2)
+    const publishing = copying.publish(600)
+    paused.child.kill('SIGSTOP')
+    await other.until(() => other.owned === partitions)
+    await publishing
+    await copying.publish(200)
+    await copying.expectCopiedOnce()
+    const before = paused.said.length
+    paused.child.kill('SIGCONT')
+    await paused.until((said) => said.slice(before).some((line) => line.startsWith('lost')))
+    await paused.until(() => paused.owned === partitions / 2)
+    await copying.publish(200)
+    await copying.expectCopiedOnce()
+    expect([...paused.said, ...other.said].filter((line) => line.startsWith('refused'))).toEqual([])
+  }, 90_000)
+
+  it('see nothing of it when a server is killed that leads, is paused, or is stopped, and comes back', async () => {
+    const both = [copying.start(), copying.start()]
+    for (const copier of both) await copier.until(() => copier.owned === partitions / 2)
+    const rounds = [
+      { stream: `${log}_topic_in`, end: 'kill' },
+      { stream: `${log}_journals`, end: 'kill' },
+      { stream: `${log}_topic_out`, end: 'pause' },
+      { stream: `${log}_catalog`, end: 'stop' },
+    ] as const
+    for (const { stream, end } of rounds) {
+      const server = await cluster.leaderOf(stream)
+      // Some of it is under way when the server ends, and none of it fails.
+      const publishing = Array.from({ length: 10 }, async () => {
+        for (let count = 0; count < 10; count += 1) await copying.publish(1)
+      })
+      const begun = copying.published
+      await copying.untilPublished(begun + 10)
+      await server[end]()
+      await Promise.all(publishing)
+      await copying.publish(50)
+      if (end === 'pause') server.resume()
+      else await server.run()
+      await cluster.ready()
+    }
+    await copying.expectCopiedOnce()
+    expect(both.flatMap(({ said }) => said.filter((line) => line.startsWith('refused')))).toEqual([])
+  }, 180_000)
+})
