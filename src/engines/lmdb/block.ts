@@ -182,6 +182,11 @@ export class Block {
     return new Block(offsetIn(key), bytes, view, isWhole)
   }
 
+  /** Whether a record at this offset would be in this block. */
+  covers(offset: number): boolean {
+    return this.follows <= offset && offset <= this.last
+  }
+
   /** The index of the first record at or above an offset; `count` where there is none. */
   indexFrom(offset: number): number {
     let low = 0

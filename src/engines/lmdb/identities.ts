@@ -3,11 +3,13 @@ import { DeduplicationWindow, type Fingerprint, type Sighting } from '../../log/
 import type { HashKey } from '../../log/half-sip-hash.ts'
 import type { Entry } from '../../log/port.ts'
 import { compareEvents } from '../../log/same-event.ts'
+import type { Block } from './block.ts'
 import type { Catalog } from './catalog.ts'
 import { IdsRow, idBytes, idsHeaderBytes, sightingIn } from './ids-row.ts'
 import { allOf, idsKey, numberIn } from './keys.ts'
 import { sealBytes, unseal } from './sealed.ts'
 import type { Store } from './store.ts'
+import type { StoredPlace } from './stored-place.ts'
 import type { Writes } from './writes.ts'
 
 /** How long and how many ids are remembered. */
@@ -18,6 +20,7 @@ export interface IdentitiesOptions {
 }
 
 const sweptAtOnce = 1000
+const mostCompared = 64
 /** Where the entries of a row begin whose checksum was taken off. */
 const entriesAt = idsHeaderBytes - sealBytes
 
@@ -37,6 +40,8 @@ export class Identities {
   #nowMs = Number.NEGATIVE_INFINITY
   readonly #added = new IdsRow()
   #lastRow: StoredRow | undefined
+  /** The last block of each place that entries of the transaction were compared with. */
+  readonly #compared = new Map<StoredPlace, Block>()
   /** Rows whose last sequence is below this were removed. */
   #sweptBelow = 0
 
@@ -84,10 +89,23 @@ export class Identities {
       const at = this.#sighting(sequence, fingerprint)
       const place = at?.topicId === topicId ? this.#catalog.placeById(topicId, at.partition) : undefined
       if (at === undefined || place === undefined) continue
-      const stored = place.valueAt(at.offset)
+      const stored = this.#valueAt(place, at.offset)
       if (stored === undefined || isSame(stored, entry)) return at
     }
     return undefined
+  }
+
+  /** The value at an offset, on its way to the disk too; undefined when it was removed or is corrupt. */
+  #valueAt(place: StoredPlace, offset: number): Uint8Array | undefined {
+    if (offset >= place.end) return place.stagedValueAt(offset)
+    if (offset < place.start) return undefined
+    const last = this.#compared.get(place)
+    const block = last?.covers(offset) ? last : place.blockWith(offset)
+    if (block === undefined) return undefined
+    if (this.#compared.size >= mostCompared) this.#compared.clear()
+    this.#compared.set(place, block)
+    const index = block.indexFrom(offset)
+    return block.offsetAt(index) === offset ? block.valueAt(index) : undefined
   }
 
   /** Where the record of an entry was put; undefined when the entry is of another fingerprint, or its row is corrupt. */
@@ -151,6 +169,7 @@ export class Identities {
 
   /** Writes the row of a transaction whose steps are all staged. */
   stageRow(writes: Writes): void {
+    this.#compared.clear()
     if (this.#added.count > 0) writes.put(idsKey(this.#window.next - 1), this.#added.seal(this.#nowMs))
   }
 }

@@ -182,17 +182,19 @@ export class StoredPlace implements Place {
     this.#staged = undefined
   }
 
-  /** The value at an offset, on its way to the disk too; undefined when it was removed or is corrupt. */
-  valueAt(offset: number): Uint8Array | undefined {
-    if (offset >= this.#end) return this.#staged?.valueAt(offset)
-    if (offset < this.#start) return undefined
-    let value: Uint8Array | undefined
+  /** The value at an offset that is on its way to the disk. */
+  stagedValueAt(offset: number): Uint8Array | undefined {
+    return this.#staged?.valueAt(offset)
+  }
+
+  /** The durable block that an offset belongs to; undefined when it is damaged. */
+  blockWith(offset: number): Block | undefined {
+    let found: Block | undefined
     this.visitBlocks(offset, (block) => {
-      const index = block?.indexFrom(offset) ?? 0
-      if (block?.offsetAt(index) === offset) value = block.valueAt(index)
+      found = block
       return false
     })
-    return value
+    return found
   }
 
   /** Visits the durable blocks from the one that has an offset on, until `visit` returns false; undefined for a damaged one. */
