@@ -10,9 +10,14 @@ const noKey = new Uint8Array()
  */
 export function seal(content: Uint8Array, key: Uint8Array = noKey): Uint8Array {
   const sealed = Buffer.allocUnsafeSlow(sealBytes + content.length)
+  sealInto(sealed, content, key)
+  return sealed
+}
+
+/** As {@link seal}, into a piece of memory that is exactly as long. */
+export function sealInto(sealed: Buffer, content: Uint8Array, key: Uint8Array): void {
   sealed.set(content, sealBytes)
   sealed.writeUInt32BE(checksumOf(content, key), 0)
-  return sealed
 }
 
 /** A row of JSON with its checksum, as {@link seal} makes it. */

@@ -9,9 +9,12 @@ import {
 } from '../../log/port.ts'
 import { checkSize, sizeOf } from './appending.ts'
 import { stateKey, stateKeyIn } from './keys.ts'
-import { seal, unseal } from './sealed.ts'
+import { sealBytes, sealInto, unseal } from './sealed.ts'
 import type { Row, Store } from './store.ts'
 import type { Writes } from './writes.ts'
+
+/** What every key of a state begins with, before the part that its claim names. */
+const prefixBytes = stateKey(0, 0, '').length
 
 /** What a claim needs of the engine. */
 export interface ClaimContext {
@@ -102,12 +105,20 @@ export class StoredClaim implements Claim {
     })
   }
 
-  #rowsOf(change: Change): { key: Uint8Array; value?: Uint8Array }[] {
+  /** Values share one piece of memory, since LMDB asks for the address of each. */
+  #rowsOf({ deletes, puts }: Change): { key: Uint8Array; value?: Uint8Array }[] {
     const rows: { key: Uint8Array; value?: Uint8Array }[] = []
-    for (const key of change.deletes) rows.push({ key: this.#rowKey(key) })
-    for (const { key, value } of change.puts) {
+    for (const key of deletes) rows.push({ key: this.#rowKey(key) })
+    const bytes = puts.reduce((sum, { value }) => sum + sealBytes + value.length, 0)
+    const memory = Buffer.allocUnsafeSlow(bytes)
+    let position = 0
+    for (const { key, value } of puts) {
       const rowKey = this.#rowKey(key)
-      rows.push({ key: rowKey, value: seal(value, rowKey) })
+      const end = position + sealBytes + value.length
+      const sealed = memory.subarray(position, end)
+      sealInto(sealed, value, rowKey)
+      rows.push({ key: rowKey, value: sealed })
+      position = end
     }
     return rows
   }
@@ -168,7 +179,7 @@ export class StoredClaim implements Claim {
       throw new TypeError('a state key must be a string of valid Unicode')
     }
     const row = stateKey(this.#context.groupId, this.partition, key)
-    if (row.length > stateKey(0, 0, '').length + maxStateKeyBytes) {
+    if (row.length > prefixBytes + maxStateKeyBytes) {
       throw new TypeError(`a state key has at most ${maxStateKeyBytes} bytes of UTF-8`)
     }
     return row
@@ -177,7 +188,7 @@ export class StoredClaim implements Claim {
   /** A bound may be longer than any key: cutting it behind the longest key changes nothing. */
   #boundKey(key: string): Buffer {
     const bound = stateKey(this.#context.groupId, this.partition, key)
-    return bound.subarray(0, stateKey(0, 0, '').length + maxStateKeyBytes + 1)
+    return bound.subarray(0, prefixBytes + maxStateKeyBytes + 1)
   }
 
   #unseal(key: string, row: Row): Uint8Array {
