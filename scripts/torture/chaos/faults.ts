@@ -35,6 +35,12 @@ const processFaults: Readonly<Record<string, Fault>> = {
     await fleet.stop(member)
     await fleet.start(member)
   },
+  async 'all processes are replaced in turn'({ fleet }) {
+    for (const member of fleet.members) {
+      await fleet.stop(member)
+      await fleet.start(member)
+    }
+  },
   async 'a process is paused briefly'(context) {
     await pause(context, briefly)
   },

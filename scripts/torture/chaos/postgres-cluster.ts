@@ -5,6 +5,7 @@ import type { Cluster, ServerFault } from './cluster.ts'
 import { SmallDisk } from './small-disk.ts'
 
 const diskMegabytes = 160
+const endsWithinMs = 20_000
 
 /** One PostgreSQL server, as a log in production has it, on a disk that can be filled where this may mount one. */
 export class PostgresCluster implements Cluster {
@@ -15,7 +16,7 @@ export class PostgresCluster implements Cluster {
   readonly #schema: string
 
   private constructor(server: PostgresServer, disks: readonly SmallDisk[]) {
-    const [disk] = disks
+    const [disk, wal] = disks
     this.#server = server
     this.#disks = disks
     this.#schema = server.newSchema()
@@ -24,7 +25,12 @@ export class PostgresCluster implements Cluster {
       'the server is restarted': (random) => this.#restart(random, () => server.stop()),
       'the server is killed': (random) => this.#restart(random, () => server.kill()),
       'the server is paused': (random) => this.#pause(random),
-      ...(disk === undefined ? {} : { 'the disk is full': (random) => this.#fill(disk, random) }),
+      ...(disk === undefined || wal === undefined
+        ? {}
+        : {
+            'the disk is full': (random) => this.#fill(disk, random),
+            "the disk of the server's own log is full": (random) => this.#fillWal(wal, random),
+          }),
     }
   }
 
@@ -33,8 +39,9 @@ export class PostgresCluster implements Cluster {
       (disk) => disk !== undefined,
     )
     const [folder, walFolder] = disks.map((disk) => disk.newFolder())
-    const folders = folder === undefined || walFolder === undefined ? {} : { folder, walFolder }
-    const settings = ['max_wal_size=64MB', 'min_wal_size=32MB']
+    const folders =
+      folder === undefined || walFolder === undefined ? {} : { folder, walFolder, walFileMegabytes: 1 }
+    const settings = ['max_wal_size=64MB', 'min_wal_size=2MB']
     return new PostgresCluster(await PostgresServer.start(settings, folders), disks)
   }
 
@@ -64,5 +71,15 @@ export class PostgresCluster implements Cluster {
     disk.fill()
     await sleep(random.between(1_000, 5_000))
     disk.clear()
+  }
+
+  /** The server ends itself, and somebody makes room and starts it again. */
+  async #fillWal(disk: SmallDisk, random: SeededRandom): Promise<void> {
+    disk.fill()
+    for (let waitedMs = 0; waitedMs < endsWithinMs && this.#server.isRunning; waitedMs += 100)
+      await sleep(100)
+    await sleep(random.between(0, 2_000))
+    disk.clear()
+    if (!this.#server.isRunning) await this.#server.run()
   }
 }

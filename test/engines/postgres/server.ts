@@ -47,6 +47,8 @@ function unprivileged(): { readonly uid?: number; readonly gid?: number } {
 export interface PostgresFolders {
   readonly folder?: string
   readonly walFolder?: string
+  /** How large the files of the write-ahead log are; 16 unless given. */
+  readonly walFileMegabytes?: number
 }
 
 /** Whether there is such a process. */
@@ -78,7 +80,11 @@ export class PostgresServer {
    */
   static async start(
     settings: readonly string[] = [],
-    { folder = mkdtempSync(join(tmpdir(), 'millrace-postgres-')), walFolder }: PostgresFolders = {},
+    {
+      folder = mkdtempSync(join(tmpdir(), 'millrace-postgres-')),
+      walFolder,
+      walFileMegabytes,
+    }: PostgresFolders = {},
   ): Promise<PostgresServer> {
     const { uid, gid } = unprivileged()
     for (const own of walFolder === undefined ? [folder] : [folder, walFolder]) {
@@ -96,6 +102,7 @@ export class PostgresServer {
       'UTF8',
       '--no-sync',
       ...(walFolder === undefined ? [] : ['--waldir', walFolder]),
+      ...(walFileMegabytes === undefined ? [] : ['--wal-segsize', String(walFileMegabytes)]),
     ]
     const made = spawnSync(join(programs ?? '', 'initdb'), [...args, '--locale', 'C.UTF-8'], {
       uid,
@@ -159,6 +166,12 @@ export class PostgresServer {
     for (const pid of sessions) signalTo(pid, 'SIGKILL')
     await this.#end('SIGKILL')
     while (sessions.some((pid) => signalTo(pid, 0))) await turn()
+  }
+
+  /** Whether it runs, as far as is known. */
+  get isRunning(): boolean {
+    const { exitCode = 0, signalCode = null } = this.#process ?? {}
+    return exitCode === null && signalCode === null
   }
 
   /** Stops the server and its sessions where they are. */
