@@ -44,66 +44,70 @@ export const Quote = command('torture.quote', {
 })
 
 const retry = { attempts: 3, baseMs: 4, maxMs: 60 }
-const timeoutMs = 120
 
-const confirm = on(
-  Placed,
-  { name: 'confirm', from: 'start', retry, timeoutMs, state: { orders: count } },
-  async ({ data }, ctx) => {
-    const orders = (await ctx.state.orders.get()) + 1
-    ctx.state.orders.set(orders)
-    ctx.emit(Confirmed, { ...data, number: orders })
-    if (data.number % 5 === 0) ctx.emit(Reminded, data, { delay: (data.number % 7) * 40 })
-  },
-)
+/**
+ * An application in which state, emits, delays, retries, parked keys, `once`, commands, two groups and a schedule are all at work.
+ * An attempt has so long as `timeoutMs`.
+ */
+export function tortureAppWith({ timeoutMs }: { readonly timeoutMs: number }): App {
+  const confirm = on(
+    Placed,
+    { name: 'confirm', from: 'start', retry, timeoutMs, state: { orders: count } },
+    async ({ data }, ctx) => {
+      const orders = (await ctx.state.orders.get()) + 1
+      ctx.state.orders.set(orders)
+      ctx.emit(Confirmed, { ...data, number: orders })
+      if (data.number % 5 === 0) ctx.emit(Reminded, data, { delay: (data.number % 7) * 40 })
+    },
+  )
 
-const ship = on(Confirmed, { name: 'ship', from: 'start', retry, timeoutMs }, async ({ data }, ctx) => {
-  const label = await ctx.once('label', (idempotencyKey) => idempotencyKey)
-  if (data.number % 2 === 0) await ctx.once('parcel', () => label.length)
-  ctx.emit(Shipped, data)
-})
+  const ship = on(Confirmed, { name: 'ship', from: 'start', retry, timeoutMs }, async ({ data }, ctx) => {
+    const label = await ctx.once('label', (idempotencyKey) => idempotencyKey)
+    if (data.number % 2 === 0) await ctx.once('parcel', () => label.length)
+    ctx.emit(Shipped, data)
+  })
 
-const bill = on(
-  [Placed, Reminded],
-  {
-    name: 'bill',
-    from: 'start',
-    retry: { attempts: 2, baseMs: 3 },
-    timeoutMs,
-    whenExhausted: 'park',
-    concurrency: 3,
-    state: { total: count },
-  },
-  async ({ data }, ctx) => ctx.state.total.set((await ctx.state.total.get()) + data.number),
-)
+  const bill = on(
+    [Placed, Reminded],
+    {
+      name: 'bill',
+      from: 'start',
+      retry: { attempts: 2, baseMs: 3 },
+      timeoutMs,
+      whenExhausted: 'park',
+      concurrency: 3,
+      state: { total: count },
+    },
+    async ({ data }, ctx) => ctx.state.total.set((await ctx.state.total.get()) + data.number),
+  )
 
-const quote = on(
-  Quote,
-  { name: 'quote', from: 'start', retry, timeoutMs, state: { quotes: count } },
-  async ({ data }, ctx) => {
-    const quotes = (await ctx.state.quotes.get()) + 1
-    ctx.state.quotes.set(quotes)
-    return data.number % 7 === 0 ? failed({ why: 'not sold' }) : { price: 1000 * quotes + data.number }
-  },
-)
+  const quote = on(
+    Quote,
+    { name: 'quote', from: 'start', retry, timeoutMs, state: { quotes: count } },
+    async ({ data }, ctx) => {
+      const quotes = (await ctx.state.quotes.get()) + 1
+      ctx.state.quotes.set(quotes)
+      return data.number % 7 === 0 ? failed({ why: 'not sold' }) : { price: 1000 * quotes + data.number }
+    },
+  )
 
-const archive = on(
-  Shipped,
-  { name: 'archive', group: 'torture-archive', from: 'start', retry, timeoutMs },
-  () => undefined,
-)
+  const archive = on(
+    Shipped,
+    { name: 'archive', group: 'torture-archive', from: 'start', retry, timeoutMs },
+    () => undefined,
+  )
 
-const sweep = every(
-  '* * * * * *',
-  { name: 'sweep', retry, timeoutMs, state: { sweeps: count } },
-  async (_tick, ctx) => ctx.state.sweeps.set((await ctx.state.sweeps.get()) + 1),
-)
+  const sweep = every(
+    '* * * * * *',
+    { name: 'sweep', retry, timeoutMs, state: { sweeps: count } },
+    async (_tick, ctx) => ctx.state.sweeps.set((await ctx.state.sweeps.get()) + 1),
+  )
 
-/** An application in which state, emits, delays, retries, parked keys, `once`, commands, two groups and a schedule are all at work. */
-export const tortureApp: App = app({
-  name: 'torture',
-  handlers: [confirm, ship, bill, quote, archive, sweep],
-})
+  return app({ name: 'torture', handlers: [confirm, ship, bill, quote, archive, sweep] })
+}
+
+/** The application where commits take a moment only. */
+export const tortureApp: App = tortureAppWith({ timeoutMs: 120 })
 
 /** The partition count of its log. */
 export const torturePartitions = 4

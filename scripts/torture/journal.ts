@@ -18,14 +18,19 @@ export type Ends = Readonly<Record<string, Offset>>
 /** What somebody was told of a command. */
 export type Told = Omit<ToldResult, 'at'>
 
+/** What a claim found committed, before it changed anything. */
+export interface ClaimSeen {
+  readonly group: string
+  readonly partition: number
+  /** Its cursors and the keys that are held back. */
+  readonly rows: readonly (readonly [string, string])[]
+  /** Where the places end that say of its partition what is finished. */
+  readonly ends: Ends
+}
+
 /** One thing that a process saw, in the order in which it saw it. */
 export type JournalLine =
-  /** What a process found to be there, as of one moment. */
-  | { readonly visible: Ends }
-  /** What a claim found committed: its cursors and the keys that are held back. */
-  | {
-      readonly claimed: { readonly partition: number; readonly rows: readonly (readonly [string, string])[] }
-    }
+  | { readonly claimed: ClaimSeen }
   /** Records that an append or a commit was told to be durable. */
   | { readonly appended: readonly RecordPlace[] }
   | { readonly begun: Attempt }

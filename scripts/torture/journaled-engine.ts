@@ -8,6 +8,8 @@ import type {
   Member,
   Membership,
   Offset,
+  Place,
+  StoredRecord,
 } from '../../src/log/port.ts'
 import { witnessTopic } from '../../src/testing/witness.ts'
 import { tortureApp } from './app.ts'
@@ -108,10 +110,10 @@ export class JournaledEngine {
   }
 
   async #look(engine: LogEngine, claim: Claim): Promise<void> {
-    const { partition } = claim
+    const { group, partition } = claim
     const rows = await Promise.all([rowsOf(claim, 'subscription/'), rowsOf(claim, 'parked/')])
-    this.#journal.write({ visible: await finishedIn(engine, [partition]) })
-    this.#journal.write({ claimed: { partition, rows: rows.flat() } })
+    const ends = await endsOf(engine, finishTopics, [partition])
+    this.#journal.write({ claimed: { group, partition, rows: rows.flat(), ends } })
   }
 }
 
@@ -146,18 +148,14 @@ const finishTopics = [
   ),
 ]
 
-/**
- * What is finished, as of one moment: looked at until two looks are alike. A look alone may have what came later in one place
- * without what came before it in another.
- */
-export async function finishedIn(
-  engine: LogEngine,
-  partitions?: readonly number[],
-): Promise<Record<string, Offset>> {
-  const look = () => endsOf(engine, finishTopics, partitions)
-  for (let before = await look(); ; ) {
-    const after = await look()
-    if (Object.entries(after).every(([place, end]) => before[place] === end)) return after
-    before = after
+/** All records of a place, as of now. */
+export async function allRecords(engine: LogEngine, at: Place): Promise<readonly StoredRecord[]> {
+  const records: StoredRecord[] = []
+  const { start, end } = await engine.bounds(at)
+  for (let next = start; next < end; ) {
+    const batch = await engine.read(at, next, { records: 10_000, bytes: 16 * 1024 * 1024 })
+    records.push(...batch.records)
+    next = batch.next
   }
+  return records
 }

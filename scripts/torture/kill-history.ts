@@ -18,10 +18,10 @@ import type {
   ToldResult,
 } from '../../src/testing/history.ts'
 import { subscriptionsOf, withDueTimes } from '../../src/testing/settlement.ts'
-import { type Ledger, ledgerName } from '../../src/testing/witness.ts'
+import { type Ledger, ledgerName, witnessOf } from '../../src/testing/witness.ts'
 import { tortureApp } from './app.ts'
-import { type Ends, type JournalLine, type RecordPlace, readJournal } from './journal.ts'
-import { rowsOf } from './journaled-engine.ts'
+import { type ClaimSeen, type Ends, type JournalLine, type RecordPlace, readJournal } from './journal.ts'
+import { allRecords, rowsOf } from './journaled-engine.ts'
 
 /** What is known of a round besides what is on the disk. */
 export interface KilledRound {
@@ -91,18 +91,16 @@ interface Disk {
   readonly ledgers: readonly KeyLedger[]
 }
 
-const everything = { records: 1_000_000, bytes: Number.MAX_SAFE_INTEGER }
-
 async function readDisk(log: string): Promise<Disk> {
   const engine = await openEngine(log, { runtime: realRuntime() })
   try {
     const records = new Map<string, readonly Omit<LoggedRecord, 'step'>[]>()
     for (const { name: topic } of await engine.listTopics()) {
       for (let partition = 0; partition < engine.partitions; partition += 1) {
-        const batch = await engine.read({ topic, partition }, 0, everything)
+        const all = await allRecords(engine, { topic, partition })
         records.set(
           `${topic}/${partition}`,
-          batch.records.map(({ offset, value }) => ({ topic, partition, offset, event: decodeEvent(value) })),
+          all.map(({ offset, value }) => ({ topic, partition, offset, event: decodeEvent(value) })),
         )
       }
     }
@@ -118,9 +116,10 @@ async function readDisk(log: string): Promise<Disk> {
   }
 }
 
+const groups = [...new Set(tortureApp.handlers.map(({ options }) => options.group ?? tortureApp.name))]
+
 async function claimsOf(engine: LogEngine): Promise<readonly Claim[]> {
-  const groups = new Set(tortureApp.handlers.map(({ options }) => options.group ?? tortureApp.name))
-  return (await Promise.all([...groups].map((group) => allClaimsOf(engine, group)))).flat()
+  return (await Promise.all(groups.map((group) => allClaimsOf(engine, group)))).flat()
 }
 
 /** Waits for what processes have left behind that were killed a moment ago. */
@@ -149,15 +148,15 @@ function ledger(row: string, text: string): readonly KeyLedger[] {
 
 /** The journals of processes as one order of all that happened. */
 class MergedJournals {
-  readonly log: LoggedRecord[] = []
+  log: readonly LoggedRecord[] = []
   readonly attempts: Attempt[] = []
   readonly cursors: CursorSample[] = []
   readonly results: ToldResult[] = []
   /** How many records there were when waiting for the handlers of an event ended. */
   readonly handledAt = new Map<string, number>()
   readonly #records: Disk['records']
-  /** How many records of each place are in the log so far. */
-  readonly #placed = new Map<string, number>()
+  /** In which step a record was seen for the first time, by `topic/partition offset`. */
+  readonly #steps = new Map<string, number>()
   readonly #byNonce = new Map<string, { -readonly [Name in keyof Attempt]: Attempt[Name] }>()
   /** What is known once the order of all records is. */
   readonly #told: (() => void)[] = []
@@ -171,23 +170,18 @@ class MergedJournals {
   /** What no process was acknowledged comes last. */
   finish(): void {
     this.#step += 1
-    for (const place of this.#records.keys()) this.#placeBelow(place, Number.POSITIVE_INFINITY)
+    this.log = this.#inOrder()
     for (const tell of this.#told) tell()
   }
 
   add(line: JournalLine): void {
-    if ('visible' in line) {
-      // What was durable by then, whether those who wrote it knew or not.
-      this.#step += 1
-      for (const [place, end] of Object.entries(line.visible)) this.#placeBelow(place, end)
-    } else if ('appended' in line) {
+    if ('appended' in line) {
       this.#step += 1
       for (const { topic, partition, offset } of line.appended) {
-        this.#placeBelow(`${topic}/${partition}`, offset + 1)
+        this.#saw(`${topic}/${partition} ${offset}`)
       }
-    } else if ('claimed' in line) {
-      this.cursors.push(...this.#samples(line.claimed.partition, line.claimed.rows))
-    } else if ('handled' in line) {
+    } else if ('claimed' in line) this.#addClaim(line.claimed)
+    else if ('handled' in line) {
       this.#told.push(() => this.handledAt.set(line.handled, this.#behind(line.ends)))
     } else if ('told' in line) {
       this.#told.push(() => this.results.push({ ...line.told, at: this.#behind(line.ends) }))
@@ -221,14 +215,34 @@ class MergedJournals {
     )
   }
 
-  #placeBelow(place: string, end: Offset): void {
-    const records = this.#records.get(place) ?? []
-    let next = this.#placed.get(place) ?? 0
-    for (let record = records[next]; record !== undefined && record.offset < end; record = records[next]) {
-      this.log.push({ ...record, step: this.#step })
-      next += 1
+  /** What earlier owners have finished is there by now, whether they came to writing it down or not. */
+  #addClaim({ group, partition, rows, ends }: ClaimSeen): void {
+    this.#step += 1
+    for (const [place, end] of Object.entries(ends)) {
+      for (const record of this.#records.get(place) ?? []) {
+        // Others finish events in the same places at the same time.
+        if (record.offset < end && finishingGroup(record) === group) this.#saw(`${place} ${record.offset}`)
+      }
     }
-    this.#placed.set(place, next)
+    this.cursors.push(...this.#samples(partition, rows))
+  }
+
+  #saw(record: string): void {
+    if (!this.#steps.has(record)) this.#steps.set(record, this.#step)
+  }
+
+  /** By the steps in which records were seen, and of one place by their offsets. */
+  #inOrder(): readonly LoggedRecord[] {
+    const placed: { readonly record: LoggedRecord; readonly order: number }[] = []
+    for (const [place, records] of this.#records) {
+      let order = 0
+      for (const record of records) {
+        const step = this.#steps.get(`${place} ${record.offset}`) ?? this.#step
+        order = Math.max(order, step)
+        placed.push({ record: { ...record, step }, order })
+      }
+    }
+    return placed.sort((one, other) => one.order - other.order).map(({ record }) => record)
   }
 
   #samples(partition: number, rows: readonly (readonly [string, string])[]): CursorSample[] {
@@ -239,6 +253,17 @@ class MergedJournals {
       return [{ handler, topic, partition, cursor, done, held: held(rows, handler, topic), step: this.#step }]
     })
   }
+}
+
+/** The group that has finished an event by this record; undefined for other records. */
+function finishingGroup({ topic, event }: Omit<LoggedRecord, 'step'>): string | undefined {
+  const witness = witnessOf(event)
+  if (witness !== undefined) return groupOf(witness.handler)
+  return groups.find((group) => internalTopics(group).deadLetters === topic)
+}
+
+function groupOf(handler: string): string {
+  return tortureApp.handlers.find(({ name }) => name === handler)?.options.group ?? tortureApp.name
 }
 
 function held(rows: readonly (readonly [string, string])[], handler: string, topic: string): HeldKey[] {

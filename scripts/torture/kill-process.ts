@@ -15,9 +15,17 @@ import { HandlerFaults } from '../../src/testing/handler-faults.ts'
 import { instrument } from '../../src/testing/instrument.ts'
 import { toldOf } from '../../src/testing/publishers.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
-import { type Order, Placed, Quote, type TortureEvent, tortureApp, torturePartitions } from './app.ts'
+import {
+  type Order,
+  Placed,
+  Quote,
+  type TortureEvent,
+  tortureApp,
+  tortureAppWith,
+  torturePartitions,
+} from './app.ts'
 import { Journal, JournalRecorder } from './journal.ts'
-import { endsOf, finishedIn, JournaledEngine } from './journaled-engine.ts'
+import { allRecords, endsOf, JournaledEngine } from './journaled-engine.ts'
 import type { Answer, ProcessArguments, Request } from './messages.ts'
 
 const {
@@ -33,23 +41,30 @@ const runtime = realRuntime({
 const say = (answer: Answer): void => {
   process.send?.(answer)
 }
-const longestSleepMs = 400
+/** Beside servers, and several others, a step takes longer. */
+const handlers = tells ? { timeoutMs: 400, failing: 0.15 } : { timeoutMs: 120, failing: 0.25 }
 /** Keys that are held keep their publishers waiting. */
 const waitTimeoutMs = 250
 
 /** Handlers that are to be slow in virtual time are so for a moment here; those that hang still outlast their time. */
-const sleep = (durationMs: number) =>
-  runtime.sleep(durationMs > longestSleepMs ? durationMs / 40 : durationMs)
+const sleep = (durationMs: number) => {
+  const hangs = durationMs > 1 && (durationMs - 1) % handlers.timeoutMs === 0
+  return runtime.sleep(hangs ? durationMs : durationMs / 40)
+}
 
 const engine = await openEngine(log, { runtime, partitions: torturePartitions })
 const journal = new Journal(openSync(journalFile, 'a'))
-journal.write({ visible: await finishedIn(engine) })
 const journaled = new JournaledEngine(engine, journal, (partitions) => {
   if (tells) say({ worked: { partitions, atNs: Number(process.hrtime.bigint()) } })
 })
-const plan = new FaultPlan({ seed, rates: { handler: 0.25 }, without: new Set(), onFault: () => {} })
+const plan = new FaultPlan({
+  seed,
+  rates: { handler: handlers.failing },
+  without: new Set(),
+  onFault: () => {},
+})
 plan.begin()
-const watched = instrument(tortureApp, {
+const watched = instrument(tells ? tortureAppWith(handlers) : tortureApp, {
   process: `k${incarnation}`,
   runtime: { now: runtime.now, sleep },
   recorder: new JournalRecorder(journal, `k${incarnation}.a`),
@@ -62,6 +77,11 @@ process.on('message', (request: Request) => {
     say({ problem: `${Object.keys(request)}: ${String(error)}` }),
   )
 })
+/** Nobody is left who would end it. */
+function end(): void {
+  process.exit(1)
+}
+process.on('disconnect', end)
 say({ ready: true })
 
 async function serve(application: RunningApp, request: Request): Promise<void> {
@@ -72,7 +92,7 @@ async function serve(application: RunningApp, request: Request): Promise<void> {
   await engine.close()
   say({ stopped: true })
   // Nothing else is left that would keep it alive.
-  process.disconnect()
+  process.off('disconnect', end).disconnect()
 }
 
 async function publish(
@@ -110,8 +130,7 @@ async function ask(application: RunningApp, id: string, data: Order): Promise<vo
 async function fetchResults(application: RunningApp): Promise<void> {
   for (let partition = 0; partition < engine.partitions; partition += 1) {
     const at = { topic: tortureApp.name, partition }
-    const { records } = await engine.read(at, 0, { records: 1_000_000, bytes: Number.MAX_SAFE_INTEGER })
-    for (const { offset, value } of records) {
+    for (const { offset, value } of await allRecords(engine, at)) {
       const { type, source, id } = decodeEvent(value)
       if (type !== Quote.type) continue
       const told = await toldOf(application, resultIdOf({ ...at, offset }))

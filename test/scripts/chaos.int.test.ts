@@ -9,6 +9,7 @@ import { chaosEngines } from '../../scripts/torture/chaos/clusters.ts'
 import { gapTable } from '../../scripts/torture/chaos/gap-table.ts'
 
 const faults: Readonly<Record<string, readonly string[]>> = {
+  nats: ['a process is killed', 'the leader is killed'],
   postgres: ['a process is killed', 'the server is killed', 'connections are cut'],
 }
 

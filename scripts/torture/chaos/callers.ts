@@ -15,7 +15,7 @@ interface Open {
   mayBeThere: boolean
 }
 
-const everyMs = 12
+const everyMs = 30
 const mostOpen = 150
 /** So long a caller waits for an answer before it asks another process. */
 const patienceMs = 1_000

@@ -1,5 +1,7 @@
+import { hasNats } from '../../../test/engines/nats/server.ts'
 import { hasPostgres } from '../../../test/engines/postgres/server.ts'
 import type { Cluster } from './cluster.ts'
+import { ThreeNatsServers } from './nats-cluster.ts'
 import { PostgresCluster } from './postgres-cluster.ts'
 
 /** An engine that several processes share, and how its servers are started here. */
@@ -11,5 +13,6 @@ export interface ChaosEngine {
 
 /** The engines whose servers, connections and processes are made to fail. */
 export const chaosEngines: Readonly<Record<string, ChaosEngine>> = {
+  nats: { isHere: hasNats, start: () => ThreeNatsServers.start() },
   postgres: { isHere: hasPostgres, start: () => PostgresCluster.start() },
 }

@@ -133,7 +133,7 @@ export class NatsCluster {
     this.folder = folder
   }
 
-  /** Starts them, and resolves once they have found one another and a leader. */
+  /** Starts them, and resolves once they have found one another and a leader. Clients know only those that they are told of. */
   static async start(): Promise<NatsCluster> {
     const folder = mkdtempSync(join(tmpdir(), 'millrace-nats-'))
     const members = await Promise.all(
@@ -148,7 +148,7 @@ export class NatsCluster {
       const own = join(folder, name)
       mkdirSync(own)
       const configuration = `jetstream { store_dir: "${own}" }
-        cluster { name: test, listen: "127.0.0.1:${clusterPort}", routes: [${routes}] }`
+        cluster { name: test, listen: "127.0.0.1:${clusterPort}", routes: [${routes}], no_advertise: true }`
       return new NatsServer(configuration, { folder: own, port, name })
     })
     await Promise.all(servers.map((server) => server.run()))

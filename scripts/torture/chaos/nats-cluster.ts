@@ -1,0 +1,74 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { SeededRandom } from '../../../src/testing/random.ts'
+import { NatsCluster, type NatsServer } from '../../../test/engines/nats/server.ts'
+import type { Cluster, ServerFault } from './cluster.ts'
+
+/** Three NATS servers, of which one leads the journals of a log. */
+export class ThreeNatsServers implements Cluster {
+  readonly ports: readonly number[]
+  readonly faults: Readonly<Record<string, ServerFault>>
+  readonly #cluster: NatsCluster
+  readonly #log: string
+
+  private constructor(cluster: NatsCluster) {
+    this.#cluster = cluster
+    this.#log = cluster.newLog()
+    this.ports = cluster.servers.map(({ port }) => port)
+    this.faults = {
+      'the leader is killed': async (random) => this.#kill(await this.#leader(), random),
+      'a follower is killed': async (random) => this.#kill(await this.#follower(random), random),
+      'the leader is paused': async (random) => this.#pause(await this.#leader(), random),
+      'a follower is paused': async (random) => this.#pause(await this.#follower(random), random),
+      'all servers are killed': (random) => this.#killAll(random),
+      'servers are restarted in turn': () => this.#restartInTurn(),
+    }
+  }
+
+  static async start(): Promise<ThreeNatsServers> {
+    return new ThreeNatsServers(await NatsCluster.start())
+  }
+
+  url(ports: readonly number[]): string {
+    return `nats://${ports.map((port) => `127.0.0.1:${port}`).join(',')}/${this.#log}`
+  }
+
+  async remove(): Promise<void> {
+    for (const server of this.#cluster.servers) server.resume()
+    await this.#cluster.remove()
+  }
+
+  #leader(): Promise<NatsServer> {
+    return this.#cluster.leaderOf(`${this.#log}_journals`)
+  }
+
+  async #follower(random: SeededRandom): Promise<NatsServer> {
+    const leader = await this.#leader()
+    return random.pick(this.#cluster.servers.filter((server) => server !== leader))
+  }
+
+  async #kill(server: NatsServer, random: SeededRandom): Promise<void> {
+    await server.kill()
+    await sleep(random.between(0, 12_000))
+    await server.run()
+  }
+
+  async #pause(server: NatsServer, random: SeededRandom): Promise<void> {
+    server.pause()
+    await sleep(random.between(500, 12_000))
+    server.resume()
+  }
+
+  async #killAll(random: SeededRandom): Promise<void> {
+    await Promise.all(this.#cluster.servers.map((server) => server.kill()))
+    await sleep(random.between(0, 3_000))
+    await Promise.all(this.#cluster.servers.map((server) => server.run()))
+  }
+
+  async #restartInTurn(): Promise<void> {
+    for (const server of this.#cluster.servers) {
+      await server.stop()
+      await server.run()
+      await this.#cluster.ready()
+    }
+  }
+}
