@@ -56,7 +56,12 @@ export async function openEngine(url: string, options: OpenEngineOptions): Promi
     case 'nats':
     case 'tls': {
       const { openNats } = await import('../engines/nats/nats-engine.ts')
-      return openNats(url, options)
+      const { openLmdbStateStores } = await import('../engines/lmdb/state-stores.ts')
+      const stores = await openLmdbStateStores(options)
+      return openNats(url, { ...options, stores }).catch(async (error: unknown) => {
+        await stores.close()
+        throw error
+      })
     }
     case 'memory': {
       const { openMemory } = await import('../engines/memory/index.ts')

@@ -25,7 +25,7 @@ export function thisProcess(): Owner {
     : { pid: process.pid, thread: threadId, startedAs }
 }
 
-const patienceMs = 2000
+const defaultPatienceMs = 2000
 const lookAgainMs = 50
 
 /**
@@ -37,8 +37,9 @@ export function takeOpening(
   folder: string,
   owner: Owner,
   runtime: Runtime,
+  patienceMs?: number,
 ): Promise<number> {
-  return withPatience(runtime, () => claimOpening(database, folder, owner))
+  return withPatience(runtime, patienceMs, () => claimOpening(database, folder, owner))
 }
 
 /** Resolves once no process has the log open, with the same patience and without taking it; or throws `LOG_IN_USE`. */
@@ -48,15 +49,19 @@ export async function untilFree(
   owner: Owner,
   runtime: Runtime,
 ): Promise<void> {
-  await withPatience(runtime, () => checkFree(database, folder, owner))
+  await withPatience(runtime, undefined, () => checkFree(database, folder, owner))
 }
 
-async function withPatience<T>(runtime: Runtime, attempt: () => T): Promise<T> {
+async function withPatience<T>(
+  runtime: Runtime,
+  patienceMs: number | undefined,
+  attempt: () => T,
+): Promise<T> {
   for (let waitedMs = 0; ; waitedMs += lookAgainMs) {
     try {
       return attempt()
     } catch (error) {
-      if (waitedMs >= patienceMs || !isMillraceError(error, 'LOG_IN_USE')) throw error
+      if (waitedMs >= (patienceMs ?? defaultPatienceMs) || !isMillraceError(error, 'LOG_IN_USE')) throw error
     }
     await runtime.sleep(lookAgainMs)
   }

@@ -15,6 +15,8 @@ import type { Writes } from './writes.ts'
 export interface StoreOptions {
   readonly runtime: Runtime
   readonly unsafeNoSync?: boolean
+  /** How long an owner that lives is given to end, in milliseconds; 2 seconds unless given. */
+  readonly patienceMs?: number
 }
 
 /** Which rows {@link Store.rows} gives. */
@@ -58,7 +60,7 @@ export class Store {
   /** Opens the folder for `owner`, or throws `LOG_IN_USE` or `STORAGE_FAILED`. */
   static async open(
     folder: string,
-    { unsafeNoSync = false, runtime }: StoreOptions,
+    { unsafeNoSync = false, runtime, patienceMs }: StoreOptions,
     owner: Owner,
   ): Promise<Store> {
     let database: RawDatabase
@@ -68,7 +70,12 @@ export class Store {
       throw storageFailed(folder, error)
     }
     try {
-      return new Store(folder, unsafeNoSync, database, await takeOpening(database, folder, owner, runtime))
+      return new Store(
+        folder,
+        unsafeNoSync,
+        database,
+        await takeOpening(database, folder, owner, runtime, patienceMs),
+      )
     } catch (error) {
       await database.close()
       throw error instanceof MillraceError ? error : storageFailed(folder, error)

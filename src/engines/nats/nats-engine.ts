@@ -2,6 +2,7 @@ import type { Runtime } from '../../core/runtime.ts'
 import { JournaledEngine, type JournaledOptions } from '../../log/journal/journaled-engine.ts'
 import { MemoryStateStores } from '../../log/memory-state-stores.ts'
 import { defaultPartitions, type EngineOptions, type LogEngine } from '../../log/port.ts'
+import type { StateStores } from '../../log/state-store.ts'
 import { NatsServers } from './nats-servers.ts'
 import { readSettings } from './settings.ts'
 
@@ -10,6 +11,8 @@ export interface NatsOptions
   extends EngineOptions,
     Pick<JournaledOptions, 'heartbeatMs' | 'leaseHeartbeats' | 'journalBytes'> {
   readonly runtime: Runtime
+  /** Where the states of the claims are kept on this machine; in memory unless given. Closed with the engine. */
+  readonly stores?: StateStores
 }
 
 /** A process that was killed is taken for gone after six of these; while no server answers nobody is. */
@@ -28,7 +31,7 @@ export async function openNats(url: string, options: NatsOptions): Promise<LogEn
   if (!Number.isInteger(partitions) || partitions < 1 || partitions > mostPartitions) {
     throw new TypeError(`partitions must be a whole number from 1 to ${mostPartitions}, not ${partitions}`)
   }
-  const { runtime } = options
+  const { runtime, stores = new MemoryStateStores() } = options
   const servers = await NatsServers.open(readSettings(url), options)
-  return new JournaledEngine({ heartbeatMs, ...options, servers, stores: new MemoryStateStores(), runtime })
+  return new JournaledEngine({ heartbeatMs, ...options, servers, stores, runtime })
 }
