@@ -45,7 +45,7 @@ export interface Move {
 
 /** Where a place begins and ends. */
 export interface PlaceEnds {
-  /** The smallest offset that can be read. */
+  /** The smallest offset that can be read; the first record may be behind it. */
   readonly start: Offset
   /** The next record will have at least this offset. */
   readonly end: Offset

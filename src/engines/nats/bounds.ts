@@ -1,16 +1,18 @@
 import type { Bounds, Offset, TrimLimits } from '../../log/port.ts'
 import { type Catalog, removeBelow, subjectsOf } from './catalog.ts'
 import type { Connection, StoredMessage } from './connection.ts'
-import { decodeFrame, offsetOf, sequenceOf } from './frame.ts'
+import { decodeFrame } from './frame.ts'
 import type { Names } from './names.ts'
 import type { KnownPlace, KnownPlaces } from './place.ts'
 import type { StreamInfo } from './topics.ts'
 
-/** What is noted of a place when it is trimmed: nothing that it says ever becomes less. */
-interface StartNote {
+/** What is noted of a place when it is trimmed, or was moved here: nothing that it says ever becomes less. */
+export interface StartNote {
   readonly start: Offset
-  /** At least the time of every record below the start. */
-  readonly timeMs: number
+  /** At least the time of every record below the start; null where there was none. */
+  readonly timeMs: number | null
+  /** Where a place that was moved here ended, if offsets were skipped behind its last record. */
+  readonly end?: Offset
 }
 
 /** Where places begin and end, what they hold, and cutting them off at their start. */
@@ -40,16 +42,26 @@ export class PlaceBounds {
 
   /** Where a place begins as it was noted last; 0 where it was never trimmed. */
   async startOf(place: KnownPlace): Promise<Offset> {
-    const note = await this.#catalog.get<StartNote>(this.#key(place))
+    const note = await this.noteOf(place)
     if (note === undefined) return 0
-    this.#take(place, note.value)
-    return note.value.start
+    this.#take(place, note)
+    return note.start
+  }
+
+  /** What is noted of a place. */
+  async noteOf(place: KnownPlace): Promise<StartNote | undefined> {
+    return (await this.#catalog.get<StartNote>(this.#key(place)))?.value
+  }
+
+  /** Notes where a place begins and ends that was moved here. */
+  async setNote(place: KnownPlace, note: StartNote): Promise<void> {
+    await this.#catalog.change<StartNote>(this.#key(place), () => note)
   }
 
   async bounds(place: KnownPlace): Promise<Bounds> {
     const [noted] = await Promise.all([this.startOf(place), this.#places.lookUp(place)])
     // Taken before the first record is looked for: what is appended meanwhile must not come to stand below the start.
-    const end = Math.max(place.end, noted)
+    const { end } = place
     const first = await this.#recordFrom(place, noted)
     if (first === undefined || first.offset >= end) return { start: end, end, bytes: 0 }
     return { start: first.offset, end, bytes: await this.#bytesOf(place) }
@@ -58,8 +70,8 @@ export class PlaceBounds {
   /** The smallest offset whose record's time is at least `timeMs`, by halving; the end where there is none. */
   async offsetAt(place: KnownPlace, timeMs: number): Promise<Offset> {
     const { start, end } = await this.bounds(place)
-    let low = sequenceOf(start)
-    let high = sequenceOf(end) + 1
+    let low = await this.#places.sequenceOf(place, start)
+    let high = (await this.#places.sequenceOf(place, end)) + 1
     // Every message below `low` is older; the first one from `high` on is not, or there is none.
     while (low < high) {
       const middle = low + Math.floor((high - low) / 2)
@@ -69,10 +81,10 @@ export class PlaceBounds {
       else high = middle
     }
     const found = await this.#messageFrom(place, low)
-    const records = found === undefined ? [] : (decodeFrame(found.data)?.records ?? [])
-    const index = records.findIndex((record) => record.timeMs >= timeMs)
+    const frame = found === undefined ? undefined : decodeFrame(found.data)
+    const index = frame?.records.findIndex((record) => record.timeMs >= timeMs) ?? -1
     if (found === undefined || index < 0) return end
-    return Math.max(start, offsetOf(found.sequence, index))
+    return Math.max(start, place.offsetOf(found.sequence, index, frame) ?? start)
   }
 
   /** As `trim` of the port, but never past `needed`. */
@@ -89,9 +101,9 @@ export class PlaceBounds {
     const { timeMs } = place
     await this.#catalog.change<StartNote>(this.#key(place), (before) => {
       if (before !== undefined && before.start >= target) return undefined
-      return { start: target, timeMs: Math.max(timeMs, before?.timeMs ?? timeMs) }
+      return { ...before, start: target, timeMs: Math.max(timeMs, before?.timeMs ?? timeMs) }
     })
-    const below = sequenceOf(target)
+    const below = await this.#places.sequenceOf(place, target)
     await this.#marksGo(place, below)
     await removeBelow(this.#connection, place.known.stream, { subject: this.#places.subject(place), below })
     return (await this.bounds(place)).start
@@ -101,27 +113,27 @@ export class PlaceBounds {
     return this.#names.key('start', known.id, String(partition))
   }
 
-  #take(place: KnownPlace, { start, timeMs }: StartNote): void {
+  #take(place: KnownPlace, { start, timeMs, end = start }: StartNote): void {
     place.start = Math.max(place.start, start)
-    place.timeMs = Math.max(place.timeMs, timeMs)
-    place.grow(start)
+    place.timeMs = Math.max(place.timeMs, timeMs ?? place.timeMs)
+    place.grow(end)
   }
 
   #messageFrom(place: KnownPlace, sequence: number): Promise<StoredMessage | undefined> {
-    return this.#places.message(place, {
-      seq: Math.max(1, sequence),
-      next_by_subj: this.#places.subject(place),
-    })
+    return this.#places.messageFrom(place, sequence)
   }
 
   /** The first record from an offset on. */
   async #recordFrom(place: KnownPlace, offset: Offset): Promise<{ readonly offset: Offset } | undefined> {
-    for (let sequence = sequenceOf(offset); ; ) {
+    for (let sequence = await this.#places.sequenceOf(place, offset); ; ) {
       const message = await this.#messageFrom(place, sequence)
       if (message === undefined) return undefined
-      const count = decodeFrame(message.data)?.records.length ?? 1
-      const index = Math.max(0, offset - offsetOf(message.sequence))
-      if (index < count) return { offset: offsetOf(message.sequence, index) }
+      const frame = decodeFrame(message.data)
+      const first = place.offsetOf(message.sequence, 0, frame)
+      const count = frame?.records.length ?? 1
+      // What is damaged of what was moved cannot say where it is.
+      if (first === undefined) return { offset }
+      if (offset < first + count) return { offset: Math.max(offset, first) }
       sequence = message.sequence + 1
     }
   }
@@ -143,10 +155,12 @@ export class PlaceBounds {
   /** The offset behind the oldest records of so many bytes. */
   async #behindBytes(place: KnownPlace, start: Offset, bytes: number): Promise<Offset> {
     let left = bytes
-    for (let sequence = sequenceOf(start); ; ) {
+    let reached = start
+    for (let sequence = await this.#places.sequenceOf(place, start); ; ) {
       const message = await this.#messageFrom(place, sequence)
       if (message === undefined) return Number.POSITIVE_INFINITY
-      if (left <= 0) return offsetOf(message.sequence)
+      reached = place.offsetOf(message.sequence, 0, decodeFrame(message.data)) ?? reached
+      if (left <= 0) return reached
       left -= storedSize(message)
       sequence = message.sequence + 1
     }

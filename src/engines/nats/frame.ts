@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib'
 import type { Position } from '../../log/journal/log-servers.ts'
+import type { Offset } from '../../log/port.ts'
 
 /** How many records one message has at most; the offsets of a place follow from it. */
 export const recordsPerMessage = 1024
@@ -16,6 +17,8 @@ export interface Frame {
   readonly write: string
   /** Which entry of an outbox the last record was, where it was forwarded. */
   readonly position?: Position
+  /** The offset of the first record, where they were moved here from another log; that of each other one follows. */
+  readonly first?: Offset
   /** None where all entries were duplicates, and only the position had to be kept. */
   readonly records: readonly FramedRecord[]
 }
@@ -24,6 +27,8 @@ const format = 1
 const writeBytes = 16
 const headBytes = 8 + writeBytes
 const positionBytes = 12
+const firstBytes = 8
+const parts = { position: 1, first: 2 } as const
 const recordHeadBytes = 12
 /** What a message of one record has besides its value. */
 export const frameOverheadBytes = headBytes + positionBytes + recordHeadBytes
@@ -34,15 +39,16 @@ export function framedSize(value: Uint8Array): number {
 }
 
 /**
- * A frame as bytes: format, whether there is a position, count of records (2), CRC-32 of all else (4), write (16);
- * sequence (8) and index (4) of the position; and for each record time (8), length (4) and value. Numbers are big-endian.
+ * A frame as bytes: format, which parts there are (1: a position, 2: the first offset), count of records (2), CRC-32 of all else (4), write
+ * (16); sequence (8) and index (4) of the position; the first offset (8); and for each record time (8), length (4) and value. Numbers are
+ * big-endian.
  */
-export function encodeFrame({ write, position, records }: Frame): Uint8Array {
-  let size = headBytes + (position === undefined ? 0 : positionBytes)
+export function encodeFrame({ write, position, first, records }: Frame): Uint8Array {
+  let size = headBytes + (position === undefined ? 0 : positionBytes) + (first === undefined ? 0 : firstBytes)
   for (const { value } of records) size += framedSize(value)
   const bytes = Buffer.allocUnsafe(size)
   bytes[0] = format
-  bytes[1] = position === undefined ? 0 : 1
+  bytes[1] = (position === undefined ? 0 : parts.position) | (first === undefined ? 0 : parts.first)
   bytes.writeUInt16BE(records.length, 2)
   bytes.write(write.padEnd(writeBytes).slice(0, writeBytes), 8, 'latin1')
   let at = headBytes
@@ -51,6 +57,7 @@ export function encodeFrame({ write, position, records }: Frame): Uint8Array {
     bytes.writeUInt32BE(position.index, at + 8)
     at += positionBytes
   }
+  if (first !== undefined) at = bytes.writeDoubleBE(first, at)
   for (const { timeMs, value } of records) {
     bytes.writeDoubleBE(timeMs, at)
     bytes.writeUInt32BE(value.length, at + 8)
@@ -69,9 +76,15 @@ export function decodeFrame(data: Uint8Array): Frame | undefined {
   const write = bytes.toString('latin1', 8, headBytes).trimEnd()
   let at = headBytes
   let position: Position | undefined
-  if (bytes[1] === 1) {
+  const flags = bytes.readUInt8(1)
+  if ((flags & parts.position) !== 0) {
     position = { sequence: bytes.readDoubleBE(at), index: bytes.readUInt32BE(at + 8) }
     at += positionBytes
+  }
+  let first: Offset | undefined
+  if ((flags & parts.first) !== 0) {
+    first = bytes.readDoubleBE(at)
+    at += firstBytes
   }
   const records: FramedRecord[] = []
   for (let index = bytes.readUInt16BE(2); index > 0; index -= 1) {
@@ -80,7 +93,12 @@ export function decodeFrame(data: Uint8Array): Frame | undefined {
     records.push({ timeMs, value: data.subarray(at + recordHeadBytes, end) })
     at = end
   }
-  return { write, ...(position === undefined ? {} : { position }), records }
+  return {
+    write,
+    ...(position === undefined ? {} : { position }),
+    ...(first === undefined ? {} : { first }),
+    records,
+  }
 }
 
 function checksumOf(bytes: Uint8Array): number {

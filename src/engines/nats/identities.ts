@@ -2,7 +2,8 @@ import type { Appended, Entry } from '../../log/port.ts'
 import { compareEvents } from '../../log/same-event.ts'
 import type { Connection } from './connection.ts'
 import { idReused, isRefusal, refusals } from './failures.ts'
-import { decodeFrame, offsetOf } from './frame.ts'
+import { decodeFrame } from './frame.ts'
+import { type MovedId, movedIdIn } from './moved-ids.ts'
 import { idOf } from './names.ts'
 import type { KnownPlace, KnownPlaces } from './place.ts'
 
@@ -48,6 +49,8 @@ export class Identities {
     { sequence, write, compare }: { sequence: number; write?: string; compare: boolean },
   ): Promise<Verdict> {
     const message = await this.#places.message(place, { seq: sequence })
+    const moved = message && movedIdIn(message)
+    if (moved !== undefined) return await this.#judgeMoved(place, entry, { sequence, moved, compare })
     const frame = message === undefined ? undefined : decodeFrame(message.data)
     const [record] = frame?.records ?? []
     // It was trimmed: where it was can only be told as far as its sequence says.
@@ -55,14 +58,39 @@ export class Identities {
       return { kind: 'duplicate', appended: { ...place.appended(sequence, 0), duplicate: true } }
     }
     if (frame.write === write) return { kind: 'own' }
-    const { windowMs, maxIds } = this.#options
-    const isOver = record.timeMs <= this.#connection.runtime.now() - windowMs
-    if (isOver || place.topicSequence - sequence >= maxIds) {
+    if (this.#isForgotten(place, sequence, record.timeMs)) {
       return { kind: 'forgotten', id: `${idOf(entry.deduplicationId ?? '')}~${sequence}` }
     }
     if (compare && compareEvents(record.value, entry.value) !== 'same') throw idReused(entry as Entry)
     const partition = Number(message.subject.split('.')[4])
-    const offset = offsetOf(sequence)
+    const { offset } = place.appended(sequence, 0)
+    return { kind: 'duplicate', appended: { topic: place.topic, partition, offset, duplicate: true } }
+  }
+
+  #isForgotten(place: KnownPlace, sequence: number, timeMs: number): boolean {
+    const { windowMs, maxIds } = this.#options
+    const isOver = timeMs <= this.#connection.runtime.now() - windowMs
+    return isOver || place.topicSequence - sequence >= maxIds
+  }
+
+  /** As {@link judge} for an id that was moved here: its record is elsewhere. */
+  async #judgeMoved(
+    place: KnownPlace,
+    entry: Pick<Entry, 'deduplicationId' | 'value' | 'topic' | 'partition'>,
+    about: { readonly sequence: number; readonly moved: MovedId; readonly compare: boolean },
+  ): Promise<Verdict> {
+    const { sequence, compare } = about
+    const { partition, offset, timeMs } = about.moved
+    if (this.#isForgotten(place, sequence, timeMs)) {
+      return { kind: 'forgotten', id: `${idOf(entry.deduplicationId ?? '')}~${sequence}` }
+    }
+    const at = this.#places.at(place.known, partition)
+    const message = await this.#places.messageFrom(at, await this.#places.sequenceOf(at, offset))
+    const frame = message && decodeFrame(message.data)
+    const value = frame?.records[offset - (frame.first ?? 0)]?.value
+    if (compare && value !== undefined && compareEvents(value, entry.value) !== 'same') {
+      throw idReused(entry as Entry)
+    }
     return { kind: 'duplicate', appended: { topic: place.topic, partition, offset, duplicate: true } }
   }
 

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { ClaimName } from '../../log/moving.ts'
+import { movedIdsToken } from './moved-ids.ts'
 
 const longestToken = 100
 
@@ -23,6 +24,16 @@ export interface TopicName {
   readonly topic: string
   /** Names this making of the topic. */
   readonly id: string
+}
+
+/** The text that a token was written from; undefined where only a hash of its end is left. */
+export function textOfToken(written: string): string | undefined {
+  if (written === '__') return ''
+  if (written.includes('__')) return undefined
+  const bytes = written.replace(/_([0-9a-f]{2})/g, (_, byte: string) =>
+    String.fromCharCode(Number.parseInt(byte, 16)),
+  )
+  return Buffer.from(bytes, 'latin1').toString()
 }
 
 /** The names of everything that a log has on the servers. */
@@ -67,6 +78,11 @@ export class Names {
     return `${this.topic(name.topic)}.${name.id}.${partition}.>`
   }
 
+  /** The ids that were moved here. */
+  movedIds({ topic, id }: TopicName): string {
+    return `${this.topic(topic)}.${id}.${movedIdsToken}`
+  }
+
   /** The records that were appended to a place directly. */
   direct(name: TopicName, partition: number): string {
     return `${this.topic(name.topic)}.${name.id}.${partition}.direct`
@@ -84,6 +100,11 @@ export class Names {
 
   journal({ group, partition }: ClaimName): string {
     return `${this.#log}.journal.${token(group)}.${partition}`
+  }
+
+  /** Every subject of {@link journal}. */
+  get allJournals(): string {
+    return `${this.#log}.journal.>`
   }
 
   /** The pieces of one checkpoint, or of all of a claim. */

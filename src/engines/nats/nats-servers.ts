@@ -43,7 +43,7 @@ import { News } from './news.ts'
 import { type KnownPlace, KnownPlaces } from './place.ts'
 import { Reader } from './reader.ts'
 import type { Settings } from './settings.ts'
-import { type LogDescription, prepareStreams } from './streams.ts'
+import { checkUsable, type LogDescription, type Preparation, prepareStreams, readLog } from './streams.ts'
 import { type KnownTopic, Topics } from './topics.ts'
 import { MessageWriter } from './writing.ts'
 
@@ -51,6 +51,8 @@ const defaultWindowMs = 10 * 60 * 1000
 const defaultMaxIds = 5_000_000
 const retryMs = 500
 const headersBytes = 512
+/** So long a process that writes does not ask whether the log was moved. */
+const markKnownMs = 1000
 
 /** What NATS servers with JetStream offer a log, for one of its processes. */
 export class NatsServers implements LogServers {
@@ -100,6 +102,7 @@ export class NatsServers implements LogServers {
     this.#places = places
     this.#forwarding = new OriginForwarding(parts)
     this.#bounds = new PlaceBounds(parts, (place, below) => this.#forwarding.noteMarks(place, below))
+    places.whenLookedUp = (place) => this.#bounds.startOf(place)
     this.#appender = new Appender({
       ...{ names, topics, places, identities, writer, where: connection.where },
       spawn: (task) => connection.runtime.spawn('nats appender', task),
@@ -117,22 +120,57 @@ export class NatsServers implements LogServers {
       maxJournalBytes: connection.maxPayloadBytes - headersBytes,
       maxEntryBytes: writer.maxRecordBytes - frameOverheadBytes,
     }
-    this.#hints = connection.subscribe(names.hints, () => this.#later(() => this.#topics.load()))
+    this.#hints = connection.subscribe(names.hints, ({ reply }) => {
+      // Who wants to know whether anybody is there gets an answer.
+      if (reply !== undefined && reply !== '') connection.client.publish(reply, new Uint8Array())
+      else this.#later(() => this.#topics.load())
+    })
   }
 
   /** Opens the log of a URL, and makes it where there is none. Errors as {@link Connection.open}. */
   static async open(
     settings: Settings,
     { runtime, ...options }: EngineOptions & { readonly runtime: Runtime },
+    preparation: Omit<Preparation, 'partitions'> = {},
   ): Promise<NatsServers> {
     const connection = await Connection.open(settings, runtime)
     try {
       const names = new Names(settings.log)
-      const log = await prepareStreams(connection, names, options.partitions ?? defaultPartitions)
-      return new NatsServers(connection, names, log, options)
+      const log = await prepareStreams(connection, names, {
+        partitions: options.partitions ?? defaultPartitions,
+        ...preparation,
+      })
+      const servers = new NatsServers(connection, names, log, options)
+      if (preparation.whateverItsMarks !== true) servers.#watchMark()
+      return servers
     } catch (error) {
       await connection.close()
       throw toMillraceError(error, settings.where)
+    }
+  }
+
+  /** From now on writes are refused within a second after the log was marked as moved. */
+  #watchMark(): void {
+    const { runtime, where } = this.#connection
+    let checkedMs = runtime.now()
+    this.#places.beforeWriting = async () => {
+      const ageMs = runtime.now() - checkedMs
+      if (ageMs >= 0 && ageMs < markKnownMs) return
+      checkedMs = runtime.now()
+      const log = await readLog(this.#connection, this.#names)
+      if (log !== undefined) checkUsable(log, where)
+    }
+  }
+
+  /** What moving a log works with. */
+  get parts() {
+    return {
+      connection: this.#connection,
+      names: this.#names,
+      catalog: this.#catalog,
+      topics: this.#topics,
+      places: this.#places,
+      bounds: this.#bounds,
     }
   }
 
@@ -183,6 +221,7 @@ export class NatsServers implements LogServers {
       const awaited = await Promise.all(
         [...known].map(async ([named, offset]) => {
           const place = this.#places.at(await this.#topics.get(named.topic), named.partition)
+          if (place.moved !== undefined) await this.#places.refresh(place)
           return { named, place, known: offset }
         }),
       )

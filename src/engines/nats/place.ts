@@ -1,7 +1,8 @@
 import type { Appended, Offset, Place } from '../../log/port.ts'
 import type { Connection, StoredMessage } from './connection.ts'
 import { isRefusal, refusals } from './failures.ts'
-import { decodeFrame, type Frame, offsetOf } from './frame.ts'
+import { decodeFrame, type Frame, offsetOf, sequenceOf } from './frame.ts'
+import { MovedOffsets } from './moved-offsets.ts'
 import type { Names } from './names.ts'
 import type { KnownTopic, Topics } from './topics.ts'
 
@@ -20,6 +21,8 @@ export class KnownPlace implements Place {
   timeMs = Number.NEGATIVE_INFINITY
   /** When the end was last that of the servers. */
   lookedUpMs = Number.NEGATIVE_INFINITY
+  /** What was moved here of the place. */
+  readonly moved: MovedOffsets | undefined
   readonly #watchers = new Set<() => void>()
   readonly #topicProgress: { sequence: number }
 
@@ -27,6 +30,7 @@ export class KnownPlace implements Place {
     this.known = known
     this.partition = partition
     this.#topicProgress = topicProgress
+    this.moved = known.moved && new MovedOffsets(known.moved)
   }
 
   get topic(): string {
@@ -39,11 +43,25 @@ export class KnownPlace implements Place {
   }
 
   /** Takes in what a message of this place says. */
-  learn(sequence: number, { records }: Frame): void {
+  learn(sequence: number, frame: Frame): void {
+    const { records } = frame
     const last = records.at(-1)
     if (last !== undefined && last.timeMs > this.timeMs) this.timeMs = last.timeMs
     if (sequence > this.#topicProgress.sequence) this.#topicProgress.sequence = sequence
-    this.grow(offsetOf(sequence, records.length))
+    const end = this.offsetOf(sequence, records.length, frame)
+    if (end !== undefined) this.grow(end)
+  }
+
+  /** A message has come that is not what was stored. */
+  learnDamaged(sequence: number): void {
+    const end = this.offsetOf(sequence, 1, undefined)
+    if (end !== undefined) this.grow(end)
+  }
+
+  /** The offset of a record of a message; undefined where only the message could say it. */
+  offsetOf(sequence: number, index: number, frame: Frame | undefined): Offset | undefined {
+    if (this.moved === undefined) return offsetOf(sequence, index)
+    return this.moved.offsetOf(sequence, index, frame)
   }
 
   grow(end: Offset): void {
@@ -63,7 +81,7 @@ export class KnownPlace implements Place {
     return {
       topic: this.topic,
       partition: this.partition,
-      offset: offsetOf(sequence, index),
+      offset: this.offsetOf(sequence, index, undefined) ?? this.start,
       duplicate: false,
     }
   }
@@ -105,21 +123,57 @@ export class KnownPlaces {
     return this.#names.place(known, partition)
   }
 
+  /** Called before anything is written; rejects where nothing is to be written any more. */
+  beforeWriting: () => Promise<void> = async () => undefined
+
+  /** Called when it is looked up where a place ends that was moved here: what is noted of it counts too. */
+  whenLookedUp: (place: KnownPlace) => Promise<unknown> = async () => undefined
+
   /** Learns from the servers where a place ends. `TOPIC_UNKNOWN` when its topic is gone. */
   async lookUp(place: KnownPlace): Promise<void> {
     const message = await this.message(place, { last_by_subj: this.subject(place) })
     if (message !== undefined) {
       const frame = decodeFrame(message.data)
-      if (frame === undefined) place.grow(offsetOf(message.sequence, 1))
+      if (frame === undefined) place.learnDamaged(message.sequence)
       else place.learn(message.sequence, frame)
     }
+    if (place.moved !== undefined) await this.whenLookedUp(place)
     place.lookedUpMs = this.#connection.runtime.now()
   }
 
   /** Makes sure that what is known of a place's end is young enough to write by. */
   async refresh(place: KnownPlace): Promise<void> {
+    await this.beforeWriting()
     const ageMs = this.#connection.runtime.now() - place.lookedUpMs
     if (ageMs < 0 || ageMs > knowledgeMs) await this.lookUp(place)
+  }
+
+  /** The sequence of the first message that may have a record of an offset or of a later one. */
+  async sequenceOf(place: KnownPlace, offset: Offset): Promise<number> {
+    if (place.moved === undefined) return Math.max(0, sequenceOf(offset))
+    return await place.moved.sequenceOf(offset, (sequence) => this.messageFrom(place, sequence))
+  }
+
+  /**
+   * Where to read on when nothing that was moved here is at an offset or behind it; undefined where something is, or nothing was moved.
+   * `sequence` is where to look from.
+   */
+  async behindMoved(place: KnownPlace, offset: Offset, sequence: number): Promise<Offset | undefined> {
+    const { moved } = place
+    if (moved === undefined || offset >= moved.liveFrom) return undefined
+    for (let next = sequence; ; ) {
+      const message = await this.messageFrom(place, next)
+      if (message === undefined || !moved.isMoved(message.sequence)) break
+      const frame = decodeFrame(message.data)
+      if (frame === undefined || (frame.first ?? 0) + frame.records.length > offset) return undefined
+      next = message.sequence + 1
+    }
+    return Number.isFinite(moved.liveFrom) ? moved.liveFrom : Math.max(offset, place.end)
+  }
+
+  /** The first message of a place from a sequence on. */
+  messageFrom(place: KnownPlace, sequence: number): Promise<StoredMessage | undefined> {
+    return this.message(place, { seq: Math.max(1, sequence), next_by_subj: this.subject(place) })
   }
 
   /** A message of the stream of a place. `TOPIC_UNKNOWN` when its topic is gone. */

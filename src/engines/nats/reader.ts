@@ -1,7 +1,7 @@
-import type { Batch, Offset, Place, ReadLimits, StoredRecord } from '../../log/port.ts'
+import type { Batch, Offset, ReadLimits, StoredRecord } from '../../log/port.ts'
 import type { Connection } from './connection.ts'
 import { offsetTrimmed, recordCorrupt } from './failures.ts'
-import { offsetOf, sequenceOf } from './frame.ts'
+import { sequenceOf } from './frame.ts'
 import type { KnownPlace, KnownPlaces } from './place.ts'
 import { type FramedMessage, Tail } from './tail.ts'
 
@@ -41,20 +41,23 @@ export class Reader {
 
   /** As `read` of the port. */
   async read(place: KnownPlace, from: Offset, limits: ReadLimits): Promise<Batch> {
-    const first = Math.max(0, sequenceOf(from))
+    let first = await this.#places.sequenceOf(place, from)
     if (from < place.start) throw offsetTrimmed(place, from, place.start)
     const known = this.#tails.get(place)?.find((tail) => tail.covers(first))
     if (known !== undefined) {
-      const batch = await this.#serve(place, known, from, limits)
+      const batch = await this.#serve(place, known, { from, first, limits })
       if (batch !== undefined) return batch
     }
     if (place.end <= from) await this.#places.lookUp(place)
     const start = await this.#startOf(place)
     if (from < start) throw offsetTrimmed(place, from, start)
-    while (place.end > from) {
+    const behind = await this.#places.behindMoved(place, from, first)
+    const next = behind ?? from
+    if (behind !== undefined) first = await this.#places.sequenceOf(place, behind)
+    while (place.end > next) {
       const tail = this.#tailAt(place, first)
       const { received } = tail
-      const batch = await this.#serve(place, tail, from, limits)
+      const batch = await this.#serve(place, tail, { from, first, limits })
       if (batch !== undefined) return batch
       await tail.more(received)
       if (tail.isClosed) await this.#places.lookUp(place)
@@ -62,12 +65,14 @@ export class Reader {
       const startNow = await this.#startOf(place)
       if (from < startNow) throw offsetTrimmed(place, from, startNow)
     }
-    return { records: [], next: from }
+    return { records: [], next }
   }
 
   /** Has the place's end told as it grows from `known` on, until the function that is given back is called. */
   follow(place: KnownPlace, known: Offset): () => void {
-    const tail = this.#tailAt(place, sequenceOf(Math.max(known, place.end)))
+    // Who waits has looked where the place ends: what is to come is behind all that was moved here.
+    const from = Math.max(known, place.end, place.moved?.liveFrom ?? 0)
+    const tail = this.#tailAt(place, sequenceOf(from) - (place.moved?.shift ?? 0))
     return tail.want()
   }
 
@@ -88,9 +93,12 @@ export class Reader {
   }
 
   /** What a tail has from an offset on; undefined where it has nothing yet. */
-  async #serve(place: KnownPlace, tail: Tail, from: Offset, limits: ReadLimits): Promise<Batch | undefined> {
-    const messages = tail.from(sequenceOf(from))
-    const batch = batchOf(place, messages, from, limits)
+  async #serve(
+    place: KnownPlace,
+    tail: Tail,
+    { from, first, limits }: { readonly from: Offset; readonly first: number; readonly limits: ReadLimits },
+  ): Promise<Batch | undefined> {
+    const batch = batchOf(place, tail.from(first), from, limits)
     if (batch === undefined) return undefined
     // Messages may have been removed before they could come, which does not show by itself.
     if (tail.takeDoubt()) {
@@ -99,8 +107,9 @@ export class Reader {
     }
     this.#uses += 1
     tail.usedAt = this.#uses
-    tail.passed(sequenceOf(batch.next))
-    return batch
+    tail.passed(batch.last)
+    place.moved?.hint(batch.next, batch.last)
+    return { records: batch.records, next: batch.next }
   }
 
   #tailAt(place: KnownPlace, sequence: number): Tail {
@@ -145,36 +154,44 @@ export class Reader {
   }
 
   #came(place: KnownPlace, { sequence, frame }: FramedMessage): void {
-    if (frame === undefined) place.grow(offsetOf(sequence, 1))
+    if (frame === undefined) place.learnDamaged(sequence)
     else place.learn(sequence, frame)
   }
 }
 
+/** A batch, and the sequence of the message that it ends in. */
+interface MessageBatch extends Batch {
+  readonly last: number
+}
+
 /** The records that messages have from an offset on; undefined where they have none. */
 function batchOf(
-  at: Place,
+  place: KnownPlace,
   messages: readonly FramedMessage[],
   from: Offset,
   limits: ReadLimits,
-): Batch | undefined {
+): MessageBatch | undefined {
   const records: StoredRecord[] = []
   let bytes = 0
   let next = from
+  let last = 0
   for (const { sequence, frame } of messages) {
+    const first = place.offsetOf(sequence, 0, frame) ?? from
     if (frame === undefined) {
-      if (offsetOf(sequence) < from) continue
-      if (records.length === 0) throw recordCorrupt(at, offsetOf(sequence))
-      return { records, next }
+      if (first < from) continue
+      if (records.length === 0) throw recordCorrupt(place, first)
+      return { records, next, last }
     }
     for (const [index, { timeMs, value }] of frame.records.entries()) {
-      const offset = offsetOf(sequence, index)
+      const offset = first + index
       if (offset < from) continue
       bytes += value.length
       const isEnough = records.length >= limits.records || bytes > limits.bytes
-      if (records.length > 0 && isEnough) return { records, next }
+      if (records.length > 0 && isEnough) return { records, next, last }
       records.push({ offset, timeMs, value: new Uint8Array(value) })
       next = offset + 1
+      last = sequence
     }
   }
-  return records.length === 0 ? undefined : { records, next }
+  return records.length === 0 ? undefined : { records, next, last }
 }

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { MillraceError } from '../../core/errors.ts'
+import { importUnfinished, logMoved, type Move } from '../../log/moving.ts'
 import type { Connection } from './connection.ts'
 import { isRefusal, Refused, refusals } from './failures.ts'
 import type { Names } from './names.ts'
@@ -12,6 +13,20 @@ export interface LogDescription {
   readonly partitions: number
   /** Of each of its streams. */
   readonly replicas: number
+  /** Where it is moved to. */
+  readonly to?: Move
+  /** Where it came from. */
+  readonly from?: Move
+}
+
+/** What the streams of a log are prepared for. */
+export interface Preparation {
+  /** Of a log that is made. */
+  readonly partitions: number
+  /** For a log that is to be moved here. */
+  readonly making?: Move
+  /** Prepares a log too that was moved, or is being moved. */
+  readonly whateverItsMarks?: true
 }
 
 /** For so long two that would follow the same message are told apart by their ids; see `behindHeaders`. */
@@ -24,18 +39,71 @@ const replicasUnsupported = 10074
 export async function prepareStreams(
   connection: Connection,
   names: Names,
-  partitions: number,
+  preparation: Preparation,
 ): Promise<LogDescription> {
-  const { config } = await prepareCatalog(connection, names, partitions)
-  const { id, partitions: kept } = JSON.parse(config.description ?? '{}') as LogDescription
-  const replicas = config.num_replicas
+  const log = describedBy((await prepareCatalog(connection, names, preparation)).config)
+  if (!preparation.whateverItsMarks) checkUsable(log, connection.where)
+  const { replicas } = log
   const journals = common(names.journals, names.allOfJournals, replicas)
   await prepare(connection, { ...journals, discard: 'new' })
-  return { id, partitions: kept, replicas }
+  return log
 }
 
-async function prepareCatalog(connection: Connection, names: Names, partitions: number): Promise<StreamInfo> {
-  const description = JSON.stringify({ millrace: 1, id: connection.runtime.id(), partitions })
+/** What the log of these names is; undefined where there is none. */
+export async function readLog(connection: Connection, names: Names): Promise<LogDescription | undefined> {
+  try {
+    return describedBy((await connection.call<StreamInfo>(`STREAM.INFO.${names.catalog}`)).config)
+  } catch (error) {
+    if (isRefusal(error, refusals.streamUnknown)) return undefined
+    throw error
+  }
+}
+
+/** Notes where a log is moved to, or that it has come; what is undefined is no more. */
+export async function changeMarks(
+  connection: Connection,
+  names: Names,
+  marks: { readonly to?: Move | undefined; readonly from?: Move | undefined },
+): Promise<void> {
+  const { config } = await connection.call<StreamInfo>(`STREAM.INFO.${names.catalog}`)
+  const description = JSON.stringify({ ...JSON.parse(config.description ?? '{}'), ...marks })
+  await connection.call(`STREAM.UPDATE.${names.catalog}`, { ...config, description })
+}
+
+/** Removes every stream of a log, the one last by which it is known. */
+export async function removeLog(connection: Connection, names: Names): Promise<void> {
+  for (const subject of [names.topics, ...names.allOfJournals, ...names.allOfCatalog]) {
+    const { streams } = await connection.call<{ readonly streams?: readonly string[] | null }>(
+      'STREAM.NAMES',
+      {
+        subject,
+      },
+    )
+    for (const stream of streams ?? []) {
+      await connection.call(`STREAM.DELETE.${stream}`).catch((error: unknown) => {
+        if (!isRefusal(error, refusals.streamUnknown)) throw error
+      })
+    }
+  }
+}
+
+function describedBy(config: StreamConfiguration): LogDescription {
+  const description = JSON.parse(config.description ?? '{}') as LogDescription
+  return { ...description, replicas: config.num_replicas }
+}
+
+/** Throws `LOG_MOVED` or `IMPORT_UNFINISHED` where a log is not to be used. */
+export function checkUsable({ to, from }: LogDescription, where: string): void {
+  if (to !== undefined) throw logMoved(where, to)
+  if (from?.finished === false) throw importUnfinished(where, from)
+}
+
+async function prepareCatalog(
+  connection: Connection,
+  names: Names,
+  { partitions, making }: Preparation,
+): Promise<StreamInfo> {
+  const description = JSON.stringify({ millrace: 1, id: connection.runtime.id(), partitions, from: making })
   const wanted = (replicas: number): StreamConfiguration => ({
     ...common(names.catalog, names.allOfCatalog, replicas),
     description,

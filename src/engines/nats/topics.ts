@@ -5,10 +5,20 @@ import type { Connection } from './connection.ts'
 import { isRefusal, refusals, topicUnknown } from './failures.ts'
 import type { Names, TopicName } from './names.ts'
 
+/** What of a topic was moved here from another log. */
+export interface MovedPart {
+  /** Up to this sequence messages say their offsets themselves; null while more are brought in. */
+  readonly through: number | null
+  /** By so many messages the offsets behind that are ahead of their sequences. */
+  readonly shift: number
+}
+
 /** A topic and the stream that holds it. */
 export interface KnownTopic extends TopicName {
   readonly stream: string
   readonly options: TopicOptions
+  /** Absent where nothing was moved here. */
+  readonly moved?: MovedPart
 }
 
 /** What streams of a log are made with. */
@@ -76,7 +86,7 @@ export class Topics {
     if (now?.id !== id) unknown(topic)
   }
 
-  async create(name: string, options: TopicOptions): Promise<void> {
+  async create(name: string, options: TopicOptions, moved?: MovedPart): Promise<void> {
     for (;;) {
       const found = await this.#find(name)
       if (found !== undefined) {
@@ -91,7 +101,7 @@ export class Topics {
       try {
         const { config } = await this.#connection.call<StreamInfo>(
           `STREAM.CREATE.${this.#names.stream({ topic: name, id })}`,
-          this.#configuration({ topic: name, id }, options),
+          this.#configuration({ topic: name, id }, options, moved),
         )
         this.#remember(config)
         return
@@ -101,6 +111,16 @@ export class Topics {
         if (!isThere) throw error
       }
     }
+  }
+
+  /** Notes what of a topic was moved here. */
+  async setMoved(name: string, moved: MovedPart): Promise<void> {
+    const known = (await this.#find(name)) ?? unknown(name)
+    const { config } = await this.#connection.call<StreamInfo>(`STREAM.INFO.${known.stream}`)
+    const description = describe(known, known.options, moved)
+    await this.#connection.call(`STREAM.UPDATE.${known.stream}`, { ...config, description })
+    this.#known.delete(name)
+    await this.#find(name)
   }
 
   async delete(name: string): Promise<KnownTopic> {
@@ -172,9 +192,9 @@ export class Topics {
   }
 
   #remember({ name, description }: StreamConfiguration): KnownTopic | undefined {
-    const { topic, id, options } = JSON.parse(description ?? '{}') as Partial<KnownTopic>
+    const { topic, id, options, moved } = JSON.parse(description ?? '{}') as Partial<KnownTopic>
     if (topic === undefined || id === undefined || options === undefined) return undefined
-    const found = { topic, id, options, stream: name }
+    const found = { topic, id, options, stream: name, ...(moved === undefined ? {} : { moved }) }
     if (this.#known.get(topic)?.id !== id) this.#known.set(topic, found)
     return found
   }
@@ -184,12 +204,12 @@ export class Topics {
     this.#gone(topic)
   }
 
-  #configuration(name: TopicName, options: TopicOptions): StreamConfiguration {
+  #configuration(name: TopicName, options: TopicOptions, moved?: MovedPart): StreamConfiguration {
     const { replicas, deduplicationWindowMs, maxBytes } = this.#shape
     return {
       name: this.#names.stream(name),
       subjects: [this.#names.topic(name.topic), this.#names.records(name)],
-      description: JSON.stringify({ millrace: 1, ...name, options: plain(options) }),
+      description: describe(name, options, moved),
       storage: 'file',
       retention: 'limits',
       discard: 'new',
@@ -199,6 +219,10 @@ export class Topics {
       ...(this.#connection.isAtLeast(2, 10) ? { compression: 's2' } : {}),
     }
   }
+}
+
+function describe({ topic, id }: TopicName, options: TopicOptions, moved: MovedPart | undefined): string {
+  return JSON.stringify({ millrace: 1, topic, id, options: plain(options), moved })
 }
 
 interface StreamNames {

@@ -54,7 +54,11 @@ export async function takeClaim(
 const maxFenceAttempts = 32
 
 /** Appends the epoch value of a new owner; undefined when another new owner was faster, or the former one again and again. */
-async function fence(name: ClaimName, memberId: string, journal: Journal): Promise<JournalStep | undefined> {
+export async function fence(
+  name: ClaimName,
+  memberId: string,
+  journal: Journal,
+): Promise<JournalStep | undefined> {
   let formerEpoch: number | undefined
   for (let attempt = 0; attempt < maxFenceAttempts; attempt += 1) {
     const last = await journal.last()

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, it } from 'vitest'
 import { realRuntime } from '../../../src/core/real-runtime.ts'
 import type { Runtime } from '../../../src/core/runtime.ts'
+import { exportNats } from '../../../src/engines/nats/export.ts'
+import { importNats } from '../../../src/engines/nats/import.ts'
 import { NatsServers } from '../../../src/engines/nats/nats-servers.ts'
 import { readSettings } from '../../../src/engines/nats/settings.ts'
 import { JournaledEngine } from '../../../src/log/journal/journaled-engine.ts'
@@ -40,11 +42,16 @@ for (const { name, start } of kinds) {
         fencedReads: false,
       },
       severalProcesses: true,
+      canBeMoved: true,
       loseSession: async (engine) => opened.get(engine)?.loseSession(),
       async createLog(options) {
         const url = server.url()
         const runtime = sleepingReally(options.runtime)
         return {
+          moving: {
+            openExport: () => exportNats(url, { runtime }),
+            openImport: () => importNats(url, { runtime }),
+          },
           open: async (later) => {
             const servers = new DeafServers(
               await NatsServers.open(readSettings(url), { ...options, ...later, runtime }),
