@@ -86,6 +86,10 @@ export async function openExport(url: string, options: { readonly runtime: Runti
     const { exportPostgres } = await import('../engines/postgres/export.ts')
     return exportPostgres(url, options)
   }
+  if (engine === 'nats' || engine === 'tls') {
+    const { exportNats } = await import('../engines/nats/export.ts')
+    return exportNats(url, options)
+  }
   throw notMovable(engine, url)
 }
 
@@ -100,6 +104,10 @@ export async function openImport(url: string, options: { readonly runtime: Runti
     const { importPostgres } = await import('../engines/postgres/import.ts')
     return importPostgres(url, options)
   }
+  if (engine === 'nats' || engine === 'tls') {
+    const { importNats } = await import('../engines/nats/import.ts')
+    return importNats(url, options)
+  }
   throw notMovable(engine, url)
 }
 
@@ -108,6 +116,6 @@ function notMovable(engine: string, url: string): MillraceError {
     engine === 'memory' ? 'A log in memory ends with its process.' : `There is no engine '${engine}'.`
   return new MillraceError(engine === 'memory' ? 'LOG_URL_INVALID' : 'ENGINE_UNKNOWN', message, {
     where: shownLogUrl(url),
-    fix: "Name a log by 'lmdb:FOLDER' or 'postgres://HOST/DATABASE'.",
+    fix: "Name a log by 'lmdb:FOLDER', 'postgres://HOST/DATABASE' or 'nats://HOST,HOST'.",
   })
 }

@@ -14,7 +14,7 @@ import type { Batch, KeyValue, Offset, Place, ReadLimits, StoredRecord, Topic } 
  * Exporting
  * - A log is opened for export only while nobody has it open or takes part in its groups; otherwise it is `LOG_IN_USE`, with
  *   `facts` that say who. One that is not there is `LOG_UNKNOWN`, and an unfinished import is `IMPORT_UNFINISHED`.
- * - `setMark` is durable before it resolves. From then on every opening of the log is `LOG_MOVED`, and so is every write of a
+ * - `setMark` is durable before it resolves, and may be called again with the same mark when it was cut off. From then on every opening of the log is `LOG_MOVED`, and so is every write of a
  *   process that has it open nevertheless; reading may go on. Taking the mark away makes it an ordinary log again.
  * - A log that has a mark can be exported: the caller decides by the mark whether that makes sense.
  *

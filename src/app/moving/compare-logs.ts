@@ -30,7 +30,10 @@ class Reading {
   }
 
   async readPlace({ at, ends }: SurveyedPlace, onRecords: (count: number) => void): Promise<string> {
-    for await (const records of recordsOf(this.log, at, ends.start)) {
+    for await (const records of recordsOf(this.log, at, {
+      offset: ends.start,
+      timeMs: Number.NEGATIVE_INFINITY,
+    })) {
       for (const record of records) this.records.add(at, record)
       this.recordCount += records.length
       onRecords(records.length)

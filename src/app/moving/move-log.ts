@@ -54,7 +54,10 @@ export async function moveLog(options: MoveOptions): Promise<MovedLog | undefine
     return undefined
   }
   const id = mark?.id ?? runtime.id()
-  if (mark === undefined) await source.log.setMark({ id, other: target.name, finished: false })
+  // Of a move that was cut off before the target was begun it is not known whether the mark did all that it does.
+  if (mark === undefined || target.log.found === 'nothing') {
+    await source.log.setMark({ id, other: target.name, finished: false })
+  }
   await target.log.begin({ id, other: source.name, finished: false }, source.log.partitions)
   const survey = await surveyLog(source.log)
   await copyRecords(options, survey)
@@ -125,13 +128,16 @@ async function copyPlace(
   let from = ended ? ends.end : Math.max(next, ends.start)
   tell(from - ends.start, 0)
   if (ended) return
-  for await (const records of recordsOf(source, at, from)) {
+  let { lastTimeMs } = next === 0 ? { lastTimeMs: Number.NEGATIVE_INFINITY } : await target.ends(at)
+  for await (const records of recordsOf(source, at, { offset: from, timeMs: lastTimeMs })) {
     await target.addRecords(at, records)
-    const reached = (records.at(-1)?.offset ?? from) + 1
+    const last = records.at(-1)
+    const reached = (last?.offset ?? from) + 1
+    lastTimeMs = last?.timeMs ?? lastTimeMs
     tell(reached - from, records.length)
     from = reached
   }
-  await target.endPlace(at, ends)
+  await target.endPlace(at, { ...ends, lastTimeMs: Math.max(lastTimeMs, ends.lastTimeMs) })
   tell(ends.end - from, 0)
 }
 

@@ -44,8 +44,9 @@ export async function exportNats(url: string, options: { readonly runtime: Runti
 async function checkUnused(connection: Connection, names: Names): Promise<void> {
   const reply = connection.inbox()
   let processes = 0
-  const answers = connection.subscribe(reply, () => {
-    processes += 1
+  const answers = connection.subscribe(reply, ({ data }) => {
+    // A server says without a word that nobody is there.
+    if (data.length > 0) processes += 1
   })
   connection.client.publish(names.hints, new Uint8Array(), { reply })
   await connection.runtime.sleep(answeredMs)
@@ -73,9 +74,8 @@ class NatsExport extends NatsContents implements LogExport {
     const { connection, names } = this.servers.parts
     await changeMarks(connection, names, { to: mark })
     connection.client.publish(names.hints, new Uint8Array())
-    const isNew = this.#mark === undefined && mark !== undefined
     this.#mark = mark
-    if (!isNew) return
+    if (mark === undefined || mark.finished) return
     await this.#runtime.sleep(noticedMs)
     await this.#fenceAll()
   }

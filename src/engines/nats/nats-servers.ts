@@ -51,6 +51,7 @@ const defaultWindowMs = 10 * 60 * 1000
 const defaultMaxIds = 5_000_000
 const retryMs = 500
 const headersBytes = 512
+const here = Buffer.from('here')
 /** So long a process that writes does not ask whether the log was moved. */
 const markKnownMs = 1000
 
@@ -122,7 +123,7 @@ export class NatsServers implements LogServers {
     }
     this.#hints = connection.subscribe(names.hints, ({ reply }) => {
       // Who wants to know whether anybody is there gets an answer.
-      if (reply !== undefined && reply !== '') connection.client.publish(reply, new Uint8Array())
+      if (reply !== undefined && reply !== '') connection.client.publish(reply, here)
       else this.#later(() => this.#topics.load())
     })
   }
