@@ -9,6 +9,18 @@ const attempts = 14
 /** Reads touch little, so one that takes longer meets a connection of which only one side is left. */
 const readTimeoutMs = 10_000
 
+/**
+ * Every statement finds its rows by an index, one by one. The server must not choose otherwise: what it plans while a table is
+ * small it keeps for long after, and then reads a large one from its beginning for each row.
+ */
+const planning = {
+  enable_seqscan: 'off',
+  enable_hashjoin: 'off',
+  enable_mergejoin: 'off',
+  // Costs look enormous where nothing else is left, which would have such a statement compiled.
+  jit: 'off',
+} as const
+
 /** A session that is opened when it is needed, and anew after it was lost. */
 export class Link {
   readonly #connector: Connector
@@ -28,7 +40,7 @@ export class Link {
 
   async #open(): Promise<Connection> {
     try {
-      const parameters = { search_path: this.#connector.settings.schema }
+      const parameters = { search_path: this.#connector.settings.schema, ...planning }
       const connection = await Connection.open(this.#connector, parameters, this.#answerTimeoutMs)
       connection.onLost(() => (this.#connection = undefined))
       return connection

@@ -186,7 +186,8 @@ async function findIds(
     `select i.topic_id, i.id, i.partition, i."offset", r.checksum, r.value
      from (select distinct * from unnest($1::text[], $2::bytea[])) as w (name, id)
      join topic t on t.name = w.name
-     join identity i on i.topic_id = t.id and i.id = w.id
+     -- By nothing but its id, because the index by sequence would find all of them each time.
+     cross join lateral (select * from identity where topic_id = t.id and id = w.id limit 1) as i
      left join record r on r.topic_id = i.topic_id and r.partition = i.partition and r."offset" = i."offset"
      where i.sequence > (select last_value from identity_sequence) - $3::bigint
        and i.at_ms + $4::double precision > $5::double precision`,
