@@ -51,7 +51,7 @@ export interface Figure {
 }
 
 /** The names of servers that a row can need. */
-export type ServerName = 'redis-server' | 'nats-server'
+export type ServerName = 'redis-server' | 'nats-server' | 'postgres'
 
 /** One row of the table. */
 export interface Row {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import type { Appended, Entry, Offset } from '../../log/port.ts'
 import { compareEvents } from '../../log/same-event.ts'
@@ -45,6 +45,8 @@ export interface Ground {
   readonly places: Map<string, PlannedPlace>
   /** By {@link sightingName}. */
   readonly sightings: Map<string, Sighting>
+  /** What the ids of the steps are stored as. */
+  readonly hashes: ReadonlyMap<string, Buffer>
   /** Throws when there is no room for so many bytes more. */
   checkRoom(addedBytes: number, whose: 'publishers' | 'handlers'): void
 }
@@ -68,9 +70,12 @@ export function sightingName(topicId: number, id: Buffer): string {
   return `${topicId}/${id.toString('latin1')}`
 }
 
+/** The bytes of {@link hashOfId}. */
+export const hashBytes = 32
+
 /** What an id is stored as: as long as any other, and nobody can choose two that are the same. */
 export function hashOfId(id: string): Buffer {
-  return createHash('sha256').update(id).digest()
+  return hash('sha256', id, 'buffer')
 }
 
 /** The checksum of stored bytes. */
@@ -125,7 +130,7 @@ export class Plan {
         fates.push({ entry, place, name: undefined })
         continue
       }
-      const name = sightingName(place.topicId, hashOfId(deduplicationId))
+      const name = sightingName(place.topicId, this.#hashOf(deduplicationId))
       const sameAs = within.get(name)
       const seen = sameAs === undefined ? this.#ground.sightings.get(name) : undefined
       const before = sameAs === undefined ? seen?.value : fates[sameAs]?.entry.value
@@ -150,9 +155,18 @@ export class Plan {
     this.records.push({ place, offset, timeMs, appendedBytes, checksum: checksumOf(value), value })
     if (name !== undefined && deduplicationId !== undefined) {
       this.#ground.sightings.set(name, { partition, offset, value })
-      this.identities.set(name, { topicId: place.topicId, id: hashOfId(deduplicationId), partition, offset })
+      this.identities.set(name, {
+        topicId: place.topicId,
+        id: this.#hashOf(deduplicationId),
+        partition,
+        offset,
+      })
     }
     return { topic, partition, offset, duplicate: false }
+  }
+
+  #hashOf(id: string): Buffer {
+    return this.#ground.hashes.get(id) ?? hashOfId(id)
   }
 
   #addCommit(commit: CommitPart): void {

@@ -1,11 +1,12 @@
 import type { Appended } from '../../log/port.ts'
-import { columns } from './columns.ts'
+import { arrayOf, columns } from './columns.ts'
 import type { Connection, Row } from './connection.ts'
 import { boundReached } from './failures.ts'
 import type { MovingEntries } from './outbox/moving-entries.ts'
 import {
   checksumOf,
   type Ground,
+  hashBytes,
   hashOfId,
   Plan,
   type PlannedPlace,
@@ -58,17 +59,19 @@ export async function prepare(
 ): Promise<Prepared | undefined> {
   const { moving } = work
   const steps = moving === undefined ? work.steps : [...moving.steps, ...work.steps]
+  const hashes = new Map<string, Buffer>()
   const [, held, , places, sightings, usedBytes] = await Promise.all([
     moving === undefined ? connection.query('begin') : undefined,
     lockClaims(connection, steps),
     lockTopics(connection, steps),
     lockPlaces(connection, steps),
-    findIds(connection, steps, context),
+    findIds(connection, steps, hashes, context),
     readUsedBytes(connection, context),
   ])
   const ground: Ground = {
     places,
     sightings,
+    hashes,
     checkRoom: (added, whose) => {
       // Handlers that drain a full log must be able to commit, so theirs is a quarter more.
       const bound = whose === 'handlers' ? context.maxBytes * 1.25 : context.maxBytes
@@ -170,28 +173,44 @@ function toPlace(row: Row): PlannedPlace {
   }
 }
 
+/** Finds the ids of the steps that were stored before; puts what each is stored as into `hashes`. */
 async function findIds(
   connection: Connection,
   steps: readonly Step[],
+  hashes: Map<string, Buffer>,
   { windowMs, maxIds, now }: TransactionContext,
 ): Promise<Map<string, Sighting>> {
-  const wanted: (readonly [string, Buffer])[] = []
+  const names: string[] = []
+  const topics: number[] = []
+  const wanted: Buffer[] = []
+  const known = new Map<string, Set<string>>()
   for (const { entries } of steps) {
-    for (const { topic, deduplicationId } of entries) {
-      if (deduplicationId !== undefined) wanted.push([topic, hashOfId(deduplicationId)])
+    for (const { topic, deduplicationId: id } of entries) {
+      if (id === undefined) continue
+      const ofTopic = known.get(topic) ?? new Set()
+      if (ofTopic.has(id)) continue
+      if (ofTopic.size === 0) names.push(topic)
+      known.set(topic, ofTopic.add(id))
+      const hashed = hashes.get(id) ?? hashOfId(id)
+      hashes.set(id, hashed)
+      topics.push(names.indexOf(topic) + 1)
+      wanted.push(hashed)
     }
   }
   if (wanted.length === 0) return new Map()
   const rows = await connection.rows(
     `select i.topic_id, i.id, i.partition, i."offset", r.checksum, r.value
-     from (select distinct * from unnest($1::text[], $2::bytea[])) as w (name, id)
+     from (
+       select ($2::text[])[topic] as name, substring($3::bytea from (nth::integer - 1) * ${hashBytes} + 1 for ${hashBytes}) as id
+       from unnest($1::integer[]) with ordinality as u (topic, nth)
+     ) as w
      join topic t on t.name = w.name
      -- By nothing but its id, because the index by sequence would find all of them each time.
      cross join lateral (select * from identity where topic_id = t.id and id = w.id limit 1) as i
      left join record r on r.topic_id = i.topic_id and r.partition = i.partition and r."offset" = i."offset"
-     where i.sequence > (select last_value from identity_sequence) - $3::bigint
-       and i.at_ms + $4::double precision > $5::double precision`,
-    [...columns(wanted, 2), maxIds, windowMs, now()],
+     where i.sequence > (select last_value from identity_sequence) - $4::bigint
+       and i.at_ms + $5::double precision > $6::double precision`,
+    [arrayOf(topics), names, Buffer.concat(wanted), maxIds, windowMs, now()],
     'find-ids',
   )
   return new Map(rows.map((row) => [sightingName(Number(row.topic_id), row.id as Buffer), toSighting(row)]))
@@ -228,8 +247,9 @@ with records as (
   where p.topic_id = w.topic_id and p.partition = w.partition
 ), identities as (
   insert into identity (topic_id, id, partition, "offset", at_ms, sequence)
-  select topic_id, id, partition, "offset", $19::double precision, nextval('identity_sequence')
-  from unnest($15::integer[], $16::bytea[], $17::integer[], $18::bigint[]) as w (topic_id, id, partition, "offset")
+  select topic_id, substring($16::bytea from (nth::integer - 1) * ${hashBytes} + 1 for ${hashBytes}), partition, "offset",
+    $19::double precision, nextval('identity_sequence')
+  from unnest($15::integer[], $17::integer[], $18::bigint[]) with ordinality as w (topic_id, partition, "offset", nth)
   on conflict (topic_id, id) do update set partition = excluded.partition, "offset" = excluded."offset",
     at_ms = excluded.at_ms, sequence = excluded.sequence
 ), deleted as (
@@ -269,30 +289,28 @@ async function write(
   const puts = packed(
     values.flatMap(({ of, key, value }) => (value === undefined ? [] : [{ of, key, value }])),
   )
+  const identities = [...plan.identities.values()]
   const deletes = values.filter(({ value }) => value === undefined)
   const parameters = [
     records.bytes,
-    ...columns(
-      records.parts.map(({ part: { place, offset, timeMs, appendedBytes, checksum }, first, size }) => [
-        ...[place.topicId, place.partition, offset, timeMs, appendedBytes, checksum, first, size],
-      ]),
-      8,
-    ),
+    arrayOf(records.parts.map(({ part }) => part.place.topicId)),
+    arrayOf(records.parts.map(({ part }) => part.place.partition)),
+    arrayOf(records.parts.map(({ part }) => part.offset)),
+    arrayOf(records.parts.map(({ part }) => part.timeMs)),
+    arrayOf(records.parts.map(({ part }) => part.appendedBytes)),
+    arrayOf(records.parts.map(({ part }) => part.checksum)),
+    arrayOf(records.parts.map(({ first }) => first)),
+    arrayOf(records.parts.map(({ size }) => size)),
     ...columns(
       grown.map((place) => [
         ...[place.topicId, place.partition, place.endOffset, place.appendedBytes, place.lastTimeMs],
       ]),
       5,
     ),
-    ...columns(
-      [...plan.identities.values()].map(({ topicId, id, partition, offset }) => [
-        topicId,
-        id,
-        partition,
-        offset,
-      ]),
-      4,
-    ),
+    arrayOf(identities.map(({ topicId }) => topicId)),
+    Buffer.concat(identities.map(({ id }) => id)),
+    arrayOf(identities.map(({ partition }) => partition)),
+    arrayOf(identities.map(({ offset }) => offset)),
     context.now(),
     ...columns(
       deletes.map(({ of, key }) => [of.groupId, of.partition, key]),
