@@ -1,6 +1,7 @@
 import type { Bounds, Offset, TrimLimits } from '../../log/port.ts'
 import { type Catalog, removeBelow, subjectsOf } from './catalog.ts'
 import type { Connection, StoredMessage } from './connection.ts'
+import { createConsumer } from './cursor.ts'
 import { decodeFrame } from './frame.ts'
 import type { Names } from './names.ts'
 import type { KnownPlace, KnownPlaces } from './place.ts'
@@ -15,6 +16,20 @@ export interface StartNote {
   readonly end?: Offset
 }
 
+/** What was found out about a place at one moment. */
+interface Measured {
+  readonly start: Offset
+  readonly end: Offset
+  readonly isEmpty: boolean
+  readonly bytes: number
+  /** {@link KnownPlace.bytes} at that moment. */
+  readonly placeBytes: number
+  readonly atMs: number
+}
+
+/** So long where a place begins and what it holds is not asked for again, unless it is known to be otherwise. */
+const measuredMs = 5000
+
 /** Where places begin and end, what they hold, and cutting them off at their start. */
 export class PlaceBounds {
   readonly #connection: Connection
@@ -22,6 +37,7 @@ export class PlaceBounds {
   readonly #catalog: Catalog
   readonly #places: KnownPlaces
   readonly #marksGo: (place: KnownPlace, below: number) => Promise<void>
+  readonly #measured = new Map<KnownPlace, Measured>()
 
   /** `marksGo` keeps what the messages below a sequence say of how far claims have forwarded, before they are removed. */
   constructor(
@@ -59,12 +75,34 @@ export class PlaceBounds {
   }
 
   async bounds(place: KnownPlace): Promise<Bounds> {
+    const known = this.#measured.get(place)
+    const ageMs = known === undefined ? measuredMs : this.#connection.runtime.now() - known.atMs
+    if (known === undefined || ageMs < 0 || ageMs >= measuredMs) return await this.#measure(place)
+    await this.#places.lookUp(place)
+    const isOther = known.isEmpty && place.end > known.end
+    if (isOther || known.start < place.start || this.#measured.get(place) !== known)
+      return await this.#measure(place)
+    const { start, bytes, placeBytes } = known
+    return { start, end: Math.max(place.end, known.end), bytes: bytes + place.bytes - placeBytes }
+  }
+
+  /** Somebody has trimmed. */
+  forget(): void {
+    this.#measured.clear()
+  }
+
+  async #measure(place: KnownPlace): Promise<Bounds> {
     const [noted] = await Promise.all([this.startOf(place), this.#places.lookUp(place)])
     // Taken before the first record is looked for: what is appended meanwhile must not come to stand below the start.
     const { end } = place
     const first = await this.#recordFrom(place, noted)
-    if (first === undefined || first.offset >= end) return { start: end, end, bytes: 0 }
-    return { start: first.offset, end, bytes: await this.#bytesOf(place) }
+    const isEmpty = first === undefined || first.offset >= end
+    const start = isEmpty ? end : first.offset
+    const placeBytes = place.bytes
+    const bytes = isEmpty ? 0 : (await this.#sizeOf(place)).bytes
+    const atMs = this.#connection.runtime.now()
+    this.#measured.set(place, { start, end, isEmpty, bytes, placeBytes, atMs })
+    return { start, end, bytes }
   }
 
   /** The smallest offset whose record's time is at least `timeMs`, by halving; the end where there is none. */
@@ -89,11 +127,11 @@ export class PlaceBounds {
 
   /** As `trim` of the port, but never past `needed`. */
   async trim(place: KnownPlace, limits: TrimLimits, needed: Offset): Promise<Offset> {
-    const { start, end, bytes } = await this.bounds(place)
+    const { start, end, bytes } = await this.#measure(place)
     const wanted = [limits.before ?? 0]
     if (limits.beforeTimeMs !== undefined) wanted.push(await this.offsetAt(place, limits.beforeTimeMs))
     if (limits.keepBytes !== undefined && bytes > limits.keepBytes) {
-      wanted.push(await this.#behindBytes(place, start, bytes - limits.keepBytes))
+      wanted.push(await this.#behindBytes(place, { start, end }, limits.keepBytes))
     }
     const target = Math.min(Math.max(...wanted), end, needed)
     if (target <= start) return start
@@ -106,7 +144,7 @@ export class PlaceBounds {
     const below = await this.#places.sequenceOf(place, target)
     await this.#marksGo(place, below)
     await removeBelow(this.#connection, place.known.stream, { subject: this.#places.subject(place), below })
-    return (await this.bounds(place)).start
+    return (await this.#measure(place)).start
   }
 
   #key({ known, partition }: KnownPlace): string {
@@ -138,40 +176,49 @@ export class PlaceBounds {
     }
   }
 
-  /** The bytes of a place by its share of the messages of its topic. */
-  async #bytesOf(place: KnownPlace): Promise<number> {
+  /** The messages of a place, and its bytes by its share of the messages of its topic. */
+  async #sizeOf(place: KnownPlace): Promise<{ readonly messages: number; readonly bytes: number }> {
     const { stream } = place.known
-    const [{ state }, subjects] = await Promise.all([
-      this.#connection.call<StreamInfo>(`STREAM.INFO.${stream}`),
-      subjectsOf(this.#connection, stream, this.#places.subject(place)),
-    ])
+    const { state } = await this.#connection.call<StreamInfo>(`STREAM.INFO.${stream}`)
+    const subjects = await subjectsOf(this.#connection, stream, this.#places.subject(place))
     let messages = 0
     for (const count of subjects.values()) messages += count
-    return state.messages === 0
-      ? 0
-      : Math.ceil((state.bytes * Math.min(messages, state.messages)) / state.messages)
+    const share = state.messages === 0 ? 0 : Math.min(1, messages / state.messages)
+    return { messages, bytes: Math.ceil(state.bytes * share) }
   }
 
-  /** The offset behind the oldest records of so many bytes. */
-  async #behindBytes(place: KnownPlace, start: Offset, bytes: number): Promise<Offset> {
-    let left = bytes
-    let reached = start
-    for (let sequence = await this.#places.sequenceOf(place, start); ; ) {
-      const message = await this.#messageFrom(place, sequence)
-      if (message === undefined) return Number.POSITIVE_INFINITY
-      reached = place.offsetOf(message.sequence, 0, decodeFrame(message.data)) ?? reached
-      if (left <= 0) return reached
-      left -= storedSize(message)
-      sequence = message.sequence + 1
+  /** The offset of the first message behind which, itself included, there are so many bytes at most. */
+  async #behindBytes(
+    place: KnownPlace,
+    { start, end }: { readonly start: Offset; readonly end: Offset },
+    keepBytes: number,
+  ): Promise<Offset> {
+    const { messages, bytes } = await this.#sizeOf(place)
+    const keep = bytes === 0 ? 0 : Math.floor((keepBytes * messages) / bytes)
+    if (keep === 0) return end
+    let low = await this.#places.sequenceOf(place, start)
+    let high = (await this.#places.sequenceOf(place, end)) + 1
+    // From `high` on there are no more messages than are kept; from below `low` on there are.
+    while (low < high) {
+      const middle = low + Math.floor((high - low) / 2)
+      if ((await this.#countFrom(place, middle)) > keep) low = middle + 1
+      else high = middle
     }
+    const first = await this.#messageFrom(place, low)
+    if (first === undefined) return end
+    return Math.min(place.offsetOf(first.sequence, 0, decodeFrame(first.data)) ?? start, end)
+  }
+
+  /** How many messages a place has from a sequence on, which servers say of a consumer that begins there. */
+  async #countFrom(place: KnownPlace, sequence: number): Promise<number> {
+    const { stream } = place.known
+    const at = { stream, subject: this.#places.subject(place), from: sequence }
+    const { name, num_pending: count } = await createConsumer(this.#connection, at)
+    await this.#connection.call(`CONSUMER.DELETE.${stream}.${name}`)
+    return count
   }
 }
 
 function lastTimeOf({ data }: StoredMessage): number {
   return decodeFrame(data)?.records.at(-1)?.timeMs ?? Number.NEGATIVE_INFINITY
-}
-
-/** As the file store of the servers counts a message. */
-function storedSize({ subject, data, headers }: StoredMessage): number {
-  return 30 + subject.length + data.length + headers.length
 }

@@ -5,11 +5,6 @@ export interface Client {
   /** What the server says of itself; another one after reconnecting. */
   readonly info?: ServerInfo | undefined
   publish(subject: string, payload: Uint8Array, options?: PublishOptions): void
-  request(
-    subject: string,
-    payload: Uint8Array,
-    options: PublishOptions & { timeout: number },
-  ): Promise<Message>
   subscribe(subject: string, options: SubscriptionOptions): Subscription
   status(): AsyncIterable<{ readonly type: string }>
   isClosed(): boolean

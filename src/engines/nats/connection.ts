@@ -3,7 +3,8 @@ import { MillraceError } from '../../core/errors.ts'
 import type { Runtime } from '../../core/runtime.ts'
 import type { Client, ClientLibrary, Headers, Message, Subscription } from './client.ts'
 import { loadClient } from './client.ts'
-import { isAway, jetStreamMissing, Refused, refusals, unreachable } from './failures.ts'
+import { isAway, jetStreamMissing, Refused, refusals, Unanswered, unreachable } from './failures.ts'
+import { Requests } from './requests.ts'
 import type { Settings } from './settings.ts'
 
 const connectTimeoutMs = 5000
@@ -43,6 +44,7 @@ export class Connection {
   readonly runtime: Runtime
   readonly client: Client
   readonly #library: ClientLibrary
+  readonly #requests: Requests
   readonly #whenChanged = new Set<() => void>()
   readonly #ending = new AbortController()
 
@@ -51,6 +53,7 @@ export class Connection {
     this.runtime = runtime
     this.#library = library
     this.client = client
+    this.#requests = new Requests(client, runtime, library.createInbox(), attemptTimeoutMs)
   }
 
   /** `ENGINE_CLIENT_MISSING`, `UNREACHABLE`, `SERVER_UNSUPPORTED`, or `STORAGE_FAILED` for a login that is refused. */
@@ -127,8 +130,7 @@ export class Connection {
   /** Makes one request of JetStream's API. Rejects with {@link Refused}, or with what the client says where there is no answer. */
   async api<Answer>(name: string, body?: object): Promise<Answer> {
     const payload = body === undefined ? nothing : Buffer.from(JSON.stringify(body))
-    const { data } = await this.client.request(`$JS.API.${name}`, payload, { timeout: attemptTimeoutMs })
-    return parsed<Answer>(data)
+    return parsed<Answer>(await this.#requests.request(`$JS.API.${name}`, payload))
   }
 
   /** As {@link api}, and again while servers are away. Only for what may be asked twice. */
@@ -138,7 +140,7 @@ export class Connection {
 
   /** Hands one message to the stream of its subject; resolves once that has it. As {@link api} otherwise. */
   async publish(subject: string, payload: Uint8Array, headers: Headers): Promise<Acknowledged> {
-    const { data } = await this.client.request(subject, payload, { timeout: attemptTimeoutMs, headers })
+    const data = await this.#requests.request(subject, payload, headers)
     const { seq, duplicate = false } = parsed<{ readonly seq: number; readonly duplicate?: boolean }>(data)
     return { sequence: seq, duplicate }
   }
@@ -169,7 +171,7 @@ export class Connection {
       } catch (error) {
         const { aborted } = this.#ending.signal
         if (!isAway(error) || this.client.isClosed()) throw error
-        if ((error as Error).name === 'TimeoutError') spentMs += attemptTimeoutMs
+        if (error instanceof Unanswered && !error.isUnheard) spentMs += attemptTimeoutMs
         if (spentMs >= (aborted ? bridgedMs.closing : bridgedMs.usually)) throw error
       }
       await this.runtime.sleep(waitMs)
@@ -186,6 +188,7 @@ export class Connection {
   async close(): Promise<void> {
     this.end()
     this.#whenChanged.clear()
+    this.#requests.close()
     await this.client.close()
   }
 

@@ -54,20 +54,8 @@ export class Cursor {
     at: { readonly stream: string; readonly subject: string; readonly from: number },
     listener: CursorListener,
   ): Promise<Cursor> {
-    const answer = await connection.call<{ readonly name: string }>(`CONSUMER.CREATE.${at.stream}`, {
-      stream_name: at.stream,
-      config: {
-        deliver_policy: 'by_start_sequence',
-        opt_start_seq: Math.max(1, at.from),
-        ack_policy: 'none',
-        filter_subject: at.subject,
-        replay_policy: 'instant',
-        inactive_threshold: forgottenAfterMs * nanosecondsInMs,
-        mem_storage: true,
-        num_replicas: 1,
-      },
-    })
-    return new Cursor(connection, at.stream, answer.name, listener)
+    const { name } = await createConsumer(connection, at)
+    return new Cursor(connection, at.stream, name, listener)
   }
 
   /** Whether a pull is under way. */
@@ -156,6 +144,33 @@ export class Cursor {
       if (!signal.aborted && this.#signs === before) return this.#lose()
     }
   }
+}
+
+/** What servers say of a consumer that they have made. */
+interface ConsumerInfo {
+  readonly name: string
+  /** How many messages it has to hand out. */
+  readonly num_pending: number
+}
+
+/** Makes a consumer of the messages of a subject from a sequence on, which is forgotten when nobody uses it. */
+export function createConsumer(
+  connection: Connection,
+  { stream, subject, from }: { readonly stream: string; readonly subject: string; readonly from: number },
+): Promise<ConsumerInfo> {
+  return connection.call<ConsumerInfo>(`CONSUMER.CREATE.${stream}`, {
+    stream_name: stream,
+    config: {
+      deliver_policy: 'by_start_sequence',
+      opt_start_seq: Math.max(1, from),
+      ack_policy: 'none',
+      filter_subject: subject,
+      replay_policy: 'instant',
+      inactive_threshold: forgottenAfterMs * nanosecondsInMs,
+      mem_storage: true,
+      num_replicas: 1,
+    },
+  })
 }
 
 /** Where a message stands, as its reply subject says: `$JS.ACK.STREAM.CONSUMER.TIMES.SEQUENCE.HANDED.TIME.LEFT`. */

@@ -48,7 +48,7 @@ async function checkUnused(connection: Connection, names: Names): Promise<void> 
     // A server says without a word that nobody is there.
     if (data.length > 0) processes += 1
   })
-  connection.client.publish(names.hints, new Uint8Array(), { reply })
+  connection.client.publish(names.hints.topics, new Uint8Array(), { reply })
   await connection.runtime.sleep(answeredMs)
   answers.unsubscribe()
   if (processes === 0) return
@@ -73,7 +73,7 @@ class NatsExport extends NatsContents implements LogExport {
   async setMark(mark: Move | undefined): Promise<void> {
     const { connection, names } = this.servers.parts
     await changeMarks(connection, names, { to: mark })
-    connection.client.publish(names.hints, new Uint8Array())
+    connection.client.publish(names.hints.topics, new Uint8Array())
     this.#mark = mark
     if (mark === undefined || mark.finished) return
     await this.#runtime.sleep(noticedMs)

@@ -31,30 +31,33 @@ const full = new Set([10002, 10023, 10028, 10047, 10077, 10122])
 /** A stream is between two leaders, or the servers are. */
 const passing = new Set([10008, 10009, 10013, 10092])
 
-/** What the client library calls its errors when there is no answer. */
-const clientErrors = new Set([
-  'ClosedConnectionError',
-  'ConnectionError',
-  'DrainingConnectionError',
-  'NoRespondersError',
-  'RequestError',
-  'TimeoutError',
-])
+/** What was asked was not answered. */
+export class Unanswered extends Error {
+  /** Whether nobody has heard it: then it was not done. Otherwise it may have been. */
+  readonly isUnheard: boolean
+
+  constructor(message: string, isUnheard: boolean) {
+    super(message)
+    this.isUnheard = isUnheard
+  }
+}
 
 /** Whether a call failed because servers do not answer now, and may soon. */
 export function isAway(error: unknown): boolean {
   if (error instanceof Refused)
     return passing.has(error.number) || (error.status === 503 && error.number === 0)
-  return error instanceof Error && !(error instanceof DOMException) && clientErrors.has(error.name)
+  return error instanceof Unanswered || isOfClient(error)
 }
 
-/** Whether nobody listens to what was asked: then it was not done. Otherwise it may have been. */
+/** Whether nobody has heard what was asked. */
 export function isUnheard(error: unknown): boolean {
-  const { name, cause } = error as { name?: unknown; cause?: { name?: unknown } }
-  return (
-    name === 'NoRespondersError' ||
-    (name === 'RequestError' && /NoResponders/.test(String(cause?.name ?? '')))
-  )
+  return error instanceof Unanswered && error.isUnheard
+}
+
+/** Whether the client library threw it, since the connection is closed or being closed. */
+function isOfClient(error: unknown): boolean {
+  const names = ['ClosedConnectionError', 'ConnectionError', 'DrainingConnectionError']
+  return error instanceof Error && names.includes(error.name)
 }
 
 /** Whether a server refused with this number. */

@@ -43,14 +43,14 @@ export class Names {
   readonly catalog: string
   /** The stream of journals and checkpoints. */
   readonly journals: string
-  /** What processes tell one another at once; nothing depends on it. */
-  readonly hints: string
+  /** What processes tell one another at once; nothing depends on it. The last token says what is other than it was. */
+  readonly hints: { readonly topics: string; readonly starts: string }
 
   constructor(log: string) {
     this.#log = log
     this.catalog = `${log}_catalog`
     this.journals = `${log}_journals`
-    this.hints = `${log}.hint`
+    this.hints = { topics: `${log}.hint.topics`, starts: `${log}.hint.starts` }
   }
 
   /** The stream of a topic. */

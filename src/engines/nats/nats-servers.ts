@@ -79,7 +79,7 @@ export class NatsServers implements LogServers {
   readonly #forwarding: OriginForwarding
   readonly #needs: Needs
   readonly #members: MemberSigns
-  readonly #hints: Subscription
+  readonly #hints: readonly Subscription[]
   readonly #ending = new AbortController()
   readonly #running = new Set<Promise<unknown>>()
   #closing: Promise<void> | undefined
@@ -115,17 +115,20 @@ export class NatsServers implements LogServers {
       (place) => this.#lost(place),
     )
     this.#news = new News((place, known) => this.#reader.follow(place, known))
-    this.#needs = new Needs(catalog, names, topics)
+    this.#needs = new Needs(catalog, names, topics, () => connection.runtime.now())
     this.#members = new MemberSigns(connection, names)
     this.limits = {
       maxJournalBytes: connection.maxPayloadBytes - headersBytes,
       maxEntryBytes: writer.maxRecordBytes - frameOverheadBytes,
     }
-    this.#hints = connection.subscribe(names.hints, ({ reply }) => {
-      // Who wants to know whether anybody is there gets an answer.
-      if (reply !== undefined && reply !== '') connection.client.publish(reply, here)
-      else this.#later(() => this.#topics.load())
-    })
+    this.#hints = [
+      connection.subscribe(names.hints.topics, ({ reply }) => {
+        // Who wants to know whether anybody is there gets an answer.
+        if (reply !== undefined && reply !== '') connection.client.publish(reply, here)
+        else this.#later(() => this.#topics.load())
+      }),
+      connection.subscribe(names.hints.starts, () => this.#bounds.forget()),
+    ]
   }
 
   /** Opens the log of a URL, and makes it where there is none. Errors as {@link Connection.open}. */
@@ -186,7 +189,7 @@ export class NatsServers implements LogServers {
   deleteTopic(name: string): Promise<void> {
     return this.#begin(async () => {
       const { id } = await this.#topics.delete(name)
-      this.#connection.client.publish(this.#names.hints, new Uint8Array())
+      this.#hint(this.#names.hints.topics)
       for (const kind of ['start', 'mark', 'need']) await this.#catalog.remove(this.#names.key(kind, id, '>'))
     })
   }
@@ -231,7 +234,11 @@ export class NatsServers implements LogServers {
   }
 
   trim(at: Place, limits: TrimLimits, needed: Offset): Promise<Offset> {
-    return this.#at(at, (place) => this.#bounds.trim(place, limits, needed))
+    return this.#at(at, async (place) => {
+      const start = await this.#bounds.trim(place, limits, needed)
+      this.#hint(this.#names.hints.starts)
+      return start
+    })
   }
 
   mark(origin: ClaimName, at: Place): Promise<OriginMark> {
@@ -294,7 +301,8 @@ export class NatsServers implements LogServers {
     this.#ending.abort(logClosed(this.#connection.where))
     this.#connection.end()
     while (this.#running.size > 0) await Promise.allSettled(this.#running)
-    this.#hints.unsubscribe()
+    await this.#needs.flush().catch(() => undefined)
+    for (const hint of this.#hints) hint.unsubscribe()
     this.#members.close()
     this.#reader.close()
     await this.#connection.close()
@@ -306,6 +314,10 @@ export class NatsServers implements LogServers {
       const topic = await this.#topics.get(at.topic)
       return await call(this.#places.at(topic, at.partition))
     })
+  }
+
+  #hint(subject: string): void {
+    this.#connection.client.publish(subject, new Uint8Array())
   }
 
   /** Throws `TypeError` for a partition that the log does not have. */
@@ -331,6 +343,8 @@ export class NatsServers implements LogServers {
   /** A topic was deleted. */
   #gone(topic: KnownTopic): void {
     this.#places.forget(topic)
+    this.#bounds.forget()
+    this.#needs.forget(topic.id)
     this.#reader.forgetTopic(topic.id)
     this.#news.fail(topic.id, topic.topic)
   }

@@ -19,6 +19,8 @@ export class KnownPlace implements Place {
   end: Offset = 0
   /** The highest time of a record that is known. */
   timeMs = Number.NEGATIVE_INFINITY
+  /** The bytes of messages that were learned of as the last ones; only what comes to it says something. */
+  bytes = 0
   /** When the end was last that of the servers. */
   lookedUpMs = Number.NEGATIVE_INFINITY
   /** What was moved here of the place. */
@@ -42,20 +44,15 @@ export class KnownPlace implements Place {
     return this.#topicProgress.sequence
   }
 
-  /** Takes in what a message of this place says. */
-  learn(sequence: number, frame: Frame): void {
-    const { records } = frame
-    const last = records.at(-1)
+  /** Takes in what a message of this place says; `frame` is undefined where it is not what was stored. */
+  learn(sequence: number, frame: Frame | undefined, sizeBytes: number): void {
+    const last = frame?.records.at(-1)
     if (last !== undefined && last.timeMs > this.timeMs) this.timeMs = last.timeMs
     if (sequence > this.#topicProgress.sequence) this.#topicProgress.sequence = sequence
-    const end = this.offsetOf(sequence, records.length, frame)
-    if (end !== undefined) this.grow(end)
-  }
-
-  /** A message has come that is not what was stored. */
-  learnDamaged(sequence: number): void {
-    const end = this.offsetOf(sequence, 1, undefined)
-    if (end !== undefined) this.grow(end)
+    const end = this.offsetOf(sequence, frame?.records.length ?? 1, frame)
+    if (end === undefined) return
+    if (end > this.end) this.bytes += sizeBytes
+    this.grow(end)
   }
 
   /** The offset of a record of a message; undefined where only the message could say it. */
@@ -132,11 +129,7 @@ export class KnownPlaces {
   /** Learns from the servers where a place ends. `TOPIC_UNKNOWN` when its topic is gone. */
   async lookUp(place: KnownPlace): Promise<void> {
     const message = await this.message(place, { last_by_subj: this.subject(place) })
-    if (message !== undefined) {
-      const frame = decodeFrame(message.data)
-      if (frame === undefined) place.learnDamaged(message.sequence)
-      else place.learn(message.sequence, frame)
-    }
+    if (message !== undefined) place.learn(message.sequence, decodeFrame(message.data), message.data.length)
     if (place.moved !== undefined) await this.whenLookedUp(place)
     place.lookedUpMs = this.#connection.runtime.now()
   }

@@ -126,7 +126,7 @@ export class Reader {
       this.#connection,
       { stream, subject: this.#places.subject(place), from: sequence },
       {
-        came: (message) => this.#came(place, message),
+        came: ({ sequence, frame, sizeBytes }) => place.learn(sequence, frame, sizeBytes),
         failed: () => {
           this.#remove(tails, tail)
           this.#gone(place)
@@ -151,11 +151,6 @@ export class Reader {
     if (index < 0) return
     tails.splice(index, 1)
     this.#count -= 1
-  }
-
-  #came(place: KnownPlace, { sequence, frame }: FramedMessage): void {
-    if (frame === undefined) place.learnDamaged(sequence)
-    else place.learn(sequence, frame)
   }
 }
 

@@ -46,6 +46,8 @@ export interface StreamInfo {
 }
 
 const nanoseconds = 1_000_000
+const timesAsked = 3
+const askAgainMs = 100
 
 /** The topics of a log, as this process knows them. Another process may have changed them since. */
 export class Topics {
@@ -145,8 +147,13 @@ export class Topics {
   async load(): Promise<readonly KnownTopic[]> {
     const infos = await this.#streamsOf(this.#names.topics)
     const topics = infos.flatMap(({ config }) => this.#remember(config) ?? [])
-    for (const known of [...this.#known.values()])
-      if (!topics.some(({ id }) => id === known.id)) this.#forget(known)
+    const missing = [...this.#known.values()].filter(({ id }) => !topics.some((topic) => topic.id === id))
+    await Promise.all(
+      missing.map(async (known) => {
+        if (await this.#isGone(known)) this.#forget(known)
+        else topics.push(known)
+      }),
+    )
     return topics
   }
 
@@ -154,7 +161,10 @@ export class Topics {
     const known = this.#known.get(name)
     const [info] = await this.#streamsOf(this.#names.topic(name))
     const found = info === undefined ? undefined : this.#remember(info.config)
-    if (known !== undefined && found?.id !== known.id) this.#forget(known)
+    if (known !== undefined && found?.id !== known.id) {
+      if (found === undefined && !(await this.#isGone(known))) return known
+      this.#forget(known)
+    }
     if (info === undefined || found === undefined) return undefined
     this.#known.set(name, found)
     await this.#fit(info.config)
@@ -180,6 +190,23 @@ export class Topics {
       }),
     )
     return infos.filter((info) => info !== undefined)
+  }
+
+  /**
+   * Whether a topic that was there is not any more. A server that has just come to lead the others may know of no stream for a
+   * moment, so more than one answer is asked for.
+   */
+  async #isGone({ stream }: KnownTopic): Promise<boolean> {
+    for (let asked = 0; asked < timesAsked; asked += 1) {
+      if (asked > 0) await this.#connection.runtime.sleep(askAgainMs)
+      try {
+        await this.#connection.call(`STREAM.INFO.${stream}`)
+        return false
+      } catch (error) {
+        if (!isRefusal(error, refusals.streamUnknown)) throw error
+      }
+    }
+    return true
   }
 
   /** Gives a stream the bound and the window that this process was opened with. */

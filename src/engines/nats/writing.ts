@@ -76,13 +76,13 @@ export class MessageWriter {
       if (duplicate && after !== undefined && !(await this.#isOwn(place, sequence, write))) {
         throw new Refused({ code: 400, err_code: refusals.wrongLast, description: 'another was quicker' })
       }
-      place.learn(sequence, frame)
+      place.learn(sequence, frame, payload.length)
       return { sequence, duplicate: false, write }
     } catch (error) {
       const last = lastSequenceIn(error)
       // The message that it must stand behind may be its own, the answer to which was lost.
       if (isInDoubt && last !== undefined && (await this.#isOwn(place, last, write))) {
-        place.learn(last, frame)
+        place.learn(last, frame, payload.length)
         return { sequence: last, duplicate: false, write }
       }
       if (!isAway(error)) throw error

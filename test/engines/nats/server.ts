@@ -186,7 +186,8 @@ export class NatsCluster {
     let leader: string | undefined
     await this.#asking(async (ask) => {
       while (leader === undefined) {
-        const { streams = [] } = (await ask('STREAM.NAMES')) as { streams?: readonly string[] }
+        const answered = (await ask('STREAM.NAMES')) as { streams?: readonly string[] | null }
+        const streams = answered.streams ?? []
         const answer = await ask(`STREAM.INFO.${streams.find((name) => name.startsWith(stream))}`)
         leader = (answer as { cluster?: { leader?: string } }).cluster?.leader
         if (leader === undefined) await pause()
