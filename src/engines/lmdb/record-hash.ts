@@ -11,7 +11,7 @@ export function recordHash(words: Int32Array, from: number, to: number): number 
     hash = (hash << 13) | (hash >>> 19)
     hash = (Math.imul(hash, 5) + 0xe6546b64) | 0
   }
-  hash ^= to - from
+  hash ^= (to - from) * 4
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
   return (hash ^ (hash >>> 16)) >>> 0
