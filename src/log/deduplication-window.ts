@@ -38,8 +38,13 @@ export class DeduplicationWindow {
   #capacity: number
   /** The lower half of each fingerprint. */
   #ring: Uint32Array
-  /** Holds ring index + 1; zero is an empty slot. Collisions go to the next slot. */
+  /**
+   * Holds ring index + 1 in as many of the lower bits as that needs, and in the others those of the fingerprint, so that
+   * most that are of another one are told without a look at the ring. Zero is an empty slot; collisions go to the next one.
+   */
   #table: Uint32Array
+  /** The bits of a slot that hold the index. */
+  #indexMask: number
   readonly #times = new Times()
 
   /** `firstSequence` is where numbering goes on when stored entries are about to be added again. */
@@ -52,6 +57,7 @@ export class DeduplicationWindow {
     this.#capacity = Math.max(1, Math.min(firstCapacity, options.maxIds))
     this.#ring = new Uint32Array(this.#capacity)
     this.#table = tableFor(this.#capacity)
+    this.#indexMask = indexMaskFor(this.#capacity)
   }
 
   get oldest(): number {
@@ -76,11 +82,12 @@ export class DeduplicationWindow {
     let found: number[] | undefined
     const mask = this.#table.length - 1
     for (let slot = low & mask; ; slot = (slot + 1) & mask) {
-      const entry = this.#table[slot] as number
-      if (entry === 0) return found ?? none
-      if (this.#ring[entry - 1] === low) {
+      const held = this.#table[slot] as number
+      if (held === 0) return found ?? none
+      const index = (held & this.#indexMask) - 1
+      if (((held ^ low) & ~this.#indexMask) === 0 && this.#ring[index] === low) {
         found ??= []
-        found.push(this.#sequenceAt(entry - 1))
+        found.push(this.#sequenceAt(index))
       }
     }
   }
@@ -120,7 +127,8 @@ export class DeduplicationWindow {
 
   #makeRoom(): void {
     if (this.#capacity >= this.#maxIds) {
-      this.#dropOldest()
+      // Some at once: the processor waits for the memory of several together.
+      for (let count = 0; count <= this.#maxIds >> 12; count += 1) this.#dropOldest()
       this.#times.dropBelow(this.#oldest)
       return
     }
@@ -132,6 +140,7 @@ export class DeduplicationWindow {
     this.#ring = grown
     this.#capacity = capacity
     this.#table = tableFor(capacity)
+    this.#indexMask = indexMaskFor(capacity)
     for (let sequence = this.#oldest; sequence < this.#next; sequence += 1)
       this.#link(this.#indexOf(sequence))
   }
@@ -146,22 +155,23 @@ export class DeduplicationWindow {
   }
 
   #link(index: number): void {
+    const low = this.#ring[index] as number
     const mask = this.#table.length - 1
-    let slot = (this.#ring[index] as number) & mask
+    let slot = low & mask
     while (this.#table[slot] !== 0) slot = (slot + 1) & mask
-    this.#table[slot] = index + 1
+    this.#table[slot] = (low & ~this.#indexMask) | (index + 1)
   }
 
   /** Empties an entry's slot and moves up what had to pass it by, so that no search ends too early. */
   #unlink(index: number): void {
     const mask = this.#table.length - 1
     let hole = (this.#ring[index] as number) & mask
-    while (this.#table[hole] !== index + 1) hole = (hole + 1) & mask
+    while (((this.#table[hole] as number) & this.#indexMask) !== index + 1) hole = (hole + 1) & mask
     for (let slot = (hole + 1) & mask; this.#table[slot] !== 0; slot = (slot + 1) & mask) {
-      const entry = this.#table[slot] as number
-      const home = (this.#ring[entry - 1] as number) & mask
+      const held = this.#table[slot] as number
+      const home = (this.#ring[(held & this.#indexMask) - 1] as number) & mask
       if (((slot - home) & mask) < ((slot - hole) & mask)) continue
-      this.#table[hole] = entry
+      this.#table[hole] = held
       hole = slot
     }
     this.#table[hole] = 0
@@ -172,6 +182,11 @@ const none: readonly number[] = Object.freeze([])
 
 function tableFor(capacity: number): Uint32Array {
   return new Uint32Array(2 ** Math.ceil(Math.log2(capacity * 1.5 + 1)))
+}
+
+/** As many ones as a ring index + 1 has bits. */
+function indexMaskFor(capacity: number): number {
+  return 2 ** Math.ceil(Math.log2(capacity + 1)) - 1
 }
 
 /** When entries came: those of one time that follow one another share it. */
