@@ -66,6 +66,8 @@ const bringing: MovedPart = { through: null, shift: 0 }
 const headersBytes = 512
 const mostMessageBytes = 1024 * 1024
 const idsAtOnce = 200
+/** How long ids are remembered, as logs are opened that do not say it. */
+const windowMs = 10 * 60 * 1000
 
 class NatsImport extends NatsContents implements LogImport {
   readonly found: LogImport['found']
@@ -202,8 +204,10 @@ class NatsImport extends NatsContents implements LogImport {
   addIds(ids: readonly KnownId[], next: number): Promise<void> {
     return this.#answer(async () => {
       const { catalog, names } = this.servers.parts
-      for (let from = 0; from < ids.length; from += idsAtOnce) {
-        await Promise.all(ids.slice(from, from + idsAtOnce).map((id) => this.#addId(id)))
+      // The servers remember an id for the window from now on, and one whose time is over by then for nothing.
+      const young = ids.filter(({ timeMs }) => timeMs > this.#parts.options.runtime.now() - windowMs)
+      for (let from = 0; from < young.length; from += idsAtOnce) {
+        await Promise.all(young.slice(from, from + idsAtOnce).map((id) => this.#addId(id)))
       }
       await catalog.change<number>(names.key('move', 'ids'), () => next)
     })

@@ -73,18 +73,25 @@ export async function changeMarks(
 /** Removes every stream of a log, the one last by which it is known. */
 export async function removeLog(connection: Connection, names: Names): Promise<void> {
   for (const subject of [names.topics, ...names.allOfJournals, ...names.allOfCatalog]) {
-    const { streams } = await connection.call<{ readonly streams?: readonly string[] | null }>(
-      'STREAM.NAMES',
-      {
-        subject,
-      },
-    )
-    for (const stream of streams ?? []) {
-      await connection.call(`STREAM.DELETE.${stream}`).catch((error: unknown) => {
-        if (!isRefusal(error, refusals.streamUnknown)) throw error
-      })
+    for (;;) {
+      const page = await connection.call<StreamNamesPage>('STREAM.NAMES', { subject })
+      const streams = page.streams ?? []
+      if (streams.length === 0) break
+      for (const stream of streams) await removeStream(connection, stream)
     }
   }
+}
+
+async function removeStream(connection: Connection, stream: string): Promise<void> {
+  try {
+    await connection.call(`STREAM.DELETE.${stream}`)
+  } catch (error) {
+    if (!isRefusal(error, refusals.streamUnknown)) throw error
+  }
+}
+
+interface StreamNamesPage {
+  readonly streams?: readonly string[] | null
 }
 
 function describedBy(config: StreamConfiguration): LogDescription {

@@ -43,7 +43,7 @@ export async function fence(connection: Connection, mark: Move): Promise<void> {
   await connection.query(createMoveText)
   await note(connection, 'to', mark)
   await connection.query(`create or replace function refuse_moved() returns trigger language plpgsql
-    set search_path from current as $$
+    security definer set search_path from current as $$
     begin
       raise exception using errcode = '${movedCode}', message = (select value from move where name = 'to');
     end $$`)
