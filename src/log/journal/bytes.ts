@@ -17,18 +17,21 @@ export class ByteWriter {
   }
 
   u8(value: number): this {
-    this.#view.setUint8(this.#take(1), value)
+    const at = this.#take(1)
+    this.#view.setUint8(at, value)
     return this
   }
 
   u32(value: number): this {
-    this.#view.setUint32(this.#take(4), value, true)
+    const at = this.#take(4)
+    this.#view.setUint32(at, value, true)
     return this
   }
 
   /** Any number that a double holds, safe integers and infinities among them. */
   f64(value: number): this {
-    this.#view.setFloat64(this.#take(8), value, true)
+    const at = this.#take(8)
+    this.#view.setFloat64(at, value, true)
     return this
   }
 
@@ -54,6 +57,7 @@ export class ByteWriter {
     return this.#bytes.subarray(0, this.#length)
   }
 
+  /** Makes room; the view may be another one afterwards. */
   #take(sizeBytes: number): number {
     const at = this.#length
     const needed = at + sizeBytes
@@ -111,6 +115,7 @@ export class ByteReader {
     return this.#bytes.subarray(at, at + sizeBytes)
   }
 
+  /** Makes room; the view may be another one afterwards. */
   #take(sizeBytes: number): number {
     if (sizeBytes > this.left) throw new RangeError(`${sizeBytes} bytes are asked for, ${this.left} are left`)
     const at = this.#at
