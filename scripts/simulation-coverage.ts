@@ -1,12 +1,14 @@
-// Which branches of the processor seeds of the simulation take: npm run simulate:coverage [-- --seeds 60 --under src/bus]
+// Which branches of the processor seeds of the simulation take: npm run simulate:coverage [-- --seeds 350 --under src/bus]
 //
-// Node.js writes what V8 counted in the worker processes of `npm run torture`; ranges that were never entered are shown.
+// Node.js writes what V8 counted in the worker processes of `npm run torture`. Shown are the branches that were never entered: by the
+// line where each begins, bodies of functions and `if`s, arms of `?:`, right sides of `&&`, `||` and `??`, cases, loops, `catch`.
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { isNode, lineAt, parse, type SyntaxNode, walk } from './house/source.ts'
 
 interface Range {
   readonly startOffset: number
@@ -22,7 +24,7 @@ interface Report {
 }
 
 const { values } = parseArgs({
-  options: { seeds: { type: 'string', default: '60' }, under: { type: 'string', default: 'src/bus' } },
+  options: { seeds: { type: 'string', default: '350' }, under: { type: 'string', default: 'src/bus' } },
 })
 const root = fileURLToPath(new URL('..', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'millrace-coverage-'))
@@ -51,18 +53,26 @@ function enteredIn(reports: readonly string[]): ReadonlyMap<string, Uint8Array> 
   return files
 }
 
-/** The lines with code that nothing entered. */
-function missedLines(file: string, entered: Uint8Array): number[] {
-  const missed: number[] = []
-  let at = 0
-  for (const [index, line] of readFileSync(join(root, file), 'utf8').split('\n').entries()) {
-    const first = at + line.length - line.trimStart().length
-    const isCode = /[a-z(]/i.test(line) && !/^\s*(\/\/|\/?\*)/.test(line)
-    if (isCode && entered[first] === 0) missed.push(index + 1)
-    at += line.length + 1
+/** Where the branches of a program begin, in order. What is not written, such as an `else` that is not there, is not among them. */
+function branchesOf(program: SyntaxNode): number[] {
+  const starts = new Set<number>()
+  const add = (node: unknown): void => {
+    if (isNode(node)) starts.add(node.start)
   }
-  return missed
+  walk(program, (node) => {
+    if (node.type === 'LogicalExpression') add(node.right)
+    else if (node.type === 'SwitchCase') add(Array.isArray(node.consequent) ? node.consequent[0] : undefined)
+    else if (isNode(node.test)) {
+      add(node.consequent)
+      add(node.alternate)
+      add(node.body)
+    } else if (bodied.test(node.type)) add(node.body)
+  })
+  return [...starts].sort((one, other) => one - other)
 }
+
+const bodied =
+  /^(FunctionDeclaration|FunctionExpression|ArrowFunctionExpression|CatchClause|ForOfStatement|ForInStatement)$/
 
 function ranges(lines: readonly number[]): string {
   const found: [number, number][] = []
@@ -75,7 +85,17 @@ function ranges(lines: readonly number[]): string {
 }
 
 try {
-  const args = ['-C', 'millrace-source', 'scripts/torture.ts', '--seeds', values.seeds, '--rounds', '0']
+  const args = [
+    '-C',
+    'millrace-source',
+    'scripts/torture.ts',
+    '--seeds',
+    values.seeds,
+    '--rounds',
+    '0',
+    '--chaos',
+    '0',
+  ]
   const env = { ...process.env, NODE_V8_COVERAGE: folder }
   const { status } = spawnSync(process.execPath, args, {
     cwd: root,
@@ -87,14 +107,18 @@ try {
   let all = 0
   let allMissed = 0
   for (const [file, entered] of files) {
-    const lines = readFileSync(join(root, file), 'utf8').split('\n').length
-    const missed = missedLines(file, entered)
-    all += lines
+    const { program, text } = parse(file, readFileSync(join(root, file), 'utf8'))
+    const branches = branchesOf(program)
+    const missed = branches.filter((start) => entered[start] === 0)
+    all += branches.length
     allMissed += missed.length
-    if (missed.length > 0) console.log(`${file}: ${ranges(missed)}`)
+    const lines = [...new Set(missed.map((start) => lineAt(text, start)))]
+    if (missed.length > 0) console.log(`${file}: ${missed.length} of ${branches.length}, at ${ranges(lines)}`)
   }
   const share = (100 * (all - allMissed)) / Math.max(1, all)
-  console.log(`${values.under}: ${share.toFixed(1)}% of ${all} lines entered by ${values.seeds} seeds`)
+  console.log(
+    `${values.under}: ${share.toFixed(1)}% of ${all} branches entered by ${values.seeds} seeds; ${allMissed} never`,
+  )
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }

@@ -5,6 +5,9 @@ import { simulateShop } from '../../examples/shop/simulate.ts'
 import { simulateOrders } from '../../examples/xml/simulate.ts'
 import { olderProbeApp, probeApp, publishProbe, replayProbe } from '../../src/testing/probe-app.ts'
 import { type SimulateOptions, type SimulationReport, simulate } from '../../src/testing/simulate.ts'
+import { simulateFarBehind, simulatePartlyKeyed, simulatePausing } from './courses/keys.ts'
+import { simulateOperated } from './courses/operated.ts'
+import { simulateRules } from './courses/rules.ts'
 
 /** Simulates one seed of an application. Rejects with `SimulationFailed`. */
 export type Subject = (seed: number) => Promise<SimulationReport>
@@ -27,7 +30,28 @@ function probeCourseOf(seed: number): Partial<SimulateOptions> {
   return { ...course, steps: 120 * course.events, processes: 2 + (seed % 2), partitions: 1 + (seed % 3) }
 }
 
-/** The applications that are simulated: the one that uses all there is, before and behind an upgrade, and every example. */
+/** The example applications, each with its own rules. */
+export const examples: Readonly<Record<string, Subject>> = {
+  shop: (seed) => simulateShop(seed, courseOf(seed)),
+  flights: (seed) => simulateFlights(seed, courseOf(seed)),
+  parcels: (seed) => simulateParcels(seed, courseOf(seed)),
+  edi: (seed) => simulateOrders(seed, courseOf(seed)),
+  sales: (seed) => simulateSales(seed, courseOf(seed)),
+}
+
+/** Of so many seeds one lets a handler pause, and one lets a key fall far behind: both take hundreds of events. */
+const crowdedEvery = 40
+
+function simulateKeys(seed: number): Promise<SimulationReport> {
+  if (seed % crowdedEvery === 1) return simulatePausing(seed, { twice: false })
+  if (seed % crowdedEvery === 2) return simulateFarBehind(seed, { twice: false })
+  return simulatePartlyKeyed(seed, probeCourseOf(seed))
+}
+
+/**
+ * The applications that are simulated: the one that uses all there is, before and behind an upgrade, and with an operator; rules that
+ * change; keys that are not there, fail or fall behind; and every example.
+ */
 export const subjects: Readonly<Record<string, Subject>> = {
   probe: (seed) =>
     simulate(probeApp, { ...probeCourseOf(seed), seed, publish: publishProbe, replay: replayProbe }),
@@ -47,9 +71,8 @@ export const subjects: Readonly<Record<string, Subject>> = {
       publish: publishProbe,
       replay: replayProbe,
     }),
-  shop: (seed) => simulateShop(seed, courseOf(seed)),
-  flights: (seed) => simulateFlights(seed, courseOf(seed)),
-  parcels: (seed) => simulateParcels(seed, courseOf(seed)),
-  edi: (seed) => simulateOrders(seed, courseOf(seed)),
-  sales: (seed) => simulateSales(seed, courseOf(seed)),
+  operated: (seed) => simulateOperated(seed, probeCourseOf(seed)),
+  rules: (seed) => simulateRules(seed, probeCourseOf(seed)),
+  keys: simulateKeys,
+  ...examples,
 }

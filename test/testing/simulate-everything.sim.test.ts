@@ -4,63 +4,18 @@
  * waiting than are held in memory for a key.
  */
 import { describe, expect, it } from 'vitest'
-import { app } from '../../src/app/app.ts'
-import { on } from '../../src/bus/definitions.ts'
+import { simulateFarBehind, simulatePartlyKeyed } from '../../scripts/torture/courses/keys.ts'
 import { windowBounds } from '../../src/bus/subscription.ts'
-import { event } from '../../src/core/event.ts'
-import type { Schema } from '../../src/core/schema.ts'
 import { faultKinds } from '../../src/testing/faults.ts'
 import { olderProbeApp, probeApp, publishProbe, replayProbe } from '../../src/testing/probe-app.ts'
 import { simulate } from '../../src/testing/simulate.ts'
 import { simulateProbe } from './simulate-probe.ts'
 
-const numbers: Schema<number> = {
-  '~standard': { version: 1, vendor: 'test', validate: (value) => ({ value: value as number }) },
-}
-const Counted = event('counted', { schema: numbers, key: () => 'the only one' })
-
-const Numbered = event('numbered', { schema: numbers, key: (number) => `k${number % 4}` })
-
-const oneKey = app({
-  name: 'one-key',
-  handlers: [
-    on(Counted, { name: 'keep', from: 'start', retry: { attempts: 2, baseMs: 10 } }, () => undefined),
-    on(
-      Counted,
-      { name: 'hold', from: 'start', retry: { attempts: 1 }, whenExhausted: 'park' },
-      () => undefined,
-    ),
-  ],
-})
-
-const partlyKeyed = app({
-  name: 'partly-keyed',
-  handlers: [
-    on(
-      Numbered,
-      {
-        name: 'shelve',
-        from: 'start',
-        retry: { attempts: 3, baseMs: 20 },
-        key: (number) => {
-          if (number % 5 === 0) throw new Error('no shelf')
-          return `shelf-${number % 3}`
-        },
-      },
-      () => undefined,
-    ),
-  ],
-})
-
 describe('the guarantees hold', () => {
   it('when some events have no key for a handler with one of its own', { timeout: 120_000 }, async () => {
     let withoutKey = 0
     for (let seed = 1; seed <= 20; seed += 1) {
-      const { history } = await simulate(partlyKeyed, {
-        seed,
-        faults: faultKinds,
-        publish: (random) => ({ type: Numbered, data: random.below(100) }),
-      })
+      const { history } = await simulatePartlyKeyed(seed)
       withoutKey += history.log.filter(
         ({ event }) => event.millraceto !== undefined && event.millracekey === undefined,
       ).length
@@ -90,17 +45,8 @@ describe('the guarantees hold', () => {
   })
 
   it.each([1, 2, 3])('when one key is far behind, seed %i', { timeout: 120_000 }, async (seed) => {
-    const events = windowBounds.perKey + 150
-    const { history } = await simulate(oneKey, {
-      seed,
-      events,
-      steps: 6_000,
-      processes: 2,
-      partitions: 1,
-      faults: { handler: 0.05, crash: 0.0005, session: 0.0005 },
-      publish: (random) => ({ type: Counted, data: random.below(100) }),
-    })
-    expect(history.acknowledged).toHaveLength(events)
+    const { history } = await simulateFarBehind(seed)
+    expect(history.acknowledged).toHaveLength(windowBounds.perKey + 150)
     expect(
       Math.max(...history.cursors.flatMap(({ held }) => held.map(({ first, last }) => last - first))),
     ).toBeGreaterThan(windowBounds.perKey / 2)

@@ -4,60 +4,7 @@
  * events flow, processes crash and claims move. What must come of it is found from the log alone.
  */
 import { describe, expect, it } from 'vitest'
-import { app } from '../../src/app/app.ts'
-import type { RunningApp } from '../../src/app/running.ts'
-import { on } from '../../src/bus/definitions.ts'
-import { event } from '../../src/core/event.ts'
-import type { Schema } from '../../src/core/schema.ts'
-import { faultKinds } from '../../src/testing/faults.ts'
-import type { SeededRandom } from '../../src/testing/random.ts'
-import { simulate } from '../../src/testing/simulate.ts'
-
-const numbers: Schema<number> = {
-  '~standard': { version: 1, vendor: 'test', validate: (value) => ({ value: value as number }) },
-}
-const Counted = event('ruled.counted', { schema: numbers, key: (number) => `k${number % 4}` })
-const Echoed = event('ruled.echoed', { schema: numbers, key: (number) => `k${number % 4}` })
-
-const retry = { attempts: 3, baseMs: 20 }
-const ruled = app({
-  name: 'ruled',
-  topics: { aside: {} },
-  handlers: [
-    on(Counted, { name: 'keep', retry }, () => undefined),
-    on(Counted, { name: 'hold', retry, whenExhausted: 'park' }, () => undefined),
-    on(Counted, { name: 'shelve', retry, key: (number) => `shelf-${number % 3}` }, () => undefined),
-    on(Counted, { name: 'apart', retry, group: 'apart' }, () => undefined),
-    on(Echoed, { name: 'echoes', retry }, () => undefined),
-  ],
-})
-
-const pattern = { type: 'ruled.counted' }
-/** Only one of them sends: two copies for one handler would be two events of one id. */
-const pool = [
-  { name: 'odd', pattern, when: 'event.data > 50.0', actions: [{ drop: true }] },
-  {
-    name: 'low',
-    pattern,
-    when: 'event.data < 40.0',
-    actions: [{ emit: 'ruled.echoed', data: 'event.data' }],
-  },
-  { name: 'aside', pattern, priority: 5, when: 'event.data > 70.0', actions: [{ move: 'aside' }] },
-  {
-    name: 'route',
-    pattern,
-    when: 'event.data >= 30.0 && event.data <= 60.0',
-    actions: [{ send: 'shelve' }, { emit: 'ruled.echoed', data: 'event.data + 1.0' }, { drop: true }],
-  },
-]
-
-async function operate({ rules }: RunningApp, random: SeededRandom): Promise<void> {
-  const kind = random.below(10)
-  const rule = random.pick(pool)
-  if (kind < 5) await rules.put([rule, random.pick(pool)])
-  else if (kind < 6) await rules.setPolicy(random.pick(['all', 'first', 'exclusive']))
-  else await rules[random.pick(['enable', 'disable', 'remove'] as const)](rule.name)
-}
+import { simulateRules } from '../../scripts/torture/courses/rules.ts'
 
 describe('rules hold', () => {
   it.each([1, 13, 25])(
@@ -66,13 +13,7 @@ describe('rules hold', () => {
     async (first) => {
       const sums = { hidden: 0, emitted: 0, sent: 0, moved: 0, changes: 0 }
       for (let seed = first; seed < first + 12; seed += 1) {
-        const { history } = await simulate(ruled, {
-          seed,
-          faults: faultKinds,
-          events: 40,
-          publish: (random) => ({ type: Counted, data: random.below(100) }),
-          operate,
-        })
+        const { history } = await simulateRules(seed)
         for (const { hidden, emits, sends, moves } of history.ruled?.values() ?? []) {
           sums.hidden += hidden ? 1 : 0
           sums.emitted += emits.length
