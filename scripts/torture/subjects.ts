@@ -24,7 +24,7 @@ function courseOf(seed: number): Pick<SimulateOptions, 'events' | 'twice'> {
 }
 
 /** That of the application that uses all there is: on logs and among processes of different numbers too. */
-function probeCourseOf(seed: number): Partial<SimulateOptions> {
+export function probeCourseOf(seed: number): Partial<SimulateOptions> {
   const course = courseOf(seed)
   if (course.events === undefined) return course
   return { ...course, steps: 120 * course.events, processes: 2 + (seed % 2), partitions: 1 + (seed % 3) }

@@ -28,15 +28,22 @@ import { type Ledger, ledgerName } from './witness.ts'
 /** Timers look at the clock at least this often, so that is how late they can be once it has jumped. */
 const graceMs = 61_000
 
-/** What is still to be done, in words; none once everything has settled. Processes are asked only when nothing else is. */
+/**
+ * What is still to be done, in words; none once everything has settled, undisturbed since `undisturbedSinceMs` of elapsed time.
+ * Processes are asked only when nothing else is.
+ */
 export async function unsettled(
   world: World,
   processes: readonly SimulatedProcess[],
   publishers: Publishers,
+  undisturbedSinceMs: number,
 ): Promise<readonly string[]> {
   const reasons: string[] = []
   if (publishers.open > 0) reasons.push(`${publishers.open} events are not acknowledged`)
   const latestDueMs = Math.max(latestPublishedMs(world), latestEmitMs(world))
+  // A clock that has jumped ahead just now may say that what timers have not looked at is long due.
+  if (latestDueMs > 0 && world.time.elapsedMs < undisturbedSinceMs + graceMs)
+    reasons.push('timers may not have looked at their clocks yet')
   for (const process of processes) {
     if (process.running === undefined) reasons.push(`${process.name} is not running`)
     else if ((process.clock?.now() ?? 0) < latestDueMs + graceMs)

@@ -184,7 +184,8 @@ export class Simulation {
   async #settle(): Promise<boolean> {
     this.#plan.end()
     for (const process of this.#processes) process.regainSession()
-    const endMs = this.#time.elapsedMs + maxSettlingMs
+    const sinceMs = this.#time.elapsedMs
+    const endMs = sinceMs + maxSettlingMs
     let nextCheckMs = this.#time.elapsedMs
     let reasons: readonly string[] = []
     let lastLookAtRest = false
@@ -192,7 +193,8 @@ export class Simulation {
       await this.#look()
       this.#restartProcesses()
       if (this.#steps.all.length === 0 && this.#time.elapsedMs >= nextCheckMs) {
-        reasons = (await this.#drive(unsettled(this.#world, this.#processes, this.#publishers))) ?? []
+        reasons =
+          (await this.#drive(unsettled(this.#world, this.#processes, this.#publishers, sinceMs))) ?? []
         if (this.#recorder.problems.length > 0) return false
         if (reasons.length === 0) return true
         nextCheckMs = this.#time.elapsedMs + checkEveryMs
