@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto'
+import { AckPolicy, jetstream, jetstreamManager, StorageType } from '@nats-io/jetstream'
+import { connect } from '@nats-io/transport-node'
 import { on, start } from 'millrace'
 import pg from 'pg'
 import { PgBoss } from 'pg-boss'
@@ -13,16 +15,23 @@ export interface TeamMember {
   stop(): Promise<void>
 }
 
-/** What each process of a team can be, by name, on the PostgreSQL of a URL. */
+/** What each process of a team can be, by name, on the server of a URL. */
 export const teamMembers: Readonly<Record<string, (url: string) => Promise<TeamMember>>> = {
   'millrace-publish': publishOnly,
   'pg-publish': bareInserts,
   'millrace-handle': publishAndHandle,
   'pg-boss-handle': sendAndWork,
+  'jetstream-publish': bareMessages,
+  'jetstream-handle': publishAndConsume,
+}
+
+/** A log of its own on the server of a URL. */
+function logOn(url: string, name: string): string {
+  return url.startsWith('nats:') ? `${url}/${name}` : `${url}?schema=${name}`
 }
 
 async function publishOnly(url: string): Promise<TeamMember> {
-  const running = await start(benchApp({ topics: {} }), { log: `${url}?schema=publishing` })
+  const running = await start(benchApp({ topics: {} }), { log: logOn(url, 'publishing') })
   return { publish: publisher(running), stop: () => running.stop({ now: true }) }
 }
 
@@ -31,7 +40,7 @@ async function publishAndHandle(url: string): Promise<TeamMember> {
   const count = on(Measured, { name: 'count', from: 'start' }, () => {
     handled += 1
   })
-  const running = await start(benchApp({ handlers: [count], topics: {} }), { log: `${url}?schema=handling` })
+  const running = await start(benchApp({ handlers: [count], topics: {} }), { log: logOn(url, 'handling') })
   return { publish: publisher(running), handled: () => handled, stop: () => running.stop() }
 }
 
@@ -53,6 +62,51 @@ async function bareInserts(url: string): Promise<TeamMember> {
     await client.query({ name: 'insert', text, values: columns })
   })
   return { publish: insert, stop: () => client.end() }
+}
+
+/** The client used bare: a message with an id for each event, into a stream of files that remembers ids as long as ours does. */
+async function bareMessages(url: string): Promise<TeamMember> {
+  const { publish, client } = await bareStream(url, 'publishing')
+  return { publish, stop: () => client.close() }
+}
+
+/** As {@link bareMessages}, and a consumer that all processes share, which acknowledges each message by itself. */
+async function publishAndConsume(url: string): Promise<TeamMember> {
+  const { publish, client, manager, name } = await bareStream(url, 'handling')
+  await manager.consumers.add(name, {
+    durable_name: 'workers',
+    ack_policy: AckPolicy.Explicit,
+    max_ack_pending: 10_000,
+  })
+  const consumer = await jetstream(client).consumers.get(name, 'workers')
+  let handled = 0
+  const messages = await consumer.consume({
+    max_messages: 1000,
+    callback: (message) => {
+      handled += 1
+      message.ack()
+    },
+  })
+  const stop = async () => {
+    await messages.close()
+    await client.close()
+  }
+  return { publish, handled: () => handled, stop }
+}
+
+async function bareStream(url: string, purpose: string) {
+  const client = await connect({ servers: url.replace('nats://', '') })
+  const manager = await jetstreamManager(client)
+  const name = `bare-${purpose}`
+  const windowNs = 10 * 60 * 1_000_000_000
+  await manager.streams.add({ name, subjects: [name], storage: StorageType.File, duplicate_window: windowNs })
+  const stream = jetstream(client)
+  const encoder = new TextEncoder()
+  const prefix = randomUUID().slice(0, 8)
+  const publish = (n: number) => {
+    return stream.publish(name, encoder.encode(sampleJson(n)), { msgID: `${prefix}${n}`, timeout: 30_000 })
+  }
+  return { publish, client, manager, name }
 }
 
 /** pg-boss with everything that makes it fast: jobs inserted in batches, told by notifications, fetched in full batches. */

@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import type { Round, Settings, Side } from './row.ts'
+import type { Round, Side } from './row.ts'
 import type { TeamAnswer, TeamRequest } from './team-process.ts'
 
 /** How many processes work together, one measurement for each. */
@@ -32,17 +32,26 @@ class TeamProcess {
   }
 }
 
+/** The servers that a team can work on, each with the URL of one that listens at a port. */
+const urls = {
+  postgres: (port: number) => `postgres://postgres@127.0.0.1:${port}/postgres`,
+  'nats-server': (port: number) => `nats://127.0.0.1:${port}`,
+} as const
+
 /**
- * A side that is measured with several processes on one PostgreSQL, each with its own load of 1,000 calls in flight: the figures
+ * A side that is measured with several processes on one server, each with its own load of 1,000 calls in flight: the figures
  * are the events a second of all of them, until the last is handled where they are handled.
  */
-export function teamSide(member: string, what: string): Side {
+export function teamSide(member: string, what: string, server: keyof typeof urls): Side {
   return {
     what,
     async start(settings) {
       const round = async (): Promise<Round> => {
         const figures: Record<string, number> = {}
-        for (const size of teamSizes) figures[nameOfSize(size)] = await measure(member, size, settings)
+        for (const size of teamSizes) {
+          const url = urls[server](settings.ports[server] ?? 0)
+          figures[nameOfSize(size)] = await measure({ member, url, size, seconds: settings.seconds })
+        }
         return { figures }
       }
       return { round, stop: async () => undefined }
@@ -55,8 +64,17 @@ export function nameOfSize(size: number): string {
   return size === 1 ? '1 process' : `${size} processes`
 }
 
-async function measure(member: string, size: number, { ports, seconds }: Settings): Promise<number> {
-  const url = `postgres://postgres@127.0.0.1:${ports.postgres}/postgres`
+async function measure({
+  member,
+  url,
+  size,
+  seconds,
+}: {
+  readonly member: string
+  readonly url: string
+  readonly size: number
+  readonly seconds: number
+}): Promise<number> {
   const team = Array.from({ length: size }, () => new TeamProcess(member, url))
   try {
     // One after the other: the first makes what all of them need.

@@ -5,8 +5,8 @@ const row: Row = {
   name: 'publish-beside-pg',
   what: 'publish into PostgreSQL, 1,000 in flight in each process',
   figures: teamSizes.map((size) => rate(0.7, nameOfSize(size))),
-  ours: teamSide('millrace-publish', 'millrace on postgres'),
-  peer: teamSide('pg-publish', 'bare pg, batched inserts'),
+  ours: teamSide('millrace-publish', 'millrace on postgres', 'postgres'),
+  peer: teamSide('pg-publish', 'bare pg, batched inserts', 'postgres'),
   server: 'postgres',
   weaker:
     'as durable, and ids are unique; no schema, no checksum, nobody is told, and readers can pass over rows that commit late',

@@ -1,6 +1,7 @@
+import { idReused } from '../../log/failures.ts'
 import type { Appended, Entry } from '../../log/port.ts'
 import { compareEvents } from '../../log/same-event.ts'
-import { idReused, overloaded, tooLarge } from './failures.ts'
+import { overloaded, tooLarge } from './failures.ts'
 import { framedSize, frameOverheadBytes, recordsPerMessage } from './frame.ts'
 import type { Identities } from './identities.ts'
 import { idOf, type Names } from './names.ts'

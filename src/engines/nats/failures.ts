@@ -1,5 +1,5 @@
 import { MillraceError, messageOf } from '../../core/errors.ts'
-import type { Entry, Offset, Place } from '../../log/port.ts'
+import type { Offset, Place } from '../../log/port.ts'
 
 /** A server has answered that it cannot do what was asked. */
 export class Refused extends Error {
@@ -150,20 +150,6 @@ export function tooLarge(sizeBytes: number, maxBytes: number): MillraceError {
   )
 }
 
-/** There is no such topic. */
-export function topicUnknown(name: string): MillraceError {
-  return new MillraceError('TOPIC_UNKNOWN', `There is no topic '${name}'.`, {
-    where: name,
-    fix: 'Create the topic first, or check its name.',
-    facts: { topic: name },
-  })
-}
-
-/** The engine was closed. */
-export function logClosed(where: string): MillraceError {
-  return new MillraceError('LOG_CLOSED', 'The log is closed.', { where, fix: 'Open it again.' })
-}
-
 /** A stored message is not what was stored. */
 export function recordCorrupt(at: Place, offset: Offset): MillraceError {
   return new MillraceError('RECORD_CORRUPT', 'A stored record does not match its checksum.', {
@@ -182,19 +168,6 @@ export function offsetTrimmed(at: Place, from: Offset, start: Offset): MillraceE
       where: `${at.topic}/${at.partition}@${from}`,
       fix: `Read from offset ${start}.`,
       facts: { topic: at.topic, partition: at.partition, offset: from, start },
-    },
-  )
-}
-
-/** An id stands for other content already. */
-export function idReused(entry: Entry): MillraceError {
-  return new MillraceError(
-    'ID_REUSED',
-    'An event with this source and id was published with other content.',
-    {
-      where: `${entry.topic}/${entry.partition}`,
-      fix: 'Give every event an id of its own; publish again under the same id only what is the same.',
-      facts: { topic: entry.topic, deduplicationId: entry.deduplicationId },
     },
   )
 }

@@ -1,5 +1,6 @@
 import { isMillraceError } from '../../core/errors.ts'
 import type { Runtime } from '../../core/runtime.ts'
+import { checkPartition, logClosed } from '../../log/failures.ts'
 import type {
   ClaimName,
   ForwardedEntry,
@@ -31,7 +32,7 @@ import { PlaceBounds } from './bounds.ts'
 import { Catalog } from './catalog.ts'
 import type { Subscription } from './client.ts'
 import { Connection } from './connection.ts'
-import { logClosed, toMillraceError } from './failures.ts'
+import { toMillraceError } from './failures.ts'
 import { OriginForwarding } from './forwarding.ts'
 import { frameOverheadBytes } from './frame.ts'
 import { Identities } from './identities.ts'
@@ -204,7 +205,7 @@ export class NatsServers implements LogServers {
 
   append(entries: readonly Entry[], signal?: AbortSignal): Promise<readonly Appended[]> {
     return this.#begin(() => {
-      for (const entry of entries) this.#check(entry)
+      for (const entry of entries) checkPartition(entry.partition, this.partitions)
       return this.#appender.append(entries, signal)
     })
   }
@@ -220,7 +221,7 @@ export class NatsServers implements LogServers {
 
   changed(known: ReadonlyMap<Place, Offset>, signal: AbortSignal): Promise<readonly Place[]> {
     return this.#begin(async () => {
-      for (const at of known.keys()) this.#check(at)
+      for (const at of known.keys()) checkPartition(at.partition, this.partitions)
       signal.throwIfAborted()
       const awaited = await Promise.all(
         [...known].map(async ([named, offset]) => {
@@ -298,7 +299,7 @@ export class NatsServers implements LogServers {
   }
 
   async #close(): Promise<void> {
-    this.#ending.abort(logClosed(this.#connection.where))
+    this.#ending.abort(logClosed())
     this.#connection.end()
     while (this.#running.size > 0) await Promise.allSettled(this.#running)
     await this.#needs.flush().catch(() => undefined)
@@ -310,7 +311,7 @@ export class NatsServers implements LogServers {
 
   #at<T>(at: Place, call: (place: KnownPlace) => Promise<T>): Promise<T> {
     return this.#begin(async () => {
-      this.#check(at)
+      checkPartition(at.partition, this.partitions)
       const topic = await this.#topics.get(at.topic)
       return await call(this.#places.at(topic, at.partition))
     })
@@ -318,12 +319,6 @@ export class NatsServers implements LogServers {
 
   #hint(subject: string): void {
     this.#connection.client.publish(subject, new Uint8Array())
-  }
-
-  /** Throws `TypeError` for a partition that the log does not have. */
-  #check({ partition }: Place): void {
-    if (Number.isInteger(partition) && partition >= 0 && partition < this.partitions) return
-    throw new TypeError(`partition ${partition} is not one of the log's ${this.partitions}`)
   }
 
   /** Counts a call that begins, so that closing waits for it. */

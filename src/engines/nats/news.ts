@@ -1,5 +1,5 @@
+import { topicUnknown } from '../../log/failures.ts'
 import type { Offset, Place } from '../../log/port.ts'
-import { topicUnknown } from './failures.ts'
 import type { KnownPlace } from './place.ts'
 
 /** A place that somebody waits for, and where it ended as far as they know. */

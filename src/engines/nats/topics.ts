@@ -1,8 +1,9 @@
 import { isDeepStrictEqual } from 'node:util'
 import { MillraceError } from '../../core/errors.ts'
+import { topicUnknown } from '../../log/failures.ts'
 import type { Topic, TopicOptions } from '../../log/port.ts'
 import type { Connection } from './connection.ts'
-import { isRefusal, refusals, topicUnknown } from './failures.ts'
+import { isRefusal, refusals } from './failures.ts'
 import type { Names, TopicName } from './names.ts'
 
 /** What of a topic was moved here from another log. */
