@@ -23,8 +23,8 @@ export function benchApp(options: Omit<AppOptions, 'name'> = {}): App {
   return app({ name: 'bench', events: [Measured, Emitted], topics, ...options })
 }
 
-/** A handler that does nothing. */
-export const noop = on(Measured, { name: 'noop', from: 'now' }, () => {})
+/** A handler that does nothing; asynchronous, as most handlers are, and as that of BullMQ beside it is. */
+export const noop = on(Measured, { name: 'noop', from: 'now' }, async () => {})
 
 /** Makes ids that no round before has used. */
 export function publisher(running: RunningApp): (n: number) => Promise<unknown> {
