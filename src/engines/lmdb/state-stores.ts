@@ -20,6 +20,8 @@ export interface LmdbStateStoresOptions {
 
 /** A machine has not more processes than this. */
 const mostProcesses = 1024
+/** When so many folders cannot be opened it is not them. */
+const mostFailures = 3
 
 /**
  * Opens the local states of a process on disk, so that they need no memory. Each process of a machine has a folder of its
@@ -42,15 +44,17 @@ export async function openLmdbStateStores(options: LmdbStateStoresOptions): Prom
   }
 }
 
-/** Opens the first folder that no living process has. */
+/** Opens the first folder that no living process has; one that cannot be opened is left alone. */
 async function openFree(folder: string, runtime: Runtime): Promise<OpenedStore> {
   makePrivate(folder)
+  let failures = 0
   for (let index = 0; ; index += 1) {
     try {
       const own = join(folder, String(index))
       return await openStore(own, { runtime, unsafeNoSync: true, patienceMs: 0 })
     } catch (error) {
-      if (index >= mostProcesses || !isMillraceError(error, 'LOG_IN_USE')) throw error
+      if (!isMillraceError(error, 'LOG_IN_USE')) failures += 1
+      if (failures >= mostFailures || index >= mostProcesses) throw error
     }
   }
 }

@@ -102,4 +102,24 @@ describe('local states on disk', () => {
     expect(left).not.toContain(former)
     expect(left).toContain('notes.txt')
   })
+
+  it('go elsewhere when what is there cannot be opened', async () => {
+    await (await open()).close()
+    const [boot = ''] = readdirSync(folder.path)
+    const damaged = join(folder.path, boot, '0', 'data.mdb')
+    writeFileSync(damaged, Buffer.alloc(100_000, 7))
+    const stores = await open()
+    const store = await stores.open(name)
+    await store.apply({ puts: [put('a', 'one')], deletes: [] }, { sequence: 4, chain: 9 })
+    expect(await store.get(['a'])).toEqual([bytes('one')])
+    await stores.close()
+  })
+
+  it('that have no place are STORAGE_FAILED', async () => {
+    const file = join(folder.path, 'file')
+    writeFileSync(file, '')
+    await expect(openLmdbStateStores({ runtime, folder: join(file, 'below') })).rejects.toMatchObject({
+      code: 'STORAGE_FAILED',
+    })
+  })
 })
