@@ -10,7 +10,7 @@ import { gapTable } from '../../scripts/torture/chaos/gap-table.ts'
 
 const faults: Readonly<Record<string, readonly string[]>> = {
   nats: ['a process is killed', 'the leader is killed'],
-  postgres: ['a process is killed', 'the server is killed', 'connections are cut'],
+  postgres: ['a process is killed', 'the server is killed'],
 }
 
 describe.each(Object.entries(chaosEngines).filter(([, { isHere }]) => isHere))(
@@ -22,6 +22,8 @@ describe.each(Object.entries(chaosEngines).filter(([, { isHere }]) => isHere))(
       const round = await chaosRound(name, 201, { faults: faults[name] ?? [] })
       expect(round.breaches).toEqual([])
       expect(round.gaps.map(({ fault }) => fault)).toEqual(faults[name])
+      // Servers that are away are waited for.
+      expect(round.gaps.map(({ refused }) => refused)).toEqual(faults[name]?.map(() => ({})))
       expect(round.acknowledged).toBeGreaterThan(100)
       expect(round.attempts).toBeGreaterThan(300)
     })
@@ -33,8 +35,11 @@ describe('the table of gaps', () => {
     const gaps = [1_000, 5_000, 2_000].map((handleMs) => ({
       ...{ engine: 'postgres', fault: 'the server is killed', handleMs },
       publishMs: handleMs / 2,
+      refused: handleMs > 1_000 ? { UNREACHABLE: 2 } : {},
     }))
-    expect(gapTable(gaps).at(-2)).toMatch(/^postgres: the server is killed +3 +1\.0 +2\.5 +2\.0 +5\.0$/)
+    expect(gapTable(gaps).at(-2)).toMatch(
+      /^postgres: the server is killed +3 +1\.0 +2\.5 +2\.0 +5\.0 +UNREACHABLE 4$/,
+    )
     expect(gapTable([])).toEqual([])
   })
 })

@@ -3,6 +3,7 @@ import { nextEvent, type TortureEvent } from '../app.ts'
 import type { RecordPlace } from '../journal.ts'
 import type { Answer } from '../messages.ts'
 import type { Fleet, FleetMember } from './fleet.ts'
+import type { GapMeter } from './gaps.ts'
 
 /** A publish that was acknowledged; without a place where it is only known to be durable. */
 export type Acknowledged = Partial<RecordPlace> & { readonly id: string }
@@ -30,21 +31,19 @@ export class Callers {
   /** Events that were refused and not tried again: they must not be there. */
   readonly givenUp = new Set<string>()
   readonly problems: string[] = []
-  /** Codes that publishers met. */
-  readonly met = new Map<string, number>()
   readonly #fleet: () => Fleet
   readonly #random: SeededRandom
-  readonly #onAcknowledged: () => void
+  readonly #meter: Pick<GapMeter, 'acknowledged' | 'refused'>
   readonly #open = new Map<string, Open>()
   readonly #timer: NodeJS.Timeout
   #published = 0
   #turn = 0
   #ended = false
 
-  constructor(fleet: () => Fleet, random: SeededRandom, onAcknowledged: () => void) {
+  constructor(fleet: () => Fleet, random: SeededRandom, meter: Pick<GapMeter, 'acknowledged' | 'refused'>) {
     this.#fleet = fleet
     this.#random = random
-    this.#onAcknowledged = onAcknowledged
+    this.#meter = meter
     this.#timer = setInterval(() => this.#tick(), everyMs)
   }
 
@@ -115,7 +114,7 @@ export class Callers {
   }
 
   #acknowledge(acknowledged: Acknowledged): void {
-    this.#onAcknowledged()
+    this.#meter.acknowledged()
     if (this.#open.delete(acknowledged.id)) this.acknowledged.push(acknowledged)
     else if (this.givenUp.has(acknowledged.id)) {
       this.problems.push(`'${acknowledged.id}' was refused, and acknowledged later`)
@@ -124,12 +123,13 @@ export class Callers {
 
   #refused(member: FleetMember, { id, code }: { readonly id: string; readonly code: string }): void {
     const open = this.#open.get(id)
-    this.met.set(code, (this.met.get(code) ?? 0) + 1)
     if (durable.includes(code)) {
       this.#acknowledge({ id })
       return
     }
     if (!refusals.includes(code)) this.problems.push(`publishing '${id}' was refused: ${code}`)
+    // A process that stops answers those who ask it so; they ask another.
+    if (code !== 'LOG_CLOSED') this.#meter.refused(code)
     if (open === undefined || open.asked !== member) return
     // Who is told that there is no room may give up; then the event must never be there.
     const mayGiveUp = code === 'LOG_FULL' && !open.mayBeThere && !open.event.waits && !open.event.asks

@@ -27,8 +27,6 @@ export interface ChaosRound {
   readonly attempts: number
   /** How many events were refused for want of room and not published again. */
   readonly refused: number
-  /** How often publishers met each code. */
-  readonly met: Readonly<Record<string, number>>
   /** Where the journals of a failed round are. */
   readonly folder: string
 }
@@ -89,11 +87,7 @@ class Round {
       onProblem: (problem) => this.#problems.push(problem),
     })
     const data = new SeededRandom(this.#seed, 'torture')
-    const callers = new Callers(
-      () => fleet,
-      data,
-      () => this.#meter.acknowledged(),
-    )
+    const callers = new Callers(() => fleet, data, this.#meter)
     try {
       await Promise.all(fleet.members.map((member) => fleet.start(member)))
       await this.#goesOn('starting')
@@ -187,7 +181,6 @@ class Round {
       acknowledged: history.acknowledged.length,
       attempts: history.attempts.length,
       refused: callers.givenUp.size,
-      met: Object.fromEntries(callers.met),
       folder: this.#folder,
     }
   }

@@ -1,8 +1,11 @@
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { KilledProcess } from '../killed-process.ts'
 import type { Answer, Request } from '../messages.ts'
 import type { Cluster } from './cluster.ts'
 import { TcpProxy } from './tcp-proxy.ts'
+
+const stopsWithinMs = 60_000
 
 /** What a fleet is made of. */
 export interface FleetOptions {
@@ -85,9 +88,14 @@ export class Fleet {
 
   /** Lets it end by itself. */
   async stop(member: FleetMember): Promise<void> {
+    const { process } = member
     member.isReady = false
-    member.process?.ask({ stop: true })
-    await member.process?.closed
+    if (process === undefined) return
+    process.ask({ stop: true })
+    const late = sleep(stopsWithinMs, 'late' as const, { ref: false })
+    if ((await Promise.race([process.closed, late])) !== 'late') return
+    this.#options.onProblem('a process that was told to stop did not end')
+    await this.kill(member)
   }
 
   ask(member: FleetMember, request: Request): void {

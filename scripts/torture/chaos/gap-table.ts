@@ -11,7 +11,7 @@ export function gapTable(gaps: readonly (Gap & { readonly engine: string })[]): 
   const lines = [...rows].sort(([one], [other]) => (one < other ? -1 : 1)).map(lineOf)
   return [
     '',
-    `${'the longest time, in seconds (middle, worst)'.padEnd(44)} times  no publish acknowledged  a partition handles nothing`,
+    `${'the longest time, in seconds (middle, worst)'.padEnd(44)} times  no publish acknowledged  a partition handles nothing  publishes refused`,
     ...lines,
     '',
   ]
@@ -20,7 +20,15 @@ export function gapTable(gaps: readonly (Gap & { readonly engine: string })[]): 
 function lineOf([name, gaps]: readonly [string, readonly Gap[]]): string {
   const publish = middleAndWorst(gaps.map(({ publishMs }) => publishMs))
   const handle = middleAndWorst(gaps.map(({ handleMs }) => handleMs))
-  return `${name.padEnd(44)} ${String(gaps.length).padStart(5)}  ${publish.padStart(23)}  ${handle.padStart(27)}`
+  return `${name.padEnd(44)} ${String(gaps.length).padStart(5)}  ${publish.padStart(23)}  ${handle.padStart(27)}  ${refusedIn(gaps)}`
+}
+
+function refusedIn(gaps: readonly Gap[]): string {
+  const counts = new Map<string, number>()
+  for (const [code, count] of gaps.flatMap(({ refused }) => Object.entries(refused))) {
+    counts.set(code, (counts.get(code) ?? 0) + count)
+  }
+  return [...counts].map(([code, count]) => `${code} ${count}`).join(', ') || 'none'
 }
 
 function middleAndWorst(durationsMs: readonly number[]): string {

@@ -5,6 +5,8 @@ export interface Gap {
   readonly publishMs: number
   /** The longest time in which no event of the partition that was worst off was handled, in milliseconds. */
   readonly handleMs: number
+  /** How many publishes were refused meanwhile, by code. */
+  readonly refused: Readonly<Record<string, number>>
 }
 
 const perMs = 1_000_000
@@ -12,6 +14,7 @@ const perMs = 1_000_000
 /** Remembers when something went well. */
 export class GapMeter {
   readonly #acknowledged: number[] = []
+  readonly #refused: { readonly code: string; readonly atNs: number }[] = []
   readonly #handled: number[][]
   readonly #windows: { readonly fault: string; readonly fromNs: number; readonly toNs: number }[] = []
 
@@ -21,6 +24,10 @@ export class GapMeter {
 
   acknowledged(): void {
     this.#acknowledged.push(nowNs())
+  }
+
+  refused(code: string): void {
+    this.#refused.push({ code, atNs: nowNs() })
   }
 
   handled({ partitions, atNs }: { readonly partitions: readonly number[]; readonly atNs: number }): void {
@@ -42,7 +49,16 @@ export class GapMeter {
       fault,
       publishMs: longest(this.#acknowledged, fromNs, toNs),
       handleMs: Math.max(...this.#handled.map((times) => longest(times, fromNs, toNs))),
+      refused: this.#refusedIn(fromNs, toNs),
     }))
+  }
+
+  #refusedIn(fromNs: number, toNs: number): Record<string, number> {
+    const counts: Record<string, number> = {}
+    for (const { code, atNs } of this.#refused) {
+      if (atNs > fromNs && atNs < toNs) counts[code] = (counts[code] ?? 0) + 1
+    }
+    return counts
   }
 }
 
