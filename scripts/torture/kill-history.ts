@@ -122,6 +122,8 @@ async function claimsOf(engine: LogEngine): Promise<readonly Claim[]> {
   return (await Promise.all(groups.map((group) => allClaimsOf(engine, group)))).flat()
 }
 
+const claimsWithinMs = 60_000
+
 /** Waits for what processes have left behind that were killed a moment ago. */
 function allClaimsOf(engine: LogEngine, group: string): Promise<readonly Claim[]> {
   const claims = new Map<number, Claim>()
@@ -131,6 +133,9 @@ function allClaimsOf(engine: LogEngine, group: string): Promise<readonly Claim[]
       if (claims.size === engine.partitions) resolve([...claims.values()])
     }
     engine.join(group, { id: 'judge' }, take).catch(reject)
+    const late = () =>
+      reject(new Error(`group ${group} gives only partitions ${[...claims.keys()]} to its only member`))
+    setTimeout(late, claimsWithinMs).unref()
   })
 }
 

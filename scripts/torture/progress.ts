@@ -4,7 +4,9 @@ import type { EngineGap, TaskResult } from './tasks.ts'
 const redrawMs = 100
 const lineEveryMs = 10_000
 
-type Sums = { -readonly [Name in keyof Omit<TaskResult, 'failures' | 'gaps'>]: number } & { failed: number }
+type Sums = { -readonly [Name in keyof Omit<TaskResult, 'failures' | 'gaps' | 'notes'>]: number } & {
+  failed: number
+}
 
 /** How far a run has come: on a terminal one line that is drawn anew, elsewhere a line every ten seconds. */
 export class Progress {
@@ -23,11 +25,11 @@ export class Progress {
   }
 
   /** Adds what became of a task, and says so when it is time. */
-  add({ failures, gaps, ...counts }: TaskResult): void {
+  add({ failures, gaps, notes = [], ...counts }: TaskResult): void {
     this.#gaps.push(...gaps)
     for (const [name, count] of Object.entries(counts)) this.sums[name as keyof Sums] += count
     this.sums.failed += failures.length
-    for (const { message } of failures) this.#print(`${message}\n\n`)
+    for (const text of [...notes, ...failures.map(({ message }) => message)]) this.#print(`${text}\n\n`)
     const now = performance.now()
     if (now - this.#drawnMs < (process.stderr.isTTY ? redrawMs : lineEveryMs)) return
     this.#drawnMs = now

@@ -27,6 +27,8 @@ export interface TaskResult {
   readonly acknowledged: number
   readonly attempts: number
   readonly failures: readonly Failure[]
+  /** What is to be told beside that. */
+  readonly notes?: readonly string[]
   /** How long nothing went on while something failed. */
   readonly gaps: readonly EngineGap[]
 }
@@ -119,7 +121,13 @@ export function resultOfChaos(round: ChaosRound): TaskResult {
     `Its journals are in ${folder}`,
     `Run it again with: npm run torture -- --engine ${engine} --round ${seed}`,
   ].join('\n')
-  const failures = breaches.length === 0 ? [] : [{ message }]
+  const isTheirs = round.damage.length > 0
+  const failures = breaches.length === 0 || isTheirs ? [] : [{ message }]
+  const note = [
+    `Round ${seed} on ${engine} cannot be judged, for the servers themselves have lost what they had acknowledged:`,
+    ...round.damage.map((what) => `  ${what}`),
+  ].join('\n')
   const gaps = round.gaps.map((gap) => ({ ...gap, engine }))
-  return { seeds: 0, rounds: 1, kills: 0, acknowledged, attempts, failures, gaps }
+  const notes = isTheirs ? [note] : []
+  return { seeds: 0, rounds: 1, kills: 0, acknowledged, attempts, failures, gaps, notes }
 }

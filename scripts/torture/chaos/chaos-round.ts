@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Offset } from '../../../src/log/port.ts'
+import type { History } from '../../../src/testing/history.ts'
 import { invariants } from '../../../src/testing/invariants/index.ts'
 import { SeededRandom } from '../../../src/testing/random.ts'
 import { torturePartitions } from '../app.ts'
@@ -21,6 +22,8 @@ export interface ChaosRound {
   readonly seed: number
   /** What was broken, a sentence for each. */
   readonly breaches: readonly string[]
+  /** What is wrong with the servers themselves: then the rules could not be kept. */
+  readonly damage: readonly string[]
   /** How long nothing went on, for each thing that failed, in order. */
   readonly gaps: readonly Gap[]
   readonly acknowledged: number
@@ -153,12 +156,8 @@ class Round {
   }
 
   async #judge(fleet: Fleet, callers: Callers): Promise<ChaosRound> {
-    const history = await readKilledHistory({
-      log: this.#cluster.url(this.#cluster.ports),
-      journals: fleet.journals,
-      acknowledged: callers.acknowledged,
-      settled: this.#settled ?? {},
-    })
+    const damage = await this.#cluster.damage()
+    const history = await this.#history(fleet, callers)
     const breaches = [...this.#problems, ...callers.problems]
     for (const [rule, invariant] of Object.entries(invariants)) {
       breaches.push(...invariant(history).map((what) => `${rule}: ${what}`))
@@ -168,20 +167,33 @@ class Round {
       if (readable.has(id)) breaches.push(`'${id}' was refused, and is in the log`)
     }
     if (breaches.length > 0) {
-      writeFileSync(
-        join(this.#folder, 'log'),
-        history.log.map((record) => `${JSON.stringify(record)}\n`).join(''),
-      )
+      const lines = history.log.map((record) => `${JSON.stringify(record)}\n`)
+      writeFileSync(join(this.#folder, 'log'), lines.join(''))
     } else rmSync(this.#folder, { recursive: true, force: true })
     return {
       engine: this.#engine,
       seed: this.#seed,
       breaches,
+      damage,
       gaps: this.#meter.gaps,
-      acknowledged: history.acknowledged.length,
+      acknowledged: callers.acknowledged.length,
       attempts: history.attempts.length,
       refused: callers.givenUp.size,
       folder: this.#folder,
+    }
+  }
+
+  async #history(fleet: Fleet, { acknowledged }: Callers): Promise<History> {
+    const log = this.#cluster.url(this.#cluster.ports)
+    try {
+      return await readKilledHistory({
+        ...{ log, journals: fleet.journals, acknowledged },
+        settled: this.#settled ?? {},
+      })
+    } catch (error) {
+      this.#problems.push(`what the log has cannot be read: ${String(error)}`)
+      const none = { subscriptions: [], attempts: [], log: [], deadLetters: [], parked: [], ledgers: [] }
+      return { ...none, acknowledged: [], cursors: [], endedMs: 0 }
     }
   }
 }

@@ -11,5 +11,7 @@ export interface Cluster {
   url(ports: readonly number[]): string
   /** What can happen to the servers, by what it is called. */
   readonly faults: Readonly<Record<string, ServerFault>>
+  /** What is wrong with the servers themselves, a sentence for each: then nobody can keep rules on them. */
+  damage(): Promise<readonly string[]>
   remove(): Promise<void>
 }

@@ -19,7 +19,7 @@ export class ThreeNatsServers implements Cluster {
       'a follower is killed': async (random) => this.#kill(await this.#follower(random), random),
       'the leader is paused': async (random) => this.#pause(await this.#leader(), random),
       'a follower is paused': async (random) => this.#pause(await this.#follower(random), random),
-      'all servers are killed': (random) => this.#killAll(random),
+      'all servers are stopped': (random) => this.#stopAll(random),
       'servers are restarted in turn': () => this.#restartInTurn(),
     }
   }
@@ -30,6 +30,17 @@ export class ThreeNatsServers implements Cluster {
 
   url(ports: readonly number[]): string {
     return `nats://${ports.map((port) => `127.0.0.1:${port}`).join(',')}/${this.#log}`
+  }
+
+  /** Every replica of a stream must have the same messages, once all servers are up. */
+  async damage(): Promise<readonly string[]> {
+    const found: string[] = []
+    for (const [stream, counts] of await this.#cluster.messagesByServer()) {
+      if (new Set(counts.values()).size < 2) continue
+      const told = [...counts].map(([server, messages]) => `${server} has ${messages} messages`)
+      found.push(`the replicas of stream ${stream} differ for good: ${told.join(', ')}`)
+    }
+    return found
   }
 
   async remove(): Promise<void> {
@@ -58,8 +69,9 @@ export class ThreeNatsServers implements Cluster {
     server.resume()
   }
 
-  async #killAll(random: SeededRandom): Promise<void> {
-    await Promise.all(this.#cluster.servers.map((server) => server.kill()))
+  /** In order: killed all at once they lose what they had acknowledged, as the engine says (`powerLossSafe` is false). */
+  async #stopAll(random: SeededRandom): Promise<void> {
+    await Promise.all(this.#cluster.servers.map((server) => server.stop()))
     await sleep(random.between(0, 3_000))
     await Promise.all(this.#cluster.servers.map((server) => server.run()))
   }

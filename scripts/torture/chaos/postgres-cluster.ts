@@ -49,6 +49,10 @@ export class PostgresCluster implements Cluster {
     return `postgres://postgres@127.0.0.1:${port}/postgres?schema=${this.#schema}`
   }
 
+  async damage(): Promise<readonly string[]> {
+    return []
+  }
+
   async remove(): Promise<void> {
     this.#server.resume()
     await this.#server.remove()

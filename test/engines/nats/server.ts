@@ -196,6 +196,27 @@ export class NatsCluster {
     return this.servers.find(({ name }) => name === leader) ?? this.#none(leader)
   }
 
+  /** How many messages of each stream each server has, as a reader would be given them. */
+  async messagesByServer(): Promise<ReadonlyMap<string, ReadonlyMap<string, number>>> {
+    const found = new Map<string, Map<string, number>>()
+    await this.#asking(async (ask) => {
+      const { streams = [] } = (await ask('STREAM.NAMES')) as { streams?: string[] }
+      for (const stream of streams) {
+        const counts = new Map<string, number>()
+        found.set(stream, counts)
+        // A reader is given to any of the servers that have the stream.
+        for (let reader = 0; reader < 40 && counts.size < this.servers.length; reader += 1) {
+          const config = { ack_policy: 'none', mem_storage: true, num_replicas: 1, inactive_threshold: 1e9 }
+          const made = await ask(`CONSUMER.CREATE.${stream}`, { stream_name: stream, config })
+          const { cluster, num_pending } = made as { cluster?: { leader?: string }; num_pending?: number }
+          if (cluster?.leader !== undefined && num_pending !== undefined)
+            counts.set(cluster.leader, num_pending)
+        }
+      }
+    })
+    return found
+  }
+
   async remove(): Promise<void> {
     await Promise.all(this.servers.map((server) => server.kill()))
     rmSync(this.folder, { recursive: true, force: true })
