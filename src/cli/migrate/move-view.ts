@@ -29,6 +29,7 @@ export class MoveView {
     if (phase !== this.#phase) {
       this.#phase = phase
       this.#startedMs = this.#runtime.now()
+      this.#firstFraction = 0
     }
     if (done === 0) this.#firstFraction = fraction ?? 0
     this.#line.show((nowMs) =>
