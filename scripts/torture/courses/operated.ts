@@ -3,7 +3,12 @@ import { probeApp, publishProbe } from '../../../src/testing/probe-app.ts'
 import type { SeededRandom } from '../../../src/testing/random.ts'
 import { type SimulateOptions, type SimulationReport, simulate } from '../../../src/testing/simulate.ts'
 
-/** What an operator asks of a process, which asks the others: none of it may change what handlers come to. */
+const reason = 'nobody wants it'
+
+/**
+ * What an operator asks of a process, which asks the others. Dead letters are handed back and given up, and nothing else of it may
+ * change what handlers come to.
+ */
 async function operate(running: RunningApp, random: SeededRandom): Promise<void> {
   const { deadLetters } = running
   const handler = random.pick(probeApp.handlers)
@@ -20,6 +25,11 @@ async function operate(running: RunningApp, random: SeededRandom): Promise<void>
     async () =>
       letter && (await deadLetters.redrive({ id: letter.id }, { wait: true, waitTimeoutMs: 5_000 })),
     async () => letter && (await deadLetters.redrive({ id: letter.id }, { dryRun: true })),
+    async () => letter && (await deadLetters.discard({ id: letter.id }, { reason })),
+    async () =>
+      letter && (await deadLetters.discard({ id: letter.id }, { reason, wait: true, waitTimeoutMs: 5_000 })),
+    () => deadLetters.discard({ handler: handler.name }, { reason }),
+    () => running.settled(),
   ]
   await random.pick(ways)()
 }
