@@ -8,7 +8,8 @@ import type { KeyRange, KeyValue } from './port.ts'
  * - `apply` is atomic: the change and the mark of how far it brings the state hold together or not at all, also when the
  *   process is killed in the midst. After the machine has gone down, what is there is whole, or nothing is there.
  * - Changes apply in call order. `get` and `range` see every change whose `apply` has resolved.
- * - A store is of one claim of one log. Opening one of the same name for another log gives an empty one.
+ * - A store is of one claim of one log. Opening one of the same name for another log gives an empty one, and may remove what
+ *   there was of the log before: a process works on one.
  * - Bytes that go in are not changed by anybody; bytes that come out belong to the caller.
  */
 export interface StateStore {

@@ -3,11 +3,22 @@ import type { StateChange, StateMark, StateStore } from '../../log/state-store.t
 import { storageFailed } from './failures.ts'
 import { allOf, epochKey, stateKey, stateKeyIn } from './keys.ts'
 import { seal, sealJson, unseal } from './sealed.ts'
-import type { Store } from './store.ts'
+import type { RowRange, Store } from './store.ts'
 import { Writes } from './writes.ts'
 
 /** So many values are removed at once. */
 const clearedAtOnce = 1_000
+
+/** Removes the rows of a range, however many they are. */
+export async function removeAll(store: Store, range: RowRange): Promise<void> {
+  for (;;) {
+    const keys = store.keys({ ...range, limit: clearedAtOnce })
+    if (keys.length === 0) return
+    const writes = new Writes()
+    for (const key of keys) writes.remove(key)
+    await store.writeAll(writes)
+  }
+}
 
 /** The local state of one claim; its mark is in the row that a log has its epoch in. */
 export class LmdbStateStore implements StateStore {
@@ -60,14 +71,7 @@ export class LmdbStateStore implements StateStore {
 
   async clear(): Promise<void> {
     await this.apply({ puts: [], deletes: [] }, undefined)
-    const { start, end } = allOf('state', [this.#groupId, 4], [this.#partition, 2])
-    for (;;) {
-      const rows = this.#store.rows({ start, end, limit: clearedAtOnce })
-      if (rows.length === 0) return
-      const writes = new Writes()
-      for (const { key } of rows) writes.remove(key)
-      await this.#store.writeAll(writes)
-    }
+    await removeAll(this.#store, allOf('state', [this.#groupId, 4], [this.#partition, 2]))
   }
 
   async close(): Promise<void> {}

@@ -6,7 +6,7 @@ import type { Runtime } from '../../core/runtime.ts'
 import type { StateName, StateStore, StateStores } from '../../log/state-store.ts'
 import { storageFailed } from './failures.ts'
 import { allOf, groupKey, numberIn } from './keys.ts'
-import { LmdbStateStore } from './lmdb-state-store.ts'
+import { LmdbStateStore, removeAll } from './lmdb-state-store.ts'
 import { type OpenedStore, openStore } from './open-log.ts'
 import { sealJson } from './sealed.ts'
 import { Writes } from './writes.ts'
@@ -110,7 +110,10 @@ class LmdbStateStores implements StateStores {
 
   async open({ logId, group, partition }: StateName): Promise<StateStore> {
     const name = JSON.stringify([logId, group])
-    const adding = this.#adding.then(() => this.#groups.get(name) ?? this.#add(name))
+    const adding = this.#adding.then(async () => {
+      await this.#removeOthers(logId)
+      return this.#groups.get(name) ?? this.#add(name)
+    })
     this.#adding = adding.catch(() => undefined)
     return new LmdbStateStore(this.#opened.store, await adding, partition)
   }
@@ -118,6 +121,18 @@ class LmdbStateStores implements StateStores {
   async close(): Promise<void> {
     await this.#opened.close()
     this.#closed()
+  }
+
+  /** A process works on one log: what was left of others only takes room. The marks go first. */
+  async #removeOthers(logId: string): Promise<void> {
+    const { store } = this.#opened
+    for (const [name, id] of [...this.#groups]) {
+      if ((JSON.parse(name) as [string, string])[0] === logId) continue
+      await removeAll(store, allOf('epoch', [id, 4]))
+      await removeAll(store, allOf('state', [id, 4]))
+      await removeAll(store, allOf('group', [id, 4]))
+      this.#groups.delete(name)
+    }
   }
 
   async #add(name: string): Promise<number> {

@@ -44,11 +44,11 @@ describe.each(kinds)('a local state %s', (_, open) => {
     await stores.close()
   })
 
-  it('is of one claim of one log', async () => {
+  it('is of one claim', async () => {
     const stores = await open()
     const store = await stores.open(name)
     await store.apply({ puts: [put('a', 'one')], deletes: [] }, { sequence: 1, chain: 1 })
-    for (const other of [{ logId: 'other' }, { group: 'sho' }, { partition: 4 }]) {
+    for (const other of [{ group: 'sho' }, { partition: 4 }]) {
       const apart = await stores.open({ ...name, ...other })
       expect(apart.applied).toBeUndefined()
       expect(await apart.range({ from: '', to: 'z', limit: 9 })).toEqual([])
@@ -84,6 +84,27 @@ describe('local states on disk', () => {
     expect(store.applied).toEqual({ sequence: 4, chain: 9 })
     expect(await store.get(['a'])).toEqual([bytes('one')])
     await after.close()
+  })
+
+  it('are not those of another log, and make room for them', async () => {
+    const before = await open()
+    await (await before.open(name)).apply({ puts: [put('a', 'one')], deletes: [] }, { sequence: 4, chain: 9 })
+    await before.close()
+    const other = await open()
+    const [apart, beside] = await Promise.all([
+      other.open({ ...name, logId: 'other' }),
+      other.open({ ...name, logId: 'other', group: 'cellar' }),
+    ])
+    expect([apart.applied, beside.applied]).toEqual([undefined, undefined])
+    await apart.apply({ puts: [put('b', 'two')], deletes: [] }, { sequence: 1, chain: 1 })
+    expect(await apart.range({ from: '', to: 'z', limit: 9 })).toEqual([put('b', 'two')])
+    expect(await beside.range({ from: '', to: 'z', limit: 9 })).toEqual([])
+    await other.close()
+    const again = await open()
+    const store = await again.open(name)
+    expect(store.applied).toBeUndefined()
+    expect(await store.get(['a'])).toEqual([undefined])
+    await again.close()
   })
 
   it('are apart for every process that runs', async () => {
