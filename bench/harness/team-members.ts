@@ -19,7 +19,8 @@ export interface TeamMember {
 export const teamMembers: Readonly<Record<string, (url: string) => Promise<TeamMember>>> = {
   'millrace-publish': publishOnly,
   'pg-publish': bareInserts,
-  'millrace-handle': publishAndHandle,
+  'millrace-handle': (url) => publishAndHandle(url, true),
+  'millrace-handle-without-ids': (url) => publishAndHandle(url, false),
   'pg-boss-handle': sendAndWork,
   'jetstream-publish': bareMessages,
   'jetstream-handle': publishAndConsume,
@@ -35,13 +36,14 @@ async function publishOnly(url: string): Promise<TeamMember> {
   return { publish: publisher(running), stop: () => running.stop({ now: true }) }
 }
 
-async function publishAndHandle(url: string): Promise<TeamMember> {
+async function publishAndHandle(url: string, withIds: boolean): Promise<TeamMember> {
   let handled = 0
   const count = on(Measured, { name: 'count', from: 'start' }, () => {
     handled += 1
   })
   const running = await start(benchApp({ handlers: [count], topics: {} }), { log: logOn(url, 'handling') })
-  return { publish: publisher(running), handled: () => handled, stop: () => running.stop() }
+  const publish = withIds ? publisher(running) : (n: number) => running.publish(Measured, sample(n))
+  return { publish, handled: () => handled, stop: () => running.stop() }
 }
 
 /** The client used bare: a table of events with unique ids, as many rows in an insert as have come while the last one was under way. */

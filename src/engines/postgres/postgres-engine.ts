@@ -18,6 +18,7 @@ import {
   type TopicOptions,
   type TrimLimits,
 } from '../../log/port.ts'
+import { BoundsReader } from './bounds.ts'
 import { type Connector, connectorFor } from './connection.ts'
 import { Database } from './database.ts'
 import { logClosed, toMillraceError, tooLarge } from './failures.ts'
@@ -25,7 +26,7 @@ import { Groups } from './groups.ts'
 import { News } from './news.ts'
 import { PostgresOutbox } from './outbox/postgres-outbox.ts'
 import { checkSessions, Presence } from './presence.ts'
-import { findByTime, readBounds, readRecords, trimPlace } from './records.ts'
+import { findByTime, readRecords, trimPlace } from './records.ts'
 import { type LogRow, prepareSchema } from './schema.ts'
 import { readSettings } from './settings.ts'
 import { maxCallBytes, type Step, sizeOf } from './step.ts'
@@ -83,6 +84,7 @@ class PostgresEngine implements LogEngine {
   readonly #runtime: Runtime
   readonly #channel: string
   readonly #database: Database
+  readonly #bounds: BoundsReader
   readonly #writer: Writer
   readonly #news: News
   readonly #groups: Groups
@@ -110,6 +112,7 @@ class PostgresEngine implements LogEngine {
     this.#channel = `millrace_${connector.settings.schema}`
     this.#runtime = runtime
     this.#database = new Database(connector, runtime)
+    this.#bounds = new BoundsReader(this.#database)
     this.#news = new News(this.#database)
     this.#window = {
       windowMs: options.deduplicationWindowMs ?? defaultWindowMs,
@@ -187,7 +190,7 @@ class PostgresEngine implements LogEngine {
   }
 
   bounds(at: Place): Promise<Bounds> {
-    return this.#begin(() => readBounds(this.#database, this.#checked(at)))
+    return this.#begin(() => this.#bounds.read(this.#checked(at)))
   }
 
   offsetAt(at: Place, timeMs: number): Promise<Offset> {

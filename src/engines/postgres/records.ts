@@ -1,4 +1,4 @@
-import type { Batch, Bounds, Offset, Place, ReadLimits, StoredRecord, TrimLimits } from '../../log/port.ts'
+import type { Batch, Offset, Place, ReadLimits, StoredRecord, TrimLimits } from '../../log/port.ts'
 import type { Connection, Row } from './connection.ts'
 import type { Database } from './database.ts'
 import { offsetTrimmed, recordCorrupt, topicUnknown } from './failures.ts'
@@ -6,17 +6,6 @@ import { checksumOf } from './plan.ts'
 
 const placeText = `select p.topic_id, p.start_offset, p.end_offset, p.appended_bytes, p.trimmed_bytes
   from topic t join place p on p.topic_id = t.id where t.name = $1 and p.partition = $2`
-
-/** The bounds of a place. */
-export async function readBounds(database: Database, { topic, partition }: Place): Promise<Bounds> {
-  const [row] = await database.read('bounds', placeText, [topic, partition])
-  if (row === undefined) throw topicUnknown(topic)
-  return {
-    start: Number(row.start_offset),
-    end: Number(row.end_offset),
-    bytes: Number(row.appended_bytes) - Number(row.trimmed_bytes),
-  }
-}
 
 // One row is given even when there is no record: the place, without a value.
 const readText = `
