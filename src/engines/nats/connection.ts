@@ -171,7 +171,7 @@ export class Connection {
       } catch (error) {
         const { aborted } = this.#ending.signal
         if (!isAway(error) || this.client.isClosed()) throw error
-        if (error instanceof Unanswered && !error.isUnheard) spentMs += attemptTimeoutMs
+        if (error instanceof Unanswered) spentMs += error.waitedMs
         if (spentMs >= (aborted ? bridgedMs.closing : bridgedMs.usually)) throw error
       }
       await this.runtime.sleep(waitMs)
@@ -208,6 +208,7 @@ export class Connection {
   async #follow(): Promise<void> {
     for await (const { type } of this.client.status()) {
       if (type !== 'reconnect' && type !== 'update') continue
+      if (type === 'reconnect') this.#requests.interrupt()
       for (const listener of [...this.#whenChanged]) listener()
     }
   }

@@ -35,10 +35,13 @@ const passing = new Set([10008, 10009, 10013, 10092])
 export class Unanswered extends Error {
   /** Whether nobody has heard it: then it was not done. Otherwise it may have been. */
   readonly isUnheard: boolean
+  /** For how long an answer was waited for. */
+  readonly waitedMs: number
 
-  constructor(message: string, isUnheard: boolean) {
+  constructor(message: string, { isUnheard = false, waitedMs = 0 } = {}) {
     super(message)
     this.isUnheard = isUnheard
+    this.waitedMs = waitedMs
   }
 }
 

@@ -57,9 +57,14 @@ export class Requests {
   close(): void {
     this.#ending.abort()
     this.#subscription.unsubscribe()
-    for (const { reject } of this.#waiting.values())
-      reject(new Unanswered('the connection was closed', false))
+    this.interrupt()
+  }
+
+  /** Whatever waits now is not answered any more: the connection that it was sent on is gone. */
+  interrupt(): void {
+    const waiting = [...this.#waiting.values()]
     this.#waiting.clear()
+    for (const { reject } of waiting) reject(new Unanswered('the connection was lost'))
   }
 
   #answer({ subject, data, headers }: Message): void {
@@ -67,11 +72,13 @@ export class Requests {
     const waiting = this.#waiting.get(token)
     if (waiting === undefined) return
     this.#waiting.delete(token)
-    if (headers?.code === 503) waiting.reject(new Unanswered('nobody leads what was asked for', true))
+    if (headers?.code === 503)
+      waiting.reject(new Unanswered('nobody leads what was asked for', { isUnheard: true }))
     else waiting.resolve(data)
   }
 
   async #sweep(): Promise<void> {
+    const waitedMs = this.#sweepsToWait * sweepMs
     while (this.#waiting.size > 0 && !this.#ending.signal.aborted) {
       await this.#runtime.sleep(sweepMs, this.#ending.signal).catch(() => undefined)
       this.#sweeps += 1
@@ -79,7 +86,7 @@ export class Requests {
         // They are in the order in which they were asked.
         if (sweep >= this.#sweeps) break
         this.#waiting.delete(token)
-        reject(new Unanswered('there was no answer in time', false))
+        reject(new Unanswered('there was no answer in time', { waitedMs }))
       }
     }
     this.#sweeping = false
