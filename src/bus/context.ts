@@ -222,7 +222,7 @@ export class AttemptContext implements HandlerContext {
     const { attempt, redriven } = this.#subject
     const emitted = this.#emitted
     // Earlier attempts may have remembered under names that this one has not used.
-    const mayRemember = attempt > 1 || redriven
+    const mayRemember = (attempt > 1 || redriven) && this.#tools.state.mayRemember
     if (mayRemember || !areReady(emitted)) return this.#collectLater(mayRemember)
     const isQuiet = emitted === none && this.#cells === noCells && this.#onceNames === undefined
     return isQuiet ? noEffects : this.#collect(emitted, none)

@@ -2,6 +2,7 @@ import { MillraceError } from '../core/errors.ts'
 import type { Appended, Claim, Entry, KeyValue, Offset } from '../log/port.ts'
 import type { CursorTracker } from './cursor-tracker.ts'
 import { type KnownValue, KnownValues, type Stored } from './known-values.ts'
+import { endOfPrefix } from './state-layout.ts'
 import { Wake } from './wake.ts'
 
 export type { Stored } from './known-values.ts'
@@ -83,6 +84,8 @@ export class PartitionState {
   /** What is being read, by its key; what is written meanwhile is not kept from it. */
   readonly #reads = new Map<string, Promise<string | undefined>>()
   #reading: Reading | undefined
+  /** Whether anything of `once` may be there: mostly nothing is, and then nobody need look for it. */
+  #mayRemember = true
   readonly #wake = new Wake()
   #staged = 0
   #durable = 0
@@ -126,6 +129,7 @@ export class PartitionState {
   }
 
   #write(key: string, value: Stored | undefined, sequence: number): void {
+    if (!this.#mayRemember && isOnce(key)) this.#mayRemember = true
     this.#known.write(key, value, sequence)
     if (this.#reads.size > 0) this.#reads.delete(key)
   }
@@ -143,6 +147,18 @@ export class PartitionState {
     return new Promise((resolve, reject) => {
       this.#waiters.push({ sequence, settle: (error) => (error === undefined ? resolve() : reject(error)) })
     })
+  }
+
+  /** Whether results of `once` may be remembered here. */
+  get mayRemember(): boolean {
+    return this.#mayRemember
+  }
+
+  /** Looks whether results of `once` are remembered here. To be called before anything runs. */
+  async lookForRemembered(): Promise<void> {
+    const [any] = await this.range(allOnce, endOfPrefix(allOnce), 1)
+    if (any === undefined && !this.#queue.some(({ step }) => step.puts?.some(([key]) => isOnce(key))))
+      this.#mayRemember = false
   }
 
   /** What a key is known to have without reading it, with every staged write. */
@@ -281,6 +297,12 @@ export function sizeOf(step: Step): number {
     bytes += key.length + (typeof value === 'string' ? value.length : 256)
   for (const { value } of step.appends ?? none) bytes += value.length
   return bytes
+}
+
+const allOnce = 'once/'
+
+function isOnce(key: string): boolean {
+  return key.startsWith(allOnce)
 }
 
 function isEmpty({ puts, deletes, appends, done, moved }: Step): boolean {

@@ -7,6 +7,7 @@ export async function rememberedKeys(
   state: PartitionState,
   { handler, topic, offset }: { readonly handler: string; readonly topic: string; readonly offset: Offset },
 ): Promise<string[]> {
+  if (!state.mayRemember) return []
   const prefix = stateLayout.onceOf(handler, topic, offset)
   const found = await state.range(prefix, endOfPrefix(prefix), 1_000)
   return found.map(({ key }) => key)

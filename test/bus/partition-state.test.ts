@@ -18,6 +18,7 @@ function bench(cellBytes?: number) {
       await held
       return values
     },
+    range: async () => [],
     commit: async (change: Change) => {
       commits.push(change)
       for (const { key, value } of change.puts) stored.set(key, Buffer.from(value).toString())
@@ -76,6 +77,17 @@ describe('the state of a claim', () => {
     expect(await asked).toBe('old')
     expect(await state.get(cell('a'))).toBe('new')
     state.abandon('over')
+  })
+
+  test('knows when nothing is remembered of once, until something is', async () => {
+    const { state } = bench()
+    expect(state.mayRemember).toBe(true)
+    await state.lookForRemembered()
+    expect(state.mayRemember).toBe(false)
+    state.stage({ puts: [['once/handler/topic/0/name', '{}']] })
+    expect(state.mayRemember).toBe(true)
+    await state.lookForRemembered()
+    expect(state.mayRemember).toBe(true)
   })
 
   test('knows nothing any more once it is abandoned', async () => {
