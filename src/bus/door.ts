@@ -88,11 +88,11 @@ export class Door {
 
   /** Admits an event that is complete already, of a type that need not be declared. */
   admitEvent(event: Event, topic: string, deduplicate: boolean): Admitted {
-    const nowMs = this.#options.runtime.now()
-    return this.#place({ event, topic, value: encodeEvent(event), deduplicate, nowMs })
+    const at = { topic, deduplicate, nowMs: this.#options.runtime.now() }
+    return this.#place({ event, value: encodeEvent(event), isKnown: false }, at)
   }
 
-  #place({ event, topic, value, deduplicate, nowMs, isKnown = false }: Encoded): Admitted {
+  #place({ event, value, isKnown }: Encoded, { topic, deduplicate, nowMs }: Destination): Admitted {
     if (value.length > this.#maxEventBytes) {
       throw new MillraceError(
         'EVENT_TOO_LARGE',
@@ -154,29 +154,28 @@ export class Door {
    * Where the event is read in this process, a frozen copy of its data is encoded: so handlers can be given that very event, whatever
    * its publisher does to the data meanwhile, and nothing is parsed.
    */
-  #encode(
-    event: Record<string, unknown>,
-    data: unknown,
-    at: Pick<Encoded, 'topic' | 'deduplicate' | 'nowMs'>,
-  ): Admitted {
+  #encode(event: Record<string, unknown>, data: unknown, at: Destination): Admitted {
     const copy = this.#options.isRead ? jsonCopy(data) : notCopied
     const isKnown = copy !== notCopied
     if (data !== undefined) event.data = isKnown ? copy : data
     const complete = event as unknown as Event
-    if (!isKnown) return this.#place({ event: complete, value: encodeEvent(complete), ...at })
-    Object.freeze(event)
-    return this.#place({ event: complete, value: encodeCopied(complete), isKnown, ...at })
+    if (isKnown) Object.freeze(event)
+    const value = isKnown ? encodeCopied(complete) : encodeEvent(complete)
+    return this.#place({ event: complete, value, isKnown }, at)
   }
 }
 
 interface Encoded {
   readonly event: Event
   readonly value: Uint8Array
+  /** Whether reading the value would give this very event. */
+  readonly isKnown: boolean
+}
+
+interface Destination {
   readonly topic: string
   readonly deduplicate: boolean
   readonly nowMs: number
-  /** Whether reading the value would give this very event. */
-  readonly isKnown?: boolean
 }
 
 function declaredTwice(type: string): TypeError {

@@ -314,17 +314,25 @@ export class Publisher {
     return appended
   }
 
-  /** As {@link #append}, without the arrays: this is what most publishing is. */
-  async #appendOne(admitted: Admitted, signal: AbortSignal | undefined): Promise<Published> {
+  /** As {@link #append}, without the arrays, and without a function that can be suspended: this is what most publishing is. */
+  #appendOne(admitted: Admitted, signal: AbortSignal | undefined): Promise<Published> {
     const entering = this.#room.enter(1, signal)
-    if (entering !== undefined) await entering
-    try {
-      const entries = [admitted.entry]
-      const [appended] = this.#told(entries, await this.#options.engine.append(entries, signal))
-      return published(admitted, appended)
-    } finally {
-      this.#room.leave(1)
-    }
+    if (entering !== undefined) return entering.then(() => this.#appendInRoom(admitted, signal))
+    return this.#appendInRoom(admitted, signal)
+  }
+
+  #appendInRoom(admitted: Admitted, signal: AbortSignal | undefined): Promise<Published> {
+    const entries = [admitted.entry]
+    return this.#options.engine.append(entries, signal).then(
+      (appended) => {
+        this.#room.leave(1)
+        return published(admitted, this.#told(entries, appended)[0])
+      },
+      (error: unknown) => {
+        this.#room.leave(1)
+        throw error
+      },
+    )
   }
 
   async #checkTopic(topic: string): Promise<void> {
