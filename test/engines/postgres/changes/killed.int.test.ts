@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { start } from 'millrace'
 import type pg from 'pg'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { SeededRandom } from '../../../../src/testing/random.ts'
 import { allEngines } from '../../all-logs.ts'
 import { hasPostgres, PostgresServer } from '../server.ts'
@@ -78,12 +78,16 @@ for (const capture of ['triggers', 'replication'] as const) {
     describe.runIf(hasPostgres)(`changes of a table, by ${capture}, into ${engine.name}`, () => {
       it('are lost or doubled by no kill', async () => {
         const servers = await engine.start()
+        onTestFinished(() => servers.remove())
         const log = servers.newLog()
-        const table = `stock_${capture}_${engine.name.toLowerCase()}`
+        const table = `stock_${capture}_${engine.name.toLowerCase().replace(/\W+/g, '_')}`
         const database = server.url()
         await createStock(pool, table)
         await pool.query(`insert into ${table} select unnest($1::text[]), 1, 1`, [skus.slice(0, 4)])
         let ended = false
+        onTestFinished(() => {
+          ended = true
+        })
         const changing = Promise.all([1, 2, 3, 4].map((seed) => changeRows(table, seed, () => ended)))
         const random = new SeededRandom(7, 'kills')
         for (let round = 0; round < 4; round += 1) {
@@ -111,7 +115,6 @@ for (const capture of ['triggers', 'replication'] as const) {
         expect(left).toEqual(Object.fromEntries(rows.rows.map((row) => [row.sku, row])))
         expect(found.length).toBeGreaterThan(200)
         await running.stop()
-        await servers.remove()
       }, 150_000)
     })
   }
