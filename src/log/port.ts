@@ -6,7 +6,9 @@
  * - Offsets of a place are safe integers that only grow. They may skip. `bounds().end` is above every visible offset.
  * - An offset becomes visible only after all smaller ones of its place. What is visible is durable: it never disappears,
  *   except by `trim` or `deleteTopic`, and never changes.
- * - The times of a place never fall: an engine raises an entry's `timeMs` to that of the record before it.
+ * - The times of a place never fall: an engine raises an entry's `timeMs` to that of the record before it. Where not
+ *   `capabilities.orderedTimes`, times of records that several writers append at the same moment may stand out of order, by no
+ *   more than that took, and `offsetAt` is as exact.
  * - A topic that is not there is `TOPIC_UNKNOWN` in every call; a partition that the log does not have is a `TypeError`.
  *
  * Appending
@@ -168,6 +170,8 @@ export interface Capabilities {
    * what it has committed itself.
    */
   readonly fencedReads: boolean
+  /** Whether the times of a place never fall, also where several processes, or commits and appends, write there at the same moment. */
+  readonly orderedTimes: boolean
 }
 
 /** The most bytes of UTF-8 in a key of a claim's state. */

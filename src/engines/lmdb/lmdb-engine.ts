@@ -85,6 +85,7 @@ class LmdbEngine implements LogEngine {
       appendDeduplicates: true,
       atomicCommit: true,
       fencedReads: true,
+      orderedTimes: true,
     }
     this.#appendContexts = {
       publishers: this.#appendContext('publishers'),

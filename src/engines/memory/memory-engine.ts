@@ -82,6 +82,7 @@ export class MemoryEngine implements LogEngine {
       appendDeduplicates: options.appendDeduplicates ?? true,
       atomicCommit: true,
       fencedReads: true,
+      orderedTimes: true,
     })
     const deduplication = {
       windowMs: options.deduplicationWindowMs ?? defaultDeduplicationWindowMs,

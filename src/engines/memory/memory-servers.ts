@@ -64,8 +64,8 @@ export class MemoryServers implements LogServers {
     this.#engine = new MemoryEngine({ ...options, log: this.#log.places })
     this.logId = 'memory'
     this.partitions = this.#engine.partitions
-    const { persistent, powerLossSafe, atomicAppend, appendDeduplicates } = this.#engine.capabilities
-    this.capabilities = { persistent, powerLossSafe, atomicAppend, appendDeduplicates }
+    const { atomicCommit: _, fencedReads: __, ...capabilities } = this.#engine.capabilities
+    this.capabilities = capabilities
     this.limits = options.limits ?? noLimits
   }
 

@@ -66,6 +66,7 @@ export class NatsServers implements LogServers {
     powerLossSafe: false,
     atomicAppend: false,
     appendDeduplicates: true,
+    orderedTimes: false,
   })
   readonly limits: ServerLimits
   readonly #connection: Connection

@@ -107,6 +107,7 @@ class PostgresEngine implements LogEngine {
       appendDeduplicates: true,
       atomicCommit: true,
       fencedReads: true,
+      orderedTimes: true,
     })
     this.#where = connector.settings.where
     this.#channel = `millrace_${connector.settings.schema}`

@@ -129,7 +129,7 @@ export type { ClaimName }
 /** What the servers can promise; the journal adds the rest. */
 export type ServerCapabilities = Pick<
   Capabilities,
-  'persistent' | 'powerLossSafe' | 'atomicAppend' | 'appendDeduplicates'
+  'persistent' | 'powerLossSafe' | 'atomicAppend' | 'appendDeduplicates' | 'orderedTimes'
 >
 
 /** What the servers take at once. */

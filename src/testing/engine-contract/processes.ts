@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { isMillraceError } from '../../core/errors.ts'
 import type { Claim, LogEngine } from '../../log/port.ts'
 import type { Suite } from './suite.ts'
-import { abortOf, change, put, rejectsWith, textOf, textsAt, type World } from './world.ts'
+import { abortOf, change, put, recordsIn, rejectsWith, textOf, textsAt, type World } from './world.ts'
 
 const at = { topic: 'orders', partition: 1 }
 const forever = new AbortController().signal
@@ -51,6 +51,7 @@ function sharingRules(suite: Suite): void {
     assert.deepEqual(await world.dataIn(at, second), ['still open'])
   })
 
+  orderedTimesRule(suite)
   if (!suite.engine.capabilities.appendDeduplicates) return
   suite.rule('a repeated id is stored once, whichever process repeats it', async (world) => {
     const { first, second } = await twoEngines(world)
@@ -58,6 +59,28 @@ function sharingRules(suite: Suite): void {
     const places = (await Promise.all([first.append([entry()]), second.append([entry()])])).flat()
     assert.deepEqual(places.map(({ duplicate }) => duplicate).sort(), [false, true])
     assert.deepEqual(await world.dataIn(at), ['once'])
+  })
+}
+
+function orderedTimesRule(suite: Suite): void {
+  const { orderedTimes } = suite.engine.capabilities
+  const times = orderedTimes ? 'times never fall' : 'times are those of the entries'
+  suite.rule(`where two processes append at once, ${times}`, async (world) => {
+    const { first, second } = await twoEngines(world)
+    const nowMs = world.runtime.now()
+    const timesMs = Array.from({ length: 40 }, (_, index) => nowMs + (index % 2 === 0 ? index : -index))
+    const engines = [first, second]
+    await Promise.all(
+      timesMs.map((timeMs, index) => engines[index % 2]?.append([world.entry(at, index, { timeMs })])),
+    )
+    const stored = (await recordsIn(first, at)).map((record) => record.timeMs)
+    assert.equal(stored.length, timesMs.length)
+    if (orderedTimes)
+      assert.deepEqual(
+        stored,
+        stored.toSorted((one, other) => one - other),
+      )
+    else assert.ok(stored.every((timeMs) => timeMs >= Math.min(...timesMs) && timeMs <= Math.max(...timesMs)))
   })
 }
 

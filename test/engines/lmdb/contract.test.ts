@@ -15,6 +15,7 @@ testEngine({
     appendDeduplicates: true,
     atomicCommit: true,
     fencedReads: true,
+    orderedTimes: true,
   },
   severalProcesses: false,
   canBeMoved: true,

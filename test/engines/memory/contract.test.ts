@@ -23,6 +23,7 @@ function memoryEngine(
       powerLossSafe: false,
       atomicCommit: true,
       fencedReads: true,
+      orderedTimes: true,
       ...answers,
     },
     severalProcesses: true,

@@ -38,6 +38,7 @@ for (const { name, start } of kinds) {
         powerLossSafe: false,
         atomicAppend: false,
         appendDeduplicates: true,
+        orderedTimes: false,
         atomicCommit: false,
         fencedReads: false,
       },

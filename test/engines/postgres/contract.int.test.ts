@@ -27,6 +27,7 @@ describe.runIf(hasPostgres)('PostgreSQL', () => {
       appendDeduplicates: true,
       atomicCommit: true,
       fencedReads: true,
+      orderedTimes: true,
     },
     severalProcesses: true,
     canBeMoved: true,

@@ -34,6 +34,7 @@ function journaledEngine(
       powerLossSafe: false,
       atomicAppend: true,
       appendDeduplicates: true,
+      orderedTimes: true,
       atomicCommit: false,
       fencedReads: false,
     },
