@@ -40,7 +40,9 @@ describe.each(sharedEngines.filter(({ isHere }) => isHere))(
       }
       const { code, stdout, stderr } = await place.run(['migrate', '--from', from, '--to', to, '--json'])
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-      expect(JSON.parse(stdout)).toMatchObject({ ids: { lost: 0 } })
+      const moved = JSON.parse(stdout) as { readonly finishedBefore?: true }
+      // On a fast machine it may have come to its end before it was to be killed, and says so.
+      if (moved.finishedBefore !== true) expect(moved).toMatchObject({ ids: { lost: 0 } })
     }
 
     test('goes on there: nothing is lost, nothing done twice, and each key keeps its order', {
