@@ -96,7 +96,9 @@ export class Copying {
     const at = { topic: 'in', partition: 0 }
     while (this.#published < count) {
       const { end } = await this.engine.bounds(at)
-      await this.engine.changed(new Map([[at, end]]), new AbortController().signal)
+      // The last of them may have come while that was asked, and nothing would come behind it.
+      if (this.#published < count)
+        await this.engine.changed(new Map([[at, end]]), new AbortController().signal)
     }
   }
 

@@ -18,7 +18,9 @@ const forgottenAfterMs = 5 * 60_000
 /** For how long one pull waits for messages. */
 const pullMs = 4 * 60_000
 /** While a pull waits the servers give a sign of life that often; when two are missed the cursor is lost. */
-const signOfLifeMs = 10_000
+const signOfLifeMs = 5_000
+/** After so many signs of life in a row it is asked whether something waits that does not come. */
+const signsBetweenLooks = 4
 
 /**
  * Hands out the messages of a subject from a sequence on, in order, as they are stored: a consumer of the servers that is pulled by, so
@@ -100,7 +102,7 @@ export class Cursor {
     this.#signs += 1
     const status = message.headers?.code ?? 0
     if (status === 0) return void this.#hand(message)
-    if (status === 100) return
+    if (status === 100) return void this.#lookNowAndThen()
     // 404, 408: the pull is over. 409 says why it is, which may be that the consumer is gone. 503: nobody is there.
     const isOver =
       status === 404 ||
@@ -133,6 +135,22 @@ export class Cursor {
   #lose(): void {
     this.close()
     this.#listener.lost()
+  }
+
+  /**
+   * A server that caught up with the others may not tell its consumers of what came that way (2.9 does not) until something more
+   * is stored.
+   */
+  #lookNowAndThen(): void {
+    if (this.#signs % signsBetweenLooks !== 0) return
+    this.#connection.runtime.spawn('nats cursor', async () => {
+      const handed = this.#handed
+      const waiting = await this.#connection
+        .call<ConsumerInfo>(`CONSUMER.INFO.${this.#stream}.${this.#consumer}`)
+        .then((info) => info.num_pending > 0)
+        .catch(isGone)
+      if (waiting && this.#handed === handed && this.#pulling && !this.#closed) this.#lose()
+    })
   }
 
   /** Notices that signs of life stay away. */
