@@ -56,7 +56,7 @@ export class DeduplicationWindow {
     this.#next = firstSequence
     this.#capacity = Math.max(1, Math.min(firstCapacity, options.maxIds))
     this.#ring = new Uint32Array(this.#capacity)
-    this.#table = tableFor(this.#capacity)
+    this.#table = new Uint32Array(slotsFor(this.#capacity))
     this.#indexMask = indexMaskFor(this.#capacity)
   }
 
@@ -139,7 +139,9 @@ export class DeduplicationWindow {
     }
     this.#ring = grown
     this.#capacity = capacity
-    this.#table = tableFor(capacity)
+    const slots = slotsFor(capacity)
+    if (slots === this.#table.length) this.#table.fill(0)
+    else this.#table = new Uint32Array(slots)
     this.#indexMask = indexMaskFor(capacity)
     for (let sequence = this.#oldest; sequence < this.#next; sequence += 1)
       this.#link(this.#indexOf(sequence))
@@ -180,8 +182,8 @@ export class DeduplicationWindow {
 
 const none: readonly number[] = Object.freeze([])
 
-function tableFor(capacity: number): Uint32Array {
-  return new Uint32Array(2 ** Math.ceil(Math.log2(capacity * 1.5 + 1)))
+function slotsFor(capacity: number): number {
+  return 2 ** Math.ceil(Math.log2(capacity * 1.5 + 1))
 }
 
 /** As many ones as a ring index + 1 has bits. */
