@@ -5,6 +5,7 @@ import { MillraceError } from '../core/errors.ts'
 import type { AnyEventType } from '../core/event.ts'
 import { checkTopicName } from '../core/event.ts'
 import { checkDuration, checkList, checkOptionNames, optionNames } from '../core/options.ts'
+import type { StreamDefinition } from '../eventstore/stream.ts'
 import type { Retention } from '../log/port.ts'
 import type { RouteDefinition } from './http.ts'
 
@@ -27,6 +28,8 @@ export interface AppOptions {
   readonly routes?: readonly RouteDefinition[]
   /** Event types that are published from outside or by programs and that no handler of the application names. */
   readonly events?: readonly AnyEventType[]
+  /** The streams whose events are appended to them, each with its version. One application on a log appends to a stream. */
+  readonly streams?: readonly StreamDefinition[]
   /** What events come from outside by: made by `tableChanges` and its like. One process at a time takes them in. */
   readonly sources?: readonly SourceDefinition[]
   readonly topics?: Readonly<Record<string, AppTopicOptions>>
@@ -41,6 +44,7 @@ const appNames = optionNames<AppOptions>({
   handlers: true,
   routes: true,
   events: true,
+  streams: true,
   sources: true,
   topics: true,
   hopLimit: true,
@@ -54,6 +58,7 @@ export interface App {
   readonly name: string
   readonly handlers: readonly HandlerDefinition[]
   readonly routes: readonly RouteDefinition[]
+  readonly streams: readonly StreamDefinition[]
   readonly sources: readonly SourceDefinition[]
   /** Every event type of the application, by its name. */
   readonly events: ReadonlyMap<string, AnyEventType>
@@ -71,24 +76,30 @@ export function isApp(value: unknown): value is App {
 
 /**
  * Puts an application together. Throws `HANDLER_NAME_TAKEN` when two handlers share a name, `APP_INVALID` when two
- * different event types do, `COMMAND_HANDLED_TWICE` when two handlers answer one command, and `TypeError` for parts that cannot work.
+ * different event types or streams do or a type is in two streams, `COMMAND_HANDLED_TWICE` when two handlers answer one command, and `TypeError` for parts that cannot work.
  */
 export function app(options: AppOptions): App {
   checkTopicName(options?.name)
   checkOptionNames(`app '${options.name}'`, options, appNames)
-  for (const name of ['handlers', 'routes', 'events', 'sources'] as const)
+  for (const name of ['handlers', 'routes', 'events', 'streams', 'sources'] as const)
     checkList(`app '${options.name}'`, name, options[name])
   checkParts(options)
   const handlers = (options.handlers ?? []) as readonly HandlerDefinition[]
   checkHandlers(options.name, handlers)
   checkTopics(options)
-  const sources = options.sources ?? []
-  const listed = [...(options.events ?? []), ...sources.flatMap((source) => source.events)]
+  const { sources = [], streams = [] } = options
+  checkStreams(options)
+  const listed = [
+    ...(options.events ?? []),
+    ...streams.flatMap((each) => each.events),
+    ...sources.flatMap((source) => source.events),
+  ]
   const events = collectEvents(options.name, handlers, listed)
   const made: App = Object.freeze({
     name: options.name,
     handlers: Object.freeze(handlers.map((handler) => withNamedTypes(handler, events))),
     routes: Object.freeze([...(options.routes ?? [])]),
+    streams: Object.freeze([...streams]),
     sources: Object.freeze([...sources]),
     events,
     topics: options.topics ?? {},
@@ -124,6 +135,37 @@ function checkParts({ name, routes = [], events = [], sources = [], ...limits }:
   if (twice !== undefined) throw new TypeError(`app '${name}': two sources are named '${twice.name}'`)
   const { hopLimit, maxEventBytes } = limits
   checkWhole(`app '${name}'`, { hopLimit, maxEventBytes }, 1)
+}
+
+/** Each event of a stream has one place where it gets its version. */
+function checkStreams({ name, streams = [], sources = [] }: AppOptions): void {
+  const where = `app '${name}'`
+  const streamOf = new Map<string, string>()
+  for (const [index, each] of streams.entries()) {
+    if (typeof each?.name !== 'string' || !Array.isArray(each.events)) {
+      throw new TypeError(`${where}: every stream must be made by stream()`)
+    }
+    if (streams.findIndex((other) => other.name === each.name) < index) {
+      const fix = 'Give each stream a name of its own: its versions are kept under it.'
+      throw new MillraceError('APP_INVALID', `Two streams are named '${each.name}'.`, { where, fix })
+    }
+    for (const { type } of each.events) {
+      const other = streamOf.get(type)
+      if (other !== undefined) {
+        const fix = 'Leave it in one of them.'
+        const message = `Event '${type}' is in two streams, '${other}' and '${each.name}'.`
+        throw new MillraceError('APP_INVALID', message, { where, fix })
+      }
+      streamOf.set(type, each.name)
+    }
+  }
+  for (const source of sources) {
+    const taken = source.events.find(({ type }) => streamOf.has(type))
+    if (taken === undefined) continue
+    const message = `Source '${source.name}' publishes '${taken.type}', which is of a stream.`
+    const fix = 'Let a route or a program append what the source tells of, under a type of its own.'
+    throw new MillraceError('APP_INVALID', message, { where, fix })
+  }
 }
 
 function checkWhole(what: string, values: Readonly<Record<string, number | undefined>>, least: 0 | 1): void {

@@ -13,6 +13,8 @@ import type { AnyEventType, DataInputOf } from '../core/event.ts'
 import { checkOptionNames, optionNames } from '../core/options.ts'
 import type { Logger } from '../core/runtime.ts'
 import type { OutputOf, Schema } from '../core/schema.ts'
+import type { NewStreamEvent, StreamDefinition } from '../eventstore/stream.ts'
+import type { AppendOptions, AppendResult } from '../eventstore/streams.ts'
 
 /** The methods that a route can have. */
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
@@ -74,6 +76,15 @@ export interface RouteContext {
     handler: HandlerDefinition<States>,
     key: string,
   ): Promise<StateSnapshot<States>>
+  /** Appends events to a stream, if it has the expected version; see `RunningApp.append`. */
+  append<T extends AnyEventType>(
+    stream: StreamDefinition<T>,
+    id: string,
+    events: readonly NewStreamEvent<T>[],
+    options?: AppendOptions,
+  ): Promise<AppendResult>
+  /** The version of a stream; see `RunningApp.streamVersion`. */
+  streamVersion(stream: StreamDefinition, id: string): Promise<number>
   /** Aborted when the client has gone or the process stops. */
   readonly signal: AbortSignal
   readonly log: Logger

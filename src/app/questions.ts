@@ -4,6 +4,7 @@ import {
   type StateSchemas,
   type StateSnapshot,
 } from '../bus/definitions.ts'
+import type { Door } from '../bus/door.ts'
 import type { GroupProcessor } from '../bus/group-processor.ts'
 import { handlersOverview } from '../bus/handlers-overview.ts'
 import { OwnerQueries } from '../bus/owner-queries.ts'
@@ -13,8 +14,11 @@ import { defaultOf } from '../bus/state-cells.ts'
 import type { HandlersOverview } from '../bus/status.ts'
 import type { WaitingPublishers } from '../bus/waiting-publishers.ts'
 import { MillraceError } from '../core/errors.ts'
-import { type AnyEventType, checkKey } from '../core/event.ts'
+import { checkKey } from '../core/event.ts'
 import type { Runtime } from '../core/runtime.ts'
+import type { AppendCommand } from '../eventstore/append-request.ts'
+import type { StreamDefinition } from '../eventstore/stream.ts'
+import { Streams } from '../eventstore/streams.ts'
 import { partitionOf } from '../log/partition.ts'
 import type { LogEngine } from '../log/port.ts'
 import type { App } from './app.ts'
@@ -22,12 +26,16 @@ import type { App } from './app.ts'
 /** What {@link Questions} works with. */
 export interface QuestionTools {
   readonly app: App
+  /** The application's handlers, and those that it has for its streams. */
+  readonly definitions: readonly HandlerDefinition[]
   readonly engine: LogEngine
   readonly runtime: Runtime
   readonly publisher: Publisher
   readonly waiting: WaitingPublishers
   readonly groups: ReadonlyMap<string, GroupProcessor>
-  topicOf(type: AnyEventType): string
+  readonly door: Door
+  /** What is asked of the owner of each stream. */
+  readonly appends: ReadonlyMap<StreamDefinition, AppendCommand>
 }
 
 /** What a running application is asked, wherever the answer is: the state of its handlers, and its commands. */
@@ -35,11 +43,13 @@ export class Questions {
   /** Asks the owners of partitions. */
   readonly queries: OwnerQueries
   readonly requests: Requests
+  readonly streams: Streams
   readonly #app: App
   readonly #partitions: number
   readonly #groups: QuestionTools['groups']
 
-  constructor({ app, engine, runtime, publisher, waiting, groups, topicOf }: QuestionTools) {
+  constructor(tools: QuestionTools) {
+    const { app, engine, runtime, publisher, waiting, groups, door } = tools
     this.#app = app
     this.#partitions = engine.partitions
     this.#groups = groups
@@ -57,7 +67,17 @@ export class Questions {
       begin,
       queries: this.queries,
       partitions: engine.partitions,
-      handlers: commandHandlers(app, topicOf),
+      handlers: commandHandlers(tools),
+    })
+    const { requests, queries } = this
+    const { partitions } = engine
+    this.streams = new Streams({
+      commands: tools.appends,
+      app: app.name,
+      partitions,
+      door,
+      requests,
+      queries,
     })
   }
 
@@ -101,16 +121,13 @@ export class Questions {
   }
 }
 
-function commandHandlers(
-  app: App,
-  topicOf: (type: AnyEventType) => string,
-): ReadonlyMap<string, CommandHandler> {
+function commandHandlers({ app, definitions, door }: QuestionTools): ReadonlyMap<string, CommandHandler> {
   const handlers = new Map<string, CommandHandler>()
-  for (const definition of app.handlers) {
+  for (const definition of definitions) {
     const command = commandOf(definition)
     if (command === undefined) continue
     const group = definition.options.group ?? app.name
-    handlers.set(command.type, { name: definition.name, group, topic: topicOf(command) })
+    handlers.set(command.type, { name: definition.name, group, topic: door.topicOf(command) })
   }
   return handlers
 }

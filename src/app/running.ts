@@ -17,6 +17,8 @@ import type { HandlerStatus, HandlersOverview } from '../bus/status.ts'
 import type { AnyCommandType, CommandOutcome, CommandState } from '../core/command.ts'
 import type { AnyEventType, DataInputOf } from '../core/event.ts'
 import type { Logger, Runtime } from '../core/runtime.ts'
+import type { NewStreamEvent, StreamDefinition } from '../eventstore/stream.ts'
+import type { AppendOptions, AppendResult } from '../eventstore/streams.ts'
 import type { LogEngine } from '../log/port.ts'
 import type { App } from './app.ts'
 
@@ -129,6 +131,24 @@ export interface RunningApp {
     handler: HandlerDefinition<States>,
     key: string,
   ): Promise<StateSnapshot<States>>
+  /**
+   * Appends events to the stream of an id: all of them or none, with the next versions of the stream. Resolves once they are durable.
+   * It is decided by the stream's owner, whichever process that is: with `expectedVersion`, only if that is its version then; otherwise it is
+   * `VERSION_CONFLICT`, whose `facts` have the version that it has, and nothing is appended. With an `id`, the same append sent again
+   * gives the same answer. `STREAM_UNKNOWN` for a stream that the application does not list, `APPEND_INVALID` for what cannot be appended, and
+   * `WAIT_TIMEOUT` when the owner has not answered in `waitTimeoutMs`: it may still be done, and sending it again with its `id` tells.
+   */
+  append<T extends AnyEventType>(
+    stream: StreamDefinition<T>,
+    id: string,
+    events: readonly NewStreamEvent<T>[],
+    options?: AppendOptions,
+  ): Promise<AppendResult>
+  /**
+   * How many events were appended to the stream of an id, as its owner has it: 0 for none. What `append` resolved for before is counted.
+   * `OWNER_UNREACHABLE` when nobody answers in time.
+   */
+  streamVersion(stream: StreamDefinition, id: string): Promise<number>
   /**
    * Where an event would go and why: which handlers and rules take it, which nearly do, and which condition it is that fails. Nothing
    * is published. What is not given of the event is filled in as for one that is published now.

@@ -38,6 +38,9 @@ import type { AnyEventType, DataInputOf, Event } from '../core/event.ts'
 import { checkDuration, checkList, checkOptionNames, optionNames } from '../core/options.ts'
 import { realRuntime } from '../core/real-runtime.ts'
 import { type Logger, type Runtime, silentLogger } from '../core/runtime.ts'
+import { appendCommands, appendHandlers } from '../eventstore/append-request.ts'
+import type { NewStreamEvent, StreamDefinition } from '../eventstore/stream.ts'
+import type { AppendOptions, AppendResult } from '../eventstore/streams.ts'
 import { partitionOf } from '../log/partition.ts'
 import type { LogEngine } from '../log/port.ts'
 import type { App } from './app.ts'
@@ -100,6 +103,8 @@ class Running implements RunningApp {
   readonly #options: StartOptions
   readonly #memberId: string
   readonly #door: Door
+  /** The application's handlers, and those that append to its streams. */
+  readonly #definitions: readonly HandlerDefinition[]
   readonly #publisher: Publisher
   readonly #questions: Questions
   readonly #cache: RecordCache
@@ -122,7 +127,8 @@ class Running implements RunningApp {
     this.#options = options
     this.#settling = new Settling({ engine, runtime, groups: this.#groups, signal: this.#stopping.signal })
     // Without handlers nobody reads what was just published.
-    const cacheBytes = app.handlers.length === 0 ? 0 : undefined
+    const isRead = app.handlers.length + app.streams.length > 0
+    const cacheBytes = isRead ? undefined : 0
     this.#view = routedView(app.events)
     this.#cache = new RecordCache(eventReader(app.events), cacheBytes)
     this.#addressOf = addressBook(app.handlers)
@@ -135,8 +141,11 @@ class Running implements RunningApp {
       topic: app.name,
       maxEventBytes: app.maxEventBytes,
       events: app.events,
-      isRead: app.handlers.length > 0,
+      streams: app.streams,
+      isRead,
     })
+    const appends = appendCommands(app.name, app.streams)
+    this.#definitions = [...app.handlers, ...appendHandlers(appends, this.#door)]
     const waiting = new WaitingPublishers({
       engine,
       runtime,
@@ -167,20 +176,11 @@ class Running implements RunningApp {
       waiting,
       publisher: this.#publisher,
       groups: this.#groups,
-      topicOf: (type) => this.#door.topicOf(type),
+      definitions: this.#definitions,
+      door: this.#door,
+      appends,
     })
-    this.deadLetters = new DeadLetters({
-      engine,
-      runtime,
-      source: app.name,
-      queries: this.#questions.queries,
-      handlers: new Map([
-        ...app.handlers.map(({ name }) => [name, this.#groupOf(name)] as const),
-        [rulesHandler, app.name] as const,
-      ]),
-      groups: [...this.#handlersByGroup().keys()],
-      begin: (names) => waiting.begin(names),
-    })
+    this.deadLetters = this.#createDeadLetters(waiting)
   }
 
   get ready(): boolean {
@@ -283,9 +283,22 @@ class Running implements RunningApp {
     return this.#questions.read(handler, key)
   }
 
+  append<T extends AnyEventType>(
+    stream: StreamDefinition<T>,
+    id: string,
+    events: readonly NewStreamEvent<T>[],
+    options?: AppendOptions,
+  ): Promise<AppendResult> {
+    return this.#questions.streams.append(stream, id, events, options)
+  }
+
+  streamVersion(stream: StreamDefinition, id: string): Promise<number> {
+    return this.#questions.streams.version(stream, id)
+  }
+
   status(): Promise<readonly HandlerStatus[]> {
     return Promise.all(
-      [...this.app.handlers, ...this.#rules.definitions].map((definition) => {
+      [...this.#definitions, ...this.#rules.definitions].map((definition) => {
         const group = this.#groups.get(this.#groupOf(definition.name)) as GroupProcessor
         return group.status(definition)
       }),
@@ -357,7 +370,7 @@ class Running implements RunningApp {
 
   #handlersByGroup(): ReadonlyMap<string, readonly HandlerDefinition[]> {
     const groups = new Map<string, HandlerDefinition[]>([[this.app.name, []]])
-    for (const handler of this.app.handlers) {
+    for (const handler of this.#definitions) {
       const group = this.#groupOf(handler.name)
       groups.set(group, [...(groups.get(group) ?? []), handler])
     }
@@ -420,11 +433,26 @@ class Running implements RunningApp {
   }
 
   async #createTopics(): Promise<void> {
-    const names = new Set([...this.#ownTopics(), this.#rules.topic])
+    const read = this.#definitions.flatMap((each) => this.#topicsOf(each, this.#groupOf(each.name)))
+    const names = new Set([...this.#ownTopics(), this.#rules.topic, ...read])
     for (const group of this.#handlersByGroup().keys()) {
       for (const name of Object.values(internalTopics(group))) names.add(name)
     }
     for (const name of names) await this.#ensureTopic(name)
+  }
+
+  #createDeadLetters(waiting: WaitingPublishers): DeadLetters {
+    const groups = [...this.#handlersByGroup()]
+    const named = groups.flatMap(([group, handlers]) => handlers.map(({ name }) => [name, group] as const))
+    return new DeadLetters({
+      engine: this.engine,
+      runtime: this.runtime,
+      source: this.app.name,
+      queries: this.#questions.queries,
+      handlers: new Map([...named, [rulesHandler, this.app.name]]),
+      groups: groups.map(([group]) => group),
+      begin: (names) => waiting.begin(names),
+    })
   }
 
   #applicationRules(): ApplicationRules {
@@ -440,6 +468,7 @@ class Running implements RunningApp {
       view: this.#view,
       signal: this.#stopping.signal,
       topics: () => this.#ownTopics(),
+      checkAdmissible: (type) => this.#door.checkAdmissible(type),
     })
   }
 

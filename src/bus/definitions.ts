@@ -13,7 +13,7 @@ import {
   type FilterCondition,
   isDeclared,
 } from './event-filter.ts'
-import { isInternalHandler } from './internal-topics.ts'
+import { rulesHandler } from './internal-topics.ts'
 
 /** Named values of a handler's state, each with its schema: kept for every key, missing until set or by a default. */
 export type StateSchemas = Readonly<Record<string, Schema>>
@@ -318,7 +318,7 @@ export function commandOf({
   name,
   events,
 }: Pick<HandlerDefinition, 'name' | 'events'>): AnyCommandType | undefined {
-  const [only] = isInternalHandler(name) ? [] : events
+  const [only] = name === rulesHandler ? [] : events
   return only !== undefined && isCommand(only) ? only : undefined
 }
 

@@ -27,6 +27,12 @@ export interface EventAttributes {
   readonly millracepath?: string | undefined
 }
 
+/** The event types of a stream. */
+export interface StreamEvents {
+  readonly name: string
+  readonly events: readonly AnyEventType[]
+}
+
 /** What a door needs to know. */
 export interface DoorOptions {
   readonly runtime: Pick<Runtime, 'now' | 'id'>
@@ -38,6 +44,8 @@ export interface DoorOptions {
   readonly maxEventBytes?: number | undefined
   /** The event types that the application declares, by their names. */
   readonly events?: ReadonlyMap<string, AnyEventType>
+  /** Whose events come in by appends alone, so that each has its version. */
+  readonly streams?: readonly StreamEvents[]
   /** Whether what is admitted will be read in this process: then its entry has the event too, which need not be parsed. */
   readonly isRead?: boolean
 }
@@ -55,11 +63,18 @@ export interface Admitted {
 export class Door {
   readonly #options: DoorOptions
   readonly #maxEventBytes: number
+  /** What may be admitted by each name that the application declares; null where that is of a stream. */
+  readonly #admissible: ReadonlyMap<string, AnyEventType | null>
   #time = { ms: Number.NaN, text: '' }
 
   constructor(options: DoorOptions) {
     this.#options = options
     this.#maxEventBytes = options.maxEventBytes ?? defaultMaxEventBytes
+    const ofStreams = (options.streams ?? []).flatMap(({ events }) => events)
+    this.#admissible = new Map<string, AnyEventType | null>([
+      ...(options.events ?? []),
+      ...ofStreams.map(({ type }) => [type, null] as const),
+    ])
   }
 
   /** The topic that events of a type are kept in. */
@@ -69,7 +84,8 @@ export class Door {
 
   /**
    * Admits data of a type. Asynchronous only when its schema is. Throws `TypeError` for another type than the one that the
-   * application declares by that name: its handlers are to see what they were declared for.
+   * application declares by that name: its handlers are to see what they were declared for; and `EVENT_OF_STREAM` for one of a
+   * stream, whose events come in by {@link admitEvent} with their versions.
    */
   admit(
     type: AnyEventType,
@@ -77,13 +93,29 @@ export class Door {
     attributes: EventAttributes,
     topic?: string,
   ): Admitted | Promise<Admitted> {
-    const declared = this.#options.events?.get(type.type)
-    if (declared !== undefined && declared !== type) throw declaredTwice(type.type)
-    const given = dataOfType(data, attributes.datacontenttype)
-    const output = validate(type.schema, given, { code: 'DATA_INVALID', what: `Data of '${type.type}'` })
+    this.checkAdmissible(type)
+    const output = validated(type, data, attributes.datacontenttype)
     if (output instanceof Promise)
       return output.then((settled) => this.#complete(type, settled, attributes, topic))
     return this.#complete(type, output, attributes, topic)
+  }
+
+  /** Throws as {@link admit} does for a type that it never admits. */
+  checkAdmissible(type: AnyEventType): void {
+    const declared = this.#admissible.get(type.type)
+    if (declared === undefined || declared === type) return
+    const stream = this.#options.streams?.find(({ events }) => events.some((each) => each.type === type.type))
+    throw stream === undefined ? declaredTwice(type.type) : eventOfStream(type.type, stream.name)
+  }
+
+  /** The data of an event that is put together elsewhere, as it is stored, and the key that its type gives it. */
+  async check(
+    type: AnyEventType,
+    data: unknown,
+    datacontenttype: string | undefined,
+  ): Promise<{ readonly data: unknown; readonly key: string | undefined }> {
+    const output = await validated(type, data, datacontenttype)
+    return { data: dataOfType(output, datacontenttype), key: keyGiven(type, output) }
   }
 
   /** Admits an event that is complete already, of a type that need not be declared. */
@@ -123,10 +155,7 @@ export class Door {
     topic: string | undefined,
   ): Admitted {
     const { runtime, source } = this.#options
-    const partitionkey =
-      type.key === undefined
-        ? attributes.partitionkey
-        : checkKey(type.key(data as never), `key of event type '${type.type}'`)
+    const partitionkey = type.key === undefined ? attributes.partitionkey : keyGiven(type, data)
     const nowMs = runtime.now()
     const event: Record<string, unknown> = {
       specversion: '1.0',
@@ -178,6 +207,25 @@ interface Destination {
   readonly nowMs: number
 }
 
+function validated(type: AnyEventType, data: unknown, datacontenttype: string | undefined): unknown {
+  const given = dataOfType(data, datacontenttype)
+  return validate(type.schema, given, { code: 'DATA_INVALID', what: `Data of '${type.type}'` })
+}
+
+function keyGiven(type: AnyEventType, data: unknown): string | undefined {
+  return type.key === undefined
+    ? undefined
+    : checkKey(type.key(data as never), `key of event type '${type.type}'`)
+}
+
+function eventOfStream(type: string, stream: string): MillraceError {
+  return new MillraceError('EVENT_OF_STREAM', `Event '${type}' belongs to the stream '${stream}'.`, {
+    where: `event type '${type}'`,
+    fix: `Append it to the stream, which gives it its version: append(${stream}, id, events).`,
+    facts: { type, stream },
+  })
+}
+
 function declaredTwice(type: string): TypeError {
   return new TypeError(
     `event type '${type}' is declared twice: this is not the one of the application; declare it once and import it`,
@@ -192,6 +240,7 @@ const ownAttributes = [
   'millracesilent',
   'millracemoved',
   'millracepath',
+  'streamversion',
 ] as const
 
 /** Refuses an event whose author claims what only the bus itself says: `EVENT_INVALID`. */

@@ -29,6 +29,16 @@ export function internalTopics(group: string): InternalTopics {
   }
 }
 
+/** The topic of the appends to the streams of an application, which is there only where it has streams. */
+export function appendsTopic(app: string): string {
+  return `millrace.${app}.appends`
+}
+
+/** Whether a topic is one of appends to streams. */
+export function isAppendsTopic(name: string): boolean {
+  return isInternalTopic(name) && name.endsWith('.appends')
+}
+
 /** Whether a topic is internal. */
 export function isInternalTopic(name: string): boolean {
   return name.startsWith('millrace.')

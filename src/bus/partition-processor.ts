@@ -5,7 +5,7 @@ import type { CursorTracker } from './cursor-tracker.ts'
 import type { HandlerDefinition } from './definitions.ts'
 import type { GroupTools } from './group-tools.ts'
 import { internalSinks, type NamedSink } from './internal-sinks.ts'
-import { rulesHandler } from './internal-topics.ts'
+import { isAppendsTopic, rulesHandler } from './internal-topics.ts'
 import { checkFit } from './partition-fit.ts'
 import { dropVanished, loadSubscriptions } from './partition-setup.ts'
 import { type CommitParts, PartitionState, type Stored } from './partition-state.ts'
@@ -469,7 +469,8 @@ export class PartitionProcessor {
     const { internal, handlers, runtime, engine, logger } = this.#tools
     const beforeTimeMs = runtime.now() - keepInternalMs
     try {
-      for (const topic of [internal.delayed, internal.ticks, internal.redrives, internal.queries]) {
+      const topics = [internal.delayed, internal.ticks, internal.redrives, internal.queries]
+      for (const topic of [...topics, ...this.topics.filter(isAppendsTopic)]) {
         await engine.trim(this.#place(topic), { beforeTimeMs })
       }
       await trimRekeyed(this.#place(internal.rekeyed), handlers, { engine, state: this.state, beforeTimeMs })

@@ -249,7 +249,7 @@ export class Publisher {
         const one = this.#admitIncoming(event, topic)
         admitted.push(one instanceof Promise ? await one : one)
       } catch (error) {
-        throw atIndex(error, index, events.length)
+        throw events.length === 1 ? error : atIndex(error, index, '')
       }
     }
     return this.#append(admitted, undefined)
@@ -420,11 +420,12 @@ function published({ event: { id } }: Admitted, appended: Appended | undefined):
   return { topic, partition, offset, duplicate, id }
 }
 
-function atIndex(error: unknown, index: number, count: number): unknown {
-  if (count === 1 || !(error instanceof MillraceError)) return error
-  const where = error.where === undefined ? `[${index}]` : `[${index}].${error.where}`
+/** An error of one of several, saying which it was: `list` is what they are called, and may be empty. */
+export function atIndex(error: unknown, index: number, list: string): unknown {
+  if (!(error instanceof MillraceError)) return error
+  const place = `${list}[${index}]`
   return new MillraceError(error.code, error.message, {
-    where,
+    where: error.where === undefined ? place : `${place}.${error.where}`,
     fix: error.fix,
     cause: error,
     facts: { ...error.facts, index },

@@ -5,6 +5,7 @@
  */
 export const errorCodes = {
   ALREADY_PUBLISHED: { retryable: false, status: 409 },
+  APPEND_INVALID: { retryable: false, status: 400 },
   APP_INVALID: { retryable: false, status: 500 },
   APP_LOAD_FAILED: { retryable: false, status: 500 },
   APP_UNAVAILABLE: { retryable: true, status: 503 },
@@ -25,6 +26,7 @@ export const errorCodes = {
   ENGINE_UNKNOWN: { retryable: false, status: 500 },
   EVENT_INVALID: { retryable: false, status: 400 },
   EVENT_NOT_HANDLED: { retryable: false, status: 400 },
+  EVENT_OF_STREAM: { retryable: false, status: 400 },
   EVENT_TOO_LARGE: { retryable: false, status: 413 },
   EVENT_TYPE_UNKNOWN: { retryable: false, status: 400 },
   EVENT_UNREADABLE: { retryable: false, status: 500 },
@@ -80,11 +82,13 @@ export const errorCodes = {
   SOURCE_INVALID: { retryable: false, status: 500 },
   STATE_INVALID: { retryable: false, status: 500 },
   STORAGE_FAILED: { retryable: true, status: 503 },
+  STREAM_UNKNOWN: { retryable: false, status: 404 },
   TERMINAL: { retryable: false, status: 500 },
   TOPIC_CONFLICT: { retryable: false, status: 409 },
   TOPIC_UNKNOWN: { retryable: false, status: 404 },
   TRANSACTION_INVALID: { retryable: false, status: 500 },
   UNREACHABLE: { retryable: true, status: 503 },
+  VERSION_CONFLICT: { retryable: false, status: 409 },
   WAIT_TIMEOUT: { retryable: false, status: 504 },
   XML_INVALID: { retryable: false, status: 400 },
 } as const satisfies Record<string, { readonly retryable: boolean; readonly status: number }>

@@ -30,6 +30,8 @@ export interface Event<Data = unknown, Type extends string = string> {
   readonly hops?: number
   /** The version of the event type that the data has; absent for 1. */
   readonly dataversion?: number
+  /** Of an event of a stream: which one it is in it, counted from 1. Set by the append alone. */
+  readonly streamversion?: number
   /** Where the publisher waits for this event to be handled; see `publish` with `wait`. */
   readonly millracereplyto?: string
   /** The only handler that this event is for; see `send`. */

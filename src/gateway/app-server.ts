@@ -132,6 +132,8 @@ function contextOf(running: RunningApp, reply: FastifyReply): RouteContext {
     submit: (command, data, options) => running.submit(command, data, options),
     result: running.result.bind(running),
     read: (handler, key) => running.read(handler, key),
+    append: (stream, id, events, options) => running.append(stream, id, events, options),
+    streamVersion: (stream, id) => running.streamVersion(stream, id),
     signal: gone.signal,
     log: running.logger,
     now: () => running.runtime.now(),

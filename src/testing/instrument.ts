@@ -36,6 +36,7 @@ export function instrument(app: App, instruments: Instruments): App {
     handlers: app.handlers.map((handler) => instrumentHandler(handler, instruments)),
     routes: app.routes,
     events: [...app.events.values(), WitnessEvent],
+    streams: app.streams,
     topics: app.topics,
     ...(app.hopLimit === undefined ? {} : { hopLimit: app.hopLimit }),
     ...(app.maxEventBytes === undefined ? {} : { maxEventBytes: app.maxEventBytes }),

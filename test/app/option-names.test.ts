@@ -7,6 +7,7 @@ import { every, on } from '../../src/bus/definitions.ts'
 import { command } from '../../src/core/command.ts'
 import { event } from '../../src/core/event.ts'
 import { parseXml, xml } from '../../src/core/xml.ts'
+import { stream } from '../../src/eventstore/stream.ts'
 import { serveApp } from '../../src/gateway/app-server.ts'
 import { servePlatform } from '../../src/gateway/platform.ts'
 import { bench, Counted, Echoed, publish } from '../bus/support.ts'
@@ -20,6 +21,7 @@ describe('an option that there is not is a TypeError that names it', () => {
   const declared: Readonly<Record<string, () => unknown>> = {
     event: () => event('a.b', misspelt({ schema, upCast: 1 })),
     command: () => command('a.b', misspelt({ schema, result: schema, resultTtl: 1, upCast: 1 })),
+    stream: () => stream('a', misspelt({ events: [Counted], upCast: 1 })),
     on: () => on(Counted, misspelt({ name: 'a', upCast: 1 }), () => {}),
     'retry of on': () => on(Counted, misspelt({ name: 'a', retry: { upCast: 1 } }), () => {}),
     every: () => every('* * * * *', misspelt({ name: 'a', upCast: 1 }), () => {}),
@@ -39,7 +41,8 @@ describe('an option that there is not is a TypeError that names it', () => {
     const b = bench()
     const ask = command('test.ask', { schema: z.string(), result: z.string() })
     const handlers = [on(Counted, { name: 'count' }, () => {}), on(ask, { name: 'answer' }, () => 'yes')]
-    const running = await b.start({ handlers })
+    const order = stream('order', { events: [Echoed] })
+    const running = await b.start({ handlers, streams: [order] })
     const { deadLetters } = running
     const calls: readonly (() => unknown)[] = [
       () => running.publish(Counted, data, misspelt({ subjcet: 'x' })),
@@ -48,6 +51,7 @@ describe('an option that there is not is a TypeError that names it', () => {
       () => running.send('count', Counted, data, misspelt({ subjcet: 'x' })),
       () => running.request(ask, 'now', misspelt({ timeoutMs: 1 })),
       () => running.submit(ask, 'now', misspelt({ subjcet: 'x' })),
+      () => running.append(order, 'a', [{ type: Echoed, data }], misspelt({ expected: 1 })),
       async () => running.watch(Counted, () => {}, misspelt({ bound: 1 })),
       () => deadLetters.list(misspelt({ handlr: 'count' })),
       () => deadLetters.list({}, misspelt({ limt: 1 })),

@@ -26,6 +26,8 @@ export interface ApplicationRulesOptions {
   readonly signal: AbortSignal
   /** The topics that rules hold for. */
   topics(): readonly string[]
+  /** Throws `EVENT_OF_STREAM` for a type that rules cannot emit. */
+  checkAdmissible(type: AnyEventType): void
 }
 
 /** The rules of an application, as all its groups share them in one process. */

@@ -11,11 +11,13 @@ export interface CompileTools {
   /** The names of the handlers that events can be sent to. */
   readonly handlers: ReadonlySet<string>
   readonly compile: CompileExpression
+  /** Throws `EVENT_OF_STREAM` for a type that cannot be emitted. */
+  checkAdmissible(type: AnyEventType): void
 }
 
 /**
  * Refuses a rule whose pattern or expressions cannot be compiled, or whose actions name what there is not: `PATTERN_INVALID`,
- * `RULE_INVALID`, `HANDLER_UNKNOWN`, `EVENT_TYPE_UNKNOWN`.
+ * `RULE_INVALID`, `HANDLER_UNKNOWN`, `EVENT_TYPE_UNKNOWN`, `EVENT_OF_STREAM`.
  */
 export function checkCompiles(rule: Rule, tools: CompileTools): void {
   if (rule.pattern !== undefined) compileFilter(rule.pattern)
@@ -41,12 +43,14 @@ function checkAction(action: RuleAction, where: string, tools: CompileTools): vo
       fix: `Use one of its topics, or list it under \`topics\` of the application: ${[...tools.topics].join(', ')}.`,
     })
   }
-  if (!tools.events.has(action.emit)) {
+  const type = tools.events.get(action.emit)
+  if (type === undefined) {
     throw new MillraceError('EVENT_TYPE_UNKNOWN', `The application has no event type '${action.emit}'.`, {
       where: `${where}.emit`,
       fix: 'Emit a type that a handler of the application names, or list it under `events`.',
     })
   }
+  tools.checkAdmissible(type)
   const variables = ['event']
   tools.compile(action.data, { variables, where: `${where}.data` })
   if (action.subject !== undefined) tools.compile(action.subject, { variables, where: `${where}.subject` })

@@ -52,6 +52,8 @@ export interface RulesTools {
   readonly events: ReadonlyMap<string, AnyEventType>
   /** The names of the handlers that events can be sent to. */
   readonly handlers: ReadonlySet<string>
+  /** Throws `EVENT_OF_STREAM` for a type that rules cannot emit. */
+  checkAdmissible(type: AnyEventType): void
   readonly readEvent: EventReader
   readonly view: RoutedView
   readonly history: RuleHistory

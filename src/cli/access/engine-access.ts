@@ -61,6 +61,7 @@ function doorOf({ engine, runtime }: EngineAccessOptions, app: App | undefined):
     source: app?.name ?? 'millrace',
     topic: app?.name ?? 'millrace',
     maxEventBytes: app?.maxEventBytes,
+    streams: app?.streams ?? [],
   })
 }
 
