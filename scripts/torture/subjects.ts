@@ -2,6 +2,7 @@ import { simulateParcels } from '../../examples/dead-letters/simulate.ts'
 import { simulateFlights } from '../../examples/flights/simulate.ts'
 import { simulateSales } from '../../examples/rules/simulate.ts'
 import { simulateShop } from '../../examples/shop/simulate.ts'
+import { simulateBank } from '../../examples/streams/simulate.ts'
 import { simulateOrders } from '../../examples/xml/simulate.ts'
 import { olderProbeApp, probeApp, publishProbe, replayProbe } from '../../src/testing/probe-app.ts'
 import { type SimulateOptions, type SimulationReport, simulate } from '../../src/testing/simulate.ts'
@@ -36,6 +37,8 @@ export const examples: Readonly<Record<string, Subject>> = {
   flights: (seed) => simulateFlights(seed, courseOf(seed)),
   parcels: (seed) => simulateParcels(seed, courseOf(seed)),
   edi: (seed) => simulateOrders(seed, courseOf(seed)),
+  bank: (seed) =>
+    simulateBank(seed, { ...courseOf(seed), ...(seed % 2 === 0 ? {} : { engine: 'journaled' }) }),
   sales: (seed) => simulateSales(seed, courseOf(seed)),
 }
 

@@ -1,4 +1,4 @@
-import { discardType, type RedriveRequest, redriveType } from '../bus/dead-letter-requests.ts'
+import { type RedriveRequest, redriveType } from '../bus/dead-letter-requests.ts'
 import type { Event } from '../core/event.ts'
 import type { Offset } from '../log/port.ts'
 import { type Witness, witnessOf, witnessTopic } from './witness.ts'
@@ -100,6 +100,16 @@ export interface ToldResult {
   readonly isFinal: boolean
 }
 
+/** What whoever appends to a stream was told: how it was done, or that the stream did not have the version that was expected. */
+export interface ToldAppend {
+  readonly stream: string
+  /** Of the stream. */
+  readonly id: string
+  /** The id of the append. */
+  readonly append: string
+  readonly told: { readonly version: number; readonly ids: readonly string[] } | 'refused'
+}
+
 /** A record that a handler gave up on. */
 export interface DeadLetter {
   readonly handler: string
@@ -175,6 +185,9 @@ export interface History {
   readonly cursors: readonly CursorSample[]
   /** What requesters were told, and what everybody is told at the end, of every command that was acknowledged. */
   readonly results?: readonly ToldResult[]
+  /** The streams of the application, and what appends to them were told. */
+  readonly streams?: readonly { readonly name: string; readonly types: readonly string[] }[]
+  readonly appends?: readonly ToldAppend[]
   /** What rules have to say of records. */
   readonly ruled?: RuledRecords
   /** The last time of the simulation by the slowest clock, in milliseconds since 1970 UTC. */
@@ -249,20 +262,17 @@ export function recordsOf(history: History, subscription: Subscription): readonl
 
 /** What was asked to be handed back, by {@link deliveryName}. */
 export function redrivenDeliveries(history: History): ReadonlySet<string> {
-  return new Set([...askedOf(history, redriveType)].map(([delivery]) => delivery))
-}
-
-/** What requests of a type ask for, by {@link deliveryName}, each with its own record; in the order of the log. */
-function* askedOf(history: History, type: string): Generator<readonly [string, LoggedRecord]> {
   const places = new Map(
     history.log.map((record) => [`${record.topic}/${record.partition} ${record.offset}`, record]),
   )
-  for (const asking of history.log) {
-    if (asking.event.type !== type) continue
-    const { handler, topic, offset } = asking.event.data as RedriveRequest
-    const record = places.get(`${topic}/${asking.partition} ${offset}`)
-    if (record !== undefined) yield [deliveryName(handler, record.event), asking]
+  const redriven = new Set<string>()
+  for (const { partition, event } of history.log) {
+    if (event.type !== redriveType) continue
+    const { handler, topic, offset } = event.data as RedriveRequest
+    const record = places.get(`${topic}/${partition} ${offset}`)
+    if (record !== undefined) redriven.add(deliveryName(handler, record.event))
   }
+  return redriven
 }
 
 /** Groups items by a name, keeping their order. */
@@ -298,18 +308,6 @@ export function finishSteps(history: History): ReadonlyMap<string, Finish> {
   }
   for (const letter of history.deadLetters) {
     add(deliveryName(letter.handler, letter), { step: stepOf(letter.index), index: undefined })
-  }
-  return finishes
-}
-
-/**
- * When each event was finished for the first time by a handler that holds a key after exhausted attempts, by {@link deliveryName}:
- * a dead letter does not let go of the key, giving it up does.
- */
-export function finishStepsOfHeld(history: History): ReadonlyMap<string, Finish> {
-  const finishes = new Map(finishSteps({ ...history, deadLetters: [] }))
-  for (const [delivery, { step }] of askedOf(history, discardType)) {
-    if (!finishes.has(delivery)) finishes.set(delivery, { step, index: undefined })
   }
   return finishes
 }

@@ -5,8 +5,11 @@ import { resultIdOf } from '../bus/results.ts'
 import { isCommand } from '../core/command.ts'
 import { isMillraceError, messageOf } from '../core/errors.ts'
 import type { AnyEventType } from '../core/event.ts'
+import type { ExpectedVersion } from '../eventstore/append-request.ts'
+import type { NewStreamEvent, StreamDefinition } from '../eventstore/stream.ts'
+import type { AppendOptions } from '../eventstore/streams.ts'
 import type { Offset, Place } from '../log/port.ts'
-import type { CommandDecision, ToldResult } from './history.ts'
+import type { CommandDecision, ToldAppend, ToldResult } from './history.ts'
 import { SeededRandom } from './random.ts'
 import type { SimulatedProcess, World } from './simulated-process.ts'
 
@@ -20,8 +23,25 @@ export interface Publication {
   readonly command?: 'request' | 'submit'
 }
 
-/** Makes the next event to be published. Everything random in it must come from `random`. */
-export type Workload = (random: SeededRandom) => Publication
+/** Events that a simulation appends to a stream, as somebody decides who reads something first. */
+export interface StreamPublication {
+  readonly stream: StreamDefinition
+  readonly id: string
+  /**
+   * What is to be appended, by what the running application is asked for; decided anew after each conflict. Nothing is
+   * where this gives undefined. The simulation gives the append its id, and repeats it until it is answered.
+   */
+  decide(running: RunningApp): Promise<StreamDecision | undefined>
+}
+
+/** What somebody has decided to append. */
+export interface StreamDecision {
+  readonly events: readonly { readonly type: AnyEventType; readonly data: unknown }[]
+  readonly expectedVersion: ExpectedVersion
+}
+
+/** Makes what is published or appended next. Everything random in it must come from `random`. */
+export type Workload = (random: SeededRandom) => Publication | StreamPublication
 
 const retryMs = 2_000
 
@@ -59,7 +79,11 @@ export class Publishers {
     this.#published += 1
     const publication = this.#workload(this.#data)
     this.#open += 1
-    this.#untilAcknowledged(id, publication).then(
+    const done =
+      'stream' in publication
+        ? this.#untilAppended(id, publication)
+        : this.#untilAcknowledged(id, publication)
+    done.then(
       () => {
         this.#open -= 1
       },
@@ -127,6 +151,39 @@ export class Publishers {
     }
   }
 
+  async #untilAppended(name: string, { stream, id, decide }: StreamPublication): Promise<void> {
+    const { recorder, app } = this.#world
+    for (let conflicts = 0; ; conflicts += 1) {
+      const append = `${name}-${conflicts}`
+      const decision = await this.#insist(`decide '${append}'`, decide)
+      if (decision === undefined) return
+      const { events, expectedVersion } = decision
+      const told = await this.#insist(`append '${append}' to ${stream.name} '${id}'`, (running) =>
+        appendAt(running, { stream, id, events, options: { id: append, source: app.name, expectedVersion } }),
+      )
+      recorder.appendTold({ stream: stream.name, id, append, told })
+      if (told !== 'refused') return
+      await this.#pause()
+    }
+  }
+
+  /** What one process after another is asked for, until one of them gives it. */
+  async #insist<T>(what: string, ask: (running: RunningApp) => Promise<T>): Promise<T> {
+    const { recorder } = this.#world
+    for (; ; await this.#pause()) {
+      const running = this.#processes.filter((process) => process.running !== undefined)
+      if (running.length === 0) continue
+      const process = this.#choice.pick(running)
+      recorder.line(`${what} at ${process.name}`)
+      const ended = process.ended.then(() => Promise.reject(new Error('the process has ended')))
+      try {
+        return await Promise.race([ask(process.running as RunningApp), ended])
+      } catch (error) {
+        recorder.line(`${what} failed: ${messageOf(error)}`)
+      }
+    }
+  }
+
   #pause(): Promise<void> {
     return new Promise<void>((resolve) => {
       this.#world.time.after(this.#choice.between(1, retryMs), 'publisher', resolve)
@@ -162,6 +219,20 @@ async function publishAt(
     return { decision: (await running.request(type as never, data as never, given)) as CommandDecision }
   if (command === 'submit') return { published: await running.submit(type as never, data as never, given) }
   return { published: await running.publish(type as never, data as never, given) }
+}
+
+interface Append extends Pick<StreamPublication, 'stream' | 'id'>, Pick<StreamDecision, 'events'> {
+  readonly options: AppendOptions
+}
+
+async function appendAt(running: RunningApp, append: Append): Promise<ToldAppend['told']> {
+  const { stream, id, events, options } = append
+  try {
+    return await running.append(stream, id, events as readonly NewStreamEvent[], options)
+  } catch (error) {
+    if (isMillraceError(error, 'VERSION_CONFLICT')) return 'refused'
+    throw error
+  }
 }
 
 /** What a process tells of a result. */

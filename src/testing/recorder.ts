@@ -10,6 +10,7 @@ import type {
   EmitObservation,
   LoggedRecord,
   OnceObservation,
+  ToldAppend,
   ToldResult,
 } from './history.ts'
 
@@ -26,6 +27,7 @@ export class Recorder {
   readonly log: LoggedRecord[] = []
   readonly cursors: CursorSample[] = []
   readonly results: ToldResult[] = []
+  readonly appends: ToldAppend[] = []
   /** What must not happen whatever the faults are, such as a background task that rejects. */
   readonly problems: string[] = []
   readonly #noncePrefix: string
@@ -88,6 +90,12 @@ export class Recorder {
     const { source, id } = command
     this.results.push({ source, id, told, at: this.log.length, isFinal })
     this.line(`told of '${id}': ${JSON.stringify(told)}`)
+  }
+
+  /** Somebody is told of an append to a stream. */
+  appendTold(append: ToldAppend): void {
+    this.appends.push(append)
+    this.line(`told of append '${append.append}': ${JSON.stringify(append.told)}`)
   }
 
   /** An attempt ends. */

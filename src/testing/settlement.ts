@@ -150,6 +150,8 @@ export async function readHistory(world: World, processes: readonly SimulatedPro
     parked: await readParked(processes),
     ledgers: [],
     cursors: recorder.cursors,
+    streams: app.streams.map(({ name, events }) => ({ name, types: events.map(({ type }) => type) })),
+    appends: recorder.appends,
     ruled: ruledRecords(recorder.log, app),
     endedMs: Math.min(
       epochMs + time.elapsedMs,

@@ -20,6 +20,7 @@ const courses: Readonly<Record<string, (log: string) => Promise<void>>> = {
   'dead-letters': handBack,
   propagation: (log) => printAsShown('propagation', log),
   results: (log) => printAsShown('results', log),
+  streams: (log) => printAsShown('streams', log),
 }
 
 /** Examples that are no application: of a simulation, of one engine, or tested apart. */

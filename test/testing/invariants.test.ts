@@ -147,19 +147,6 @@ describe('keys keep their order, held by a handler that parks', () => {
     const subscriptions = history.subscriptions.map((each) => ({ ...each, whenExhausted: 'park' as const }))
     expect(invariants['keys keep their order']?.({ ...judged, subscriptions })).toHaveLength(1)
   })
-
-  it('allows what comes behind a dead letter that was given up, and nothing before that', () => {
-    const { builder, history } = soundHistory()
-    const subscriptions = history.subscriptions.map((each) => ({ ...each, whenExhausted: 'park' as const }))
-    const rule = invariants['keys keep their order']
-    const second = builder.log.findIndex((record) => isWitness(record, 'done', 'e2'))
-    const gap = without({ ...history, subscriptions }, (record) => isWitness(record, 'done', 'e2'))
-    expect(rule?.(gap)).toHaveLength(1)
-    const data = { handler: 'pack', topic: 'shop', key: 'k', offset: 1, reason: 'nobody wants it' }
-    const asked = builder.append('millrace.shop.redrives', { id: 'd1', type: 'millrace.discard', data })
-    expect(rule?.({ ...gap, log: gap.log.toSpliced(second, 0, { ...asked, step: second }) })).toEqual([])
-    expect(rule?.({ ...gap, log: [...gap.log, asked] })).toHaveLength(1)
-  })
 })
 
 describe('keys are handled one at a time', () => {
@@ -366,5 +353,40 @@ describe('what is handed on by another key', () => {
     expect(handedOn(['e1', 'e2'], { cursors: [cursor] })).toEqual([
       "the cursor of 'pack' in shop/0 passed 'e2' before it was handed on",
     ])
+  })
+})
+
+describe('streams have no gap', () => {
+  const rule = invariants['streams have no gap']
+  const streams = [{ name: 'order', types: ['shop.opened'] }]
+  const withStream = (versions: readonly (number | undefined)[], appends: History['appends'] = []) => {
+    const { builder, history } = soundHistory()
+    for (const [index, streamversion] of versions.entries()) {
+      const version = streamversion === undefined ? {} : { streamversion }
+      builder.append('shop', { id: `a-${index}.1`, type: 'shop.opened', ...version })
+    }
+    return { ...history, streams, appends }
+  }
+  const append = { stream: 'order', id: 'k' }
+  const done = (name: string, version: number) => {
+    return { ...append, append: name, told: { version, ids: [`${name}.1`] } }
+  }
+
+  it('holds for versions in order, with what was told of them', () => {
+    const refused = { ...append, append: 'a-9', told: 'refused' as const }
+    expect(rule?.(withStream([1, 2, 3], [done('a-0', 1), done('a-2', 3), refused]))).toEqual([])
+  })
+
+  it.each([[[2]], [[1, 3]], [[1, 1]], [[2, 1]], [[1, undefined]]])('fails for versions %j', (versions) => {
+    expect(rule?.(withStream(versions))).not.toEqual([])
+  })
+
+  it('fails when an append that was done is not there, or at another version', () => {
+    expect(rule?.(withStream([1], [done('a-7', 1)]))).toHaveLength(1)
+    expect(rule?.(withStream([1, 2], [done('a-0', 2)]))).toHaveLength(1)
+  })
+
+  it('fails when an append that was refused is there', () => {
+    expect(rule?.(withStream([1], [{ ...append, append: 'a-0', told: 'refused' }]))).toHaveLength(1)
   })
 })

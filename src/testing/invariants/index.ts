@@ -13,6 +13,7 @@ import { oneAtATime } from './one-at-a-time.ts'
 import { parkedKeysDrained } from './parked-keys-drained.ts'
 import { rulesHold } from './rules-hold.ts'
 import { stateFollowsEffects } from './state-follows-effects.ts'
+import { streamsHaveNoGap } from './streams-have-no-gap.ts'
 import { waitingEndsWhenHandled } from './waiting-ends-when-handled.ts'
 
 /** What must hold for every history, by the rule's name. */
@@ -30,6 +31,7 @@ export const invariants: Readonly<Record<string, Invariant>> = {
   'once is stable': onceStable,
   'parked keys are drained': parkedKeysDrained,
   'commands are decided once': commandsDecidedOnce,
+  'streams have no gap': streamsHaveNoGap,
   'waiting ends when handled': waitingEndsWhenHandled,
   'rules hold where they took effect': rulesHold,
 }
