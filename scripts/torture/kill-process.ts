@@ -157,11 +157,11 @@ async function settled(application: RunningApp): Promise<Readonly<Record<string,
     const before = await endsOf(engine)
     await application.settled()
     const statuses = await application.status()
+    // One that gave up what it probed with stays paused, and has nothing left to do.
     const idle = statuses.every(
-      ({ partitions, lag, inFlight, waiting, paused, stuck, parked }) =>
+      ({ partitions, lag, inFlight, waiting, stuck, parked }) =>
         partitions.length === torturePartitions &&
         lag + inFlight + waiting + stuck.length === 0 &&
-        !paused &&
         parked.sample.every(({ dueMs }) => dueMs === undefined),
     )
     const after = await endsOf(engine)

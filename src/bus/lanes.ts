@@ -81,6 +81,9 @@ export class KeyInWork {
   }
 }
 
+/** So many are taken from the line before it is made shorter. */
+const takenAtOnce = 4_096
+
 /** So many keys are known before those that are idle are forgotten. */
 const knownKeys = 1_024
 
@@ -152,8 +155,9 @@ export class Lanes {
     while (this.hasReady) {
       const lane = this.#ready[this.#taken] as Lane
       this.#taken += 1
-      if (this.#taken === this.#ready.length) {
-        this.#ready = []
+      // Behind a slow handler the line never ends: what was taken must go before that.
+      if (this.#taken === this.#ready.length || this.#taken >= takenAtOnce) {
+        this.#ready = this.#ready.slice(this.#taken)
         this.#taken = 0
       }
       if (!lane.isRunning && !lane.isGone) return lane

@@ -111,10 +111,13 @@ async function committedResult(
   { state, subscriptions, runtime }: QueriedPartition,
 ): Promise<ResultAnswer | undefined> {
   const handlers = subscriptions.filter(({ definition }) => commandOf(definition) !== undefined)
-  const [text, ...letters] = await state.getCommitted([
+  const keys = [
     stateLayout.result(topic, offset),
     ...handlers.map(({ definition }) => stateLayout.deadLetter(definition.name, topic, offset)),
-  ])
+  ]
+  const [text, ...letters] = await state.getCommitted(keys)
+  // What is durable but not acknowledged yet is not told: whoever is told reads what was emitted with it.
+  if (keys.some((key) => state.known(key) !== undefined)) await state.flush()
   if (text !== undefined) {
     const stored = JSON.parse(text) as StoredResult
     return stored.expiresMs > runtime.now() ? { status: 'stored', stored } : { status: 'unknown' }

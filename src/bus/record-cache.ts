@@ -50,7 +50,8 @@ export interface TailFollower {
 /**
  * The tail cache: what was just appended by this process, so that its own handlers need not read it back. A record is kept until all
  * who follow its place have passed it: what stays longer than that is copied by the garbage collector for nothing. Bounded by
- * bytes over all places. Only acknowledged records come in, so nothing is seen before it is durable.
+ * bytes over all places: where that is reached, who follows the place that holds most is too far behind, and nothing is kept
+ * for it until it has come to where that was. Only acknowledged records come in, so nothing is seen before it is durable.
  */
 export class RecordCache {
   /** By topic and partition; only of places that are followed. */
@@ -93,7 +94,7 @@ export class RecordCache {
       const place = appended[index]
       if (entry === undefined || place === undefined || place.duplicate) continue
       const tail = this.#tails.get(place.topic)?.[place.partition]
-      if (tail === undefined || place.offset < tail.passed) continue
+      if (tail === undefined || !tail.wants(place.offset)) continue
       const record = new LogRecord(place, place.offset, entry.value, this.readEvent, entry.event)
       tail.add(record)
       this.#bytes += record.bytes
@@ -109,7 +110,7 @@ export class RecordCache {
     return this.#tails.get(at.topic)?.[at.partition]?.read(from, maxRecords) ?? []
   }
 
-  /** The place that holds most gives up the older half of it. */
+  /** The place that holds most gives it up. */
   #evict(): void {
     let largest: Tail | undefined
     for (const tails of this.#tails.values()) {
@@ -117,7 +118,7 @@ export class RecordCache {
         if (tail !== undefined && tail.bytes > (largest?.bytes ?? 0)) largest = tail
       }
     }
-    this.#bytes -= largest?.dropHalf() ?? this.#bytes
+    this.#bytes -= largest?.giveUp() ?? this.#bytes
   }
 }
 
@@ -130,6 +131,13 @@ class Tail {
   bytes = 0
   /** In the order of their offsets. */
   #records: LogRecord[] = []
+  /** Behind what was given up last: who follows reads so far from the engine. */
+  #givenUpTo: Offset = 0
+
+  /** Whether a record is to be kept: someone who follows has yet to come to it, and is not too far behind. */
+  wants(offset: Offset): boolean {
+    return offset >= this.passed && this.passed >= this.#givenUpTo
+  }
 
   add(record: LogRecord): void {
     this.bytes += record.bytes
@@ -152,8 +160,11 @@ class Tail {
     return this.#dropFirst(this.#indexOf(this.passed))
   }
 
-  dropHalf(): number {
-    return this.#dropFirst(Math.ceil(this.#records.length / 2))
+  /** Drops everything; gives its bytes. */
+  giveUp(): number {
+    const last = this.#records.at(-1)
+    if (last !== undefined) this.#givenUpTo = last.offset + 1
+    return this.#dropFirst(this.#records.length)
   }
 
   #dropFirst(count: number): number {

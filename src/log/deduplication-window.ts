@@ -37,15 +37,17 @@ export class DeduplicationWindow {
   #next: number
   #capacity: number
   /** The lower half of each fingerprint. */
-  #ring: Uint32Array
+  #ring: Int32Array
   /**
-   * Holds ring index + 1 in as many of the lower bits as that needs, and in the others those of the fingerprint, so that
-   * most that are of another one are told without a look at the ring. Zero is an empty slot; collisions go to the next one.
+   * Holds ring index + 1 in as many of the lower bits as that needs; above them how many slots further than its home an
+   * entry is, as far as four bits tell; and in the others those of the fingerprint. So hardly ever the ring is looked at for
+   * an entry that is of another fingerprint or has to move up. Zero is an empty slot; collisions go to the next one.
    */
-  #table: Uint32Array
-  /** The bits of a slot that hold the index. */
-  #indexMask: number
+  #table: Int32Array
+  #bits: SlotBits
   readonly #times = new Times()
+  /** What {@link prefetch} read: of no use to anybody, but what goes nowhere is not read at all. */
+  fetched = 0
 
   /** `firstSequence` is where numbering goes on when stored entries are about to be added again. */
   constructor(options: DeduplicationWindowOptions, firstSequence = 0) {
@@ -55,9 +57,9 @@ export class DeduplicationWindow {
     this.#oldest = firstSequence
     this.#next = firstSequence
     this.#capacity = Math.max(1, Math.min(firstCapacity, options.maxIds))
-    this.#ring = new Uint32Array(this.#capacity)
-    this.#table = tableFor(this.#capacity)
-    this.#indexMask = indexMaskFor(this.#capacity)
+    this.#ring = new Int32Array(this.#capacity)
+    this.#table = new Int32Array(slotsFor(this.#capacity))
+    this.#bits = slotBitsFor(this.#capacity)
   }
 
   get oldest(): number {
@@ -80,16 +82,31 @@ export class DeduplicationWindow {
   /** The sequence numbers of entries that may have this fingerprint, in no particular order; mostly there is none. */
   find({ low }: Pick<Fingerprint, 'low'>): readonly number[] {
     let found: number[] | undefined
+    const { index: indexMask, shift, most } = this.#bits
     const mask = this.#table.length - 1
-    for (let slot = low & mask; ; slot = (slot + 1) & mask) {
+    const tag = this.#tagOf(low)
+    for (let slot = low & mask, passed = 0; ; slot = (slot + 1) & mask, passed += 1) {
       const held = this.#table[slot] as number
       if (held === 0) return found ?? none
-      const index = (held & this.#indexMask) - 1
-      if (((held ^ low) & ~this.#indexMask) === 0 && this.#ring[index] === low) {
+      const sought = tag | (Math.min(passed, most) << shift)
+      const index = (held & indexMask) - 1
+      if (((held ^ sought) & ~indexMask) === 0 && this.#ring[index] === low) {
         found ??= []
         found.push(this.#sequenceAt(index))
       }
     }
+  }
+
+  /**
+   * Has the processor fetch what {@link find} and forgetting will look at for these lower halves. Where many are told at once it
+   * waits for the memory of several together, and for that of each otherwise.
+   */
+  prefetch(lows: Int32Array | readonly number[]): void {
+    const mask = this.#table.length - 1
+    let fetched = 0
+    for (let index = 0; index < lows.length; index += 1)
+      fetched ^= this.#table[(lows[index] as number) & mask] as number
+    this.fetched = fetched
   }
 
   /** Remembers an id. Times should not fall; where they do, an entry lives as long as the ones before it. */
@@ -127,20 +144,25 @@ export class DeduplicationWindow {
 
   #makeRoom(): void {
     if (this.#capacity >= this.#maxIds) {
-      // Some at once: the processor waits for the memory of several together.
-      for (let count = 0; count <= this.#maxIds >> 12; count += 1) this.#dropOldest()
+      // Some at once: fetching them is what takes time.
+      const first = this.#indexOf(this.#oldest)
+      const last = Math.min(first + (this.#maxIds >> 12), this.#capacity - 1)
+      this.prefetch(this.#ring.subarray(first, last + 1))
+      for (let index = first; index <= last; index += 1) this.#dropOldest()
       this.#times.dropBelow(this.#oldest)
       return
     }
     const capacity = Math.min(this.#capacity * 2, this.#maxIds)
-    const grown = new Uint32Array(capacity)
+    const grown = new Int32Array(capacity)
     for (let sequence = this.#oldest; sequence < this.#next; sequence += 1) {
       grown[sequence % capacity] = this.#ring[this.#indexOf(sequence)] as number
     }
     this.#ring = grown
     this.#capacity = capacity
-    this.#table = tableFor(capacity)
-    this.#indexMask = indexMaskFor(capacity)
+    const slots = slotsFor(capacity)
+    if (slots === this.#table.length) this.#table.fill(0)
+    else this.#table = new Int32Array(slots)
+    this.#bits = slotBitsFor(capacity)
     for (let sequence = this.#oldest; sequence < this.#next; sequence += 1)
       this.#link(this.#indexOf(sequence))
   }
@@ -154,24 +176,47 @@ export class DeduplicationWindow {
     return this.#oldest + (ahead < 0 ? ahead + this.#capacity : ahead)
   }
 
+  /** What a slot has of a fingerprint. */
+  #tagOf(low: number): number {
+    const { shift, most } = this.#bits
+    return low & ~(this.#bits.index | (most << shift))
+  }
+
   #link(index: number): void {
     const low = this.#ring[index] as number
+    const { shift, most } = this.#bits
     const mask = this.#table.length - 1
     let slot = low & mask
-    while (this.#table[slot] !== 0) slot = (slot + 1) & mask
-    this.#table[slot] = (low & ~this.#indexMask) | (index + 1)
+    let passed = 0
+    while (this.#table[slot] !== 0) {
+      slot = (slot + 1) & mask
+      passed += 1
+    }
+    this.#table[slot] = this.#tagOf(low) | (Math.min(passed, most) << shift) | (index + 1)
+  }
+
+  /** How many slots further than its home an entry is. */
+  #passed(held: number, slot: number): number {
+    const { index: indexMask, shift, most } = this.#bits
+    const passed = (held >>> shift) & most
+    if (passed !== most) return passed
+    const mask = this.#table.length - 1
+    return (slot - (this.#ring[(held & indexMask) - 1] as number)) & mask
   }
 
   /** Empties an entry's slot and moves up what had to pass it by, so that no search ends too early. */
   #unlink(index: number): void {
+    const { index: indexMask, shift, most } = this.#bits
     const mask = this.#table.length - 1
     let hole = (this.#ring[index] as number) & mask
-    while (((this.#table[hole] as number) & this.#indexMask) !== index + 1) hole = (hole + 1) & mask
-    for (let slot = (hole + 1) & mask; this.#table[slot] !== 0; slot = (slot + 1) & mask) {
+    while (((this.#table[hole] as number) & indexMask) !== index + 1) hole = (hole + 1) & mask
+    for (let slot = (hole + 1) & mask; ; slot = (slot + 1) & mask) {
       const held = this.#table[slot] as number
-      const home = (this.#ring[(held & this.#indexMask) - 1] as number) & mask
-      if (((slot - home) & mask) < ((slot - hole) & mask)) continue
-      this.#table[hole] = held
+      if (held === 0) break
+      const passed = this.#passed(held, slot)
+      const ahead = (slot - hole) & mask
+      if (passed < ahead) continue
+      this.#table[hole] = (held & ~(most << shift)) | (Math.min(passed - ahead, most) << shift)
       hole = slot
     }
     this.#table[hole] = 0
@@ -180,13 +225,23 @@ export class DeduplicationWindow {
 
 const none: readonly number[] = Object.freeze([])
 
-function tableFor(capacity: number): Uint32Array {
-  return new Uint32Array(2 ** Math.ceil(Math.log2(capacity * 1.5 + 1)))
+function slotsFor(capacity: number): number {
+  return 2 ** Math.ceil(Math.log2(capacity * 1.5 + 1))
 }
 
-/** As many ones as a ring index + 1 has bits. */
-function indexMaskFor(capacity: number): number {
-  return 2 ** Math.ceil(Math.log2(capacity + 1)) - 1
+/** Which bits of a slot hold what. */
+interface SlotBits {
+  /** Ones where the ring index + 1 is. */
+  readonly index: number
+  /** Above so many bits is how far an entry is from its home. */
+  readonly shift: number
+  /** The largest number that says how far; it stands for all from there on. */
+  readonly most: number
+}
+
+function slotBitsFor(capacity: number): SlotBits {
+  const shift = Math.ceil(Math.log2(capacity + 1))
+  return { index: 2 ** shift - 1, shift, most: 2 ** Math.min(4, 32 - shift) - 1 }
 }
 
 /** When entries came: those of one time that follow one another share it. */

@@ -1,7 +1,7 @@
 /** Two random unsigned 32-bit numbers. */
 export type HashKey = readonly [number, number]
 
-/** A 64-bit hash in two unsigned halves. */
+/** A 64-bit hash in two signed halves: numbers that V8 keeps without memory of their own. */
 export interface Hash64 {
   readonly high: number
   readonly low: number
@@ -30,7 +30,7 @@ export function halfSipHash(key: HashKey, prefix: number, text: string): Hash64 
     else if (round < words) word = ((4 + text.length * 2) << 24) | lastOf(text)
     else if (round === words) c ^= 0xee
     else if (round === words + finalRounds) {
-      high = (b ^ d) >>> 0
+      high = b ^ d
       b ^= 0xdd
     }
     d ^= word
@@ -46,7 +46,7 @@ export function halfSipHash(key: HashKey, prefix: number, text: string): Hash64 
     c = rotate(c, 16)
     a ^= word
   }
-  return { high, low: (b ^ d) >>> 0 }
+  return { high, low: b ^ d }
 }
 
 function pairAt(text: string, index: number): number {

@@ -50,7 +50,8 @@
  *   deleted meanwhile are gone with it.
  * - A claim that was lost, or whose epoch is old, rejects `commit`, `get` and `range` with `NOT_OWNER`, and its signal is
  *   aborted as soon as the engine knows. Where not `capabilities.fencedReads`, `get` and `range` may answer until then.
- * - `get` and `range` see every commit of this claim that was acknowledged, and all that earlier owners committed.
+ * - `get` and `range` see every commit of this claim that was acknowledged, and all that earlier owners committed; and a commit
+ *   of which a record that `comesLast` is visible.
  * - Keys are strings of valid Unicode, at most {@link maxStateKeyBytes} bytes of UTF-8, ordered by those bytes.
  *
  * Ending

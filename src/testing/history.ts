@@ -1,4 +1,4 @@
-import { type RedriveRequest, redriveType } from '../bus/dead-letter-requests.ts'
+import { discardType, type RedriveRequest, redriveType } from '../bus/dead-letter-requests.ts'
 import type { Event } from '../core/event.ts'
 import type { Offset } from '../log/port.ts'
 import { type Witness, witnessOf, witnessTopic } from './witness.ts'
@@ -262,17 +262,20 @@ export function recordsOf(history: History, subscription: Subscription): readonl
 
 /** What was asked to be handed back, by {@link deliveryName}. */
 export function redrivenDeliveries(history: History): ReadonlySet<string> {
+  return new Set([...askedOf(history, redriveType)].map(([delivery]) => delivery))
+}
+
+/** What requests of a type ask for, by {@link deliveryName}, each with its own record; in the order of the log. */
+function* askedOf(history: History, type: string): Generator<readonly [string, LoggedRecord]> {
   const places = new Map(
     history.log.map((record) => [`${record.topic}/${record.partition} ${record.offset}`, record]),
   )
-  const redriven = new Set<string>()
-  for (const { partition, event } of history.log) {
-    if (event.type !== redriveType) continue
-    const { handler, topic, offset } = event.data as RedriveRequest
-    const record = places.get(`${topic}/${partition} ${offset}`)
-    if (record !== undefined) redriven.add(deliveryName(handler, record.event))
+  for (const asking of history.log) {
+    if (asking.event.type !== type) continue
+    const { handler, topic, offset } = asking.event.data as RedriveRequest
+    const record = places.get(`${topic}/${asking.partition} ${offset}`)
+    if (record !== undefined) yield [deliveryName(handler, record.event), asking]
   }
-  return redriven
 }
 
 /** Groups items by a name, keeping their order. */
@@ -308,6 +311,18 @@ export function finishSteps(history: History): ReadonlyMap<string, Finish> {
   }
   for (const letter of history.deadLetters) {
     add(deliveryName(letter.handler, letter), { step: stepOf(letter.index), index: undefined })
+  }
+  return finishes
+}
+
+/**
+ * When each event was finished for the first time by a handler that holds a key after exhausted attempts, by {@link deliveryName}:
+ * a dead letter does not let go of the key, giving it up does.
+ */
+export function finishStepsOfHeld(history: History): ReadonlyMap<string, Finish> {
+  const finishes = new Map(finishSteps({ ...history, deadLetters: [] }))
+  for (const [delivery, { step }] of askedOf(history, discardType)) {
+    if (!finishes.has(delivery)) finishes.set(delivery, { step, index: undefined })
   }
   return finishes
 }

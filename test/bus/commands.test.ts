@@ -4,7 +4,8 @@ import { app } from '../../src/app/app.ts'
 import { on } from '../../src/bus/definitions.ts'
 import { command, failed } from '../../src/core/command.ts'
 import { TerminalError } from '../../src/core/errors.ts'
-import { bench, Counted, Echoed, gate } from './support.ts'
+import type { MemoryEngine } from '../../src/engines/memory/index.ts'
+import { bench, Counted, Echoed, type Gate, gate } from './support.ts'
 
 const Reserve = command('shop.reserve', {
   schema: z.object({ key: z.string(), n: z.number() }),
@@ -26,6 +27,22 @@ const reserve = on(
     return { left }
   },
 )
+
+/** An engine that makes results durable at once, and acknowledges them behind a gate. */
+function acknowledgesResultsBehind({ opened }: Gate, engine: MemoryEngine): MemoryEngine {
+  const join = engine.join.bind(engine)
+  engine.join = (group, member, listener) =>
+    join(group, member, (claim) => {
+      const commit = claim.commit.bind(claim)
+      claim.commit = async (change) => {
+        const appended = await commit(change)
+        if (change.puts.some(({ key }) => key.startsWith('result/'))) await opened
+        return appended
+      }
+      listener(claim)
+    })
+  return engine
+}
 
 const stored = (left: number) => ({ ok: true, result: { left, at: 'here' } })
 
@@ -162,6 +179,23 @@ describe('a result', () => {
     expect([first.resultId, again.resultId]).toEqual(['shop.0.0', 'shop.0.0'])
     await b.settle(process)
     expect(await b.drive(process.result(first.resultId))).toEqual({ pending: false, ...stored(7) })
+  })
+
+  it('is told only once its commit is acknowledged, though it is durable before', async () => {
+    const b = bench()
+    const acknowledged = gate()
+    const around = (engine: MemoryEngine) => acknowledgesResultsBehind(acknowledged, engine)
+    const process = await b.start({ handlers: [reserve], around })
+    const { resultId } = await b.drive(process.submit(Reserve, { key: 'a', n: 3 }))
+    await b.until(() => b.state('result/').size === 1)
+    let isTold = false
+    const told = process.result(resultId).finally(() => {
+      isTold = true
+    })
+    await b.pass(1_000)
+    expect(isTold).toBe(false)
+    acknowledged.open()
+    expect(await b.drive(told)).toEqual({ pending: false, ...stored(7) })
   })
 
   it('is there however the command was published', async () => {

@@ -75,15 +75,30 @@ describe('the tail cache', () => {
     expect(offsets(0)).toEqual([0, 1, 2, 3, 4])
   })
 
-  test('holds no more than its bound, and gives up the oldest first', () => {
+  test('gives up what is beyond its bound, and keeps nothing for who is behind that until they have come there', () => {
     const { cache, remember, offsets } = cacheOf(10 * value.length)
+    const behind = cache.follow(at, 0)
+    for (let offset = 0; offset < 1_000; offset += 1) {
+      remember(offset)
+      if (offset < 10) expect(offsets(0)).toHaveLength(offset + 1)
+      else expect(offsets(offset)).toEqual([])
+    }
+    behind.passed(10)
+    remember(1_000)
+    expect(offsets(1_000)).toEqual([])
+    behind.passed(11)
+    remember(1_001)
+    expect(offsets(1_001)).toEqual([1_001])
+  })
+
+  test('gives up the place that holds most', () => {
+    const { cache, remember, offsets } = cacheOf(10 * value.length)
+    const other = { ...at, partition: 1 }
     cache.follow(at, 0)
-    for (let offset = 0; offset < 1_000; offset += 1) remember(offset)
-    expect(offsets(989)).toEqual([])
-    expect(offsets(999)).toEqual([999])
-    let kept = 0
-    while (offsets(999 - kept).length > 0) kept += 1
-    expect(kept).toBeLessThanOrEqual(10)
-    expect(kept).toBeGreaterThanOrEqual(5)
+    cache.follow(other, 0)
+    cache.remember([{ ...other, value, timeMs: 0 }], [{ ...other, offset: 0, duplicate: false }])
+    for (let offset = 0; offset < 20; offset += 1) remember(offset)
+    expect(offsets(0)).toEqual([])
+    expect(cache.read(other, 0, 1)).toHaveLength(1)
   })
 })

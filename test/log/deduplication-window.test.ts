@@ -44,6 +44,11 @@ class Model {
   }
 }
 
+/** Few distinct halves of fingerprints: some differ in their lowest bits, some only in the highest. */
+function lowOf(nth: number): number {
+  return (nth % 14) | ((nth % 3) << 30)
+}
+
 describe('a deduplication window', () => {
   it('finds what a plain list finds, through growth, expiry, bounds and undone additions', () => {
     // Few distinct fingerprints, close together, so that collisions and long runs of slots are the rule.
@@ -60,7 +65,7 @@ describe('a deduplication window', () => {
       for (const taken of steps) {
         if ('add' in taken && 'ageMs' in taken) {
           nowMs += Number(taken.ageMs)
-          const low = Number(taken.add)
+          const low = lowOf(Number(taken.add))
           window.add({ low }, nowMs)
           model.add(low, nowMs)
         } else if ('drop' in taken) {
@@ -73,7 +78,8 @@ describe('a deduplication window', () => {
         }
         expect(window.size).toBe(model.entries.length)
       }
-      for (let low = 0; low <= 40; low += 1) {
+      for (let nth = 0; nth <= 40; nth += 1) {
+        const low = lowOf(nth)
         const found = [...window.find({ low })]
         expect(found.sort((a, b) => a - b)).toEqual(model.sequences(low))
       }
@@ -106,6 +112,20 @@ describe('a deduplication window', () => {
     expect(window.size).toBe(0)
   })
 
+  it('forgets some at once at its bound, and none that is among the last of them', () => {
+    const maxIds = 10_000
+    const window = windowOf({ maxIds })
+    const ids = Array.from({ length: 3 * maxIds }, (_, index) => window.fingerprint(topicId, `id-${index}`))
+    window.prefetch(ids.map(({ low }) => low))
+    for (const id of ids) window.add(id, 0)
+    const atLeast = maxIds - maxIds / 1000
+    expect(window.size).toBeGreaterThan(atLeast)
+    for (const [sequence, id] of ids.entries()) {
+      if (sequence >= ids.length - atLeast) expect(window.find(id)).toContain(sequence)
+      if (sequence < window.oldest) expect(window.find(id)).not.toContain(sequence)
+    }
+  })
+
   it('remembers nothing when it may hold nothing', () => {
     const window = windowOf({ maxIds: 0 })
     window.add(window.fingerprint(topicId, 'id'), 0)
@@ -127,23 +147,23 @@ describe('a deduplication window', () => {
       [
         {
           "high": 701693014,
-          "low": 2368371371,
+          "low": -1926595925,
         },
         {
-          "high": 4113084628,
-          "low": 3457651176,
+          "high": -181882668,
+          "low": -837316120,
         },
         {
-          "high": 4084232645,
-          "low": 3767461507,
+          "high": -210734651,
+          "low": -527505789,
         },
         {
-          "high": 3326443560,
-          "low": 2783166659,
+          "high": -968523736,
+          "low": -1511800637,
         },
         {
           "high": 1370152654,
-          "low": 3580827498,
+          "low": -714139798,
         },
       ]
     `)

@@ -38,10 +38,10 @@ function plainly(key: HashKey, prefix: number, text: string): { high: number; lo
   }
   v[2] ^= 0xeen
   for (let count = 0; count < 3; count += 1) round()
-  const high = Number(v[1] ^ v[3])
+  const high = Number(BigInt.asIntN(32, v[1] ^ v[3]))
   v[1] ^= 0xddn
   for (let count = 0; count < 3; count += 1) round()
-  return { high, low: Number(v[1] ^ v[3]) }
+  return { high, low: Number(BigInt.asIntN(32, v[1] ^ v[3])) }
 }
 
 describe('halfSipHash', () => {

@@ -147,6 +147,19 @@ describe('keys keep their order, held by a handler that parks', () => {
     const subscriptions = history.subscriptions.map((each) => ({ ...each, whenExhausted: 'park' as const }))
     expect(invariants['keys keep their order']?.({ ...judged, subscriptions })).toHaveLength(1)
   })
+
+  it('allows what comes behind a dead letter that was given up, and nothing before that', () => {
+    const { builder, history } = soundHistory()
+    const subscriptions = history.subscriptions.map((each) => ({ ...each, whenExhausted: 'park' as const }))
+    const rule = invariants['keys keep their order']
+    const second = builder.log.findIndex((record) => isWitness(record, 'done', 'e2'))
+    const gap = without({ ...history, subscriptions }, (record) => isWitness(record, 'done', 'e2'))
+    expect(rule?.(gap)).toHaveLength(1)
+    const data = { handler: 'pack', topic: 'shop', key: 'k', offset: 1, reason: 'nobody wants it' }
+    const asked = builder.append('millrace.shop.redrives', { id: 'd1', type: 'millrace.discard', data })
+    expect(rule?.({ ...gap, log: gap.log.toSpliced(second, 0, { ...asked, step: second }) })).toEqual([])
+    expect(rule?.({ ...gap, log: [...gap.log, asked] })).toHaveLength(1)
+  })
 })
 
 describe('keys are handled one at a time', () => {

@@ -44,16 +44,60 @@ export interface AppendContext {
   checkRoom(bytes: number, writes: Writes): void
 }
 
+/** A fingerprint that was asked for before its transaction, for the topic that an entry's had then. */
+interface Foreseen {
+  readonly topicId: number
+  readonly fingerprint: Fingerprint
+}
+
+/** A call of `append` as a step of a transaction: all of its entries, or none. */
+export class AppendStep {
+  readonly sizeBytes: number
+  readonly #entries: readonly Entry[]
+  readonly #context: AppendContext
+  readonly #signal: AbortSignal | undefined
+  readonly #foreseen: Foreseen | undefined
+
+  /** Throws `COMMIT_TOO_LARGE`. */
+  constructor(entries: readonly Entry[], context: AppendContext, signal: AbortSignal | undefined) {
+    this.sizeBytes = checkSize(sizeOf(entries))
+    this.#entries = entries
+    this.#context = context
+    this.#signal = signal
+    this.#foreseen = foresee(entries, context)
+  }
+
+  stage(writes: Writes): Appended[] {
+    this.#signal?.throwIfAborted()
+    return stageAppends(this.#entries, this.#context, writes, this.#foreseen)
+  }
+}
+
+function foresee(
+  [entry, second]: readonly Entry[],
+  { catalog, identities }: AppendContext,
+): Foreseen | undefined {
+  if (entry?.deduplicationId === undefined || second !== undefined) return undefined
+  const topicId = catalog.topicIdForStep(entry.topic)
+  if (topicId === undefined) return undefined
+  return { topicId, fingerprint: identities.expect(topicId, entry.deduplicationId) }
+}
+
 /** Puts the entries of one call into a transaction: all of them, or none when it throws. */
-export function stageAppends(entries: readonly Entry[], context: AppendContext, writes: Writes): Appended[] {
+export function stageAppends(
+  entries: readonly Entry[],
+  context: AppendContext,
+  writes: Writes,
+  foreseen?: Foreseen,
+): Appended[] {
   const [entry] = entries
   if (entry !== undefined && entries.length === 1) {
-    const plan = planAppend(entry, context.catalog, context.identities)
+    const plan = planAppend(entry, context, foreseen)
     if (plan.appended !== undefined) return [plan.appended]
     context.checkRoom(sizeOf(entries), writes)
     return [stageNew(plan, context, writes)]
   }
-  const plans = planAppends(entries, context.catalog, context.identities)
+  const plans = planAppends(entries, context)
   const added = plans.filter(({ appended, sameAs }) => appended === undefined && sameAs === undefined)
   if (added.length > 0) context.checkRoom(sizeOf(added.map((plan) => plan.entry)), writes)
   const answers: Appended[] = []
@@ -76,12 +120,13 @@ function stageNew({ entry, place, fingerprint }: Plan, context: AppendContext, w
 }
 
 /** What becomes of an entry by what was there before its call. Changes nothing. */
-function planAppend(entry: Entry, catalog: Catalog, identities: Identities): Plan {
+function planAppend(entry: Entry, { catalog, identities }: AppendContext, foreseen?: Foreseen): Plan {
   const place = catalog.placeForStep(entry)
   const id = entry.deduplicationId
   if (id === undefined) return { entry, place }
   const { topic, topicId } = place
-  const fingerprint = identities.fingerprint(topicId, id)
+  const fingerprint =
+    foreseen?.topicId === topicId ? foreseen.fingerprint : identities.fingerprint(topicId, id)
   const seen = identities.find(entry, topicId, fingerprint)
   if (seen === undefined) return { entry, place, fingerprint }
   const { partition, offset } = seen
@@ -89,10 +134,10 @@ function planAppend(entry: Entry, catalog: Catalog, identities: Identities): Pla
 }
 
 /** Changes nothing, so that the whole call can be refused. */
-function planAppends(entries: readonly Entry[], catalog: Catalog, identities: Identities): Plan[] {
+function planAppends(entries: readonly Entry[], context: AppendContext): Plan[] {
   const firsts = new Map<string, number>()
   return entries.map((entry, index) => {
-    const plan = planAppend(entry, catalog, identities)
+    const plan = planAppend(entry, context)
     if (plan.fingerprint === undefined) return plan
     const name = `${plan.place.topicId}/${entry.deduplicationId}`
     const sameAs = firsts.get(name)

@@ -124,6 +124,11 @@ export class Catalog {
     return this.#placeIn(this.#next.get(at.topic), at)
   }
 
+  /** The id of a topic for a step, as {@link placeForStep}; undefined where there is none. */
+  topicIdForStep(topic: string): number | undefined {
+    return this.#next.get(topic)?.id
+  }
+
   /** The place with these ids, if its topic still exists. */
   placeById(topicId: number, partition: number): StoredPlace | undefined {
     return this.#byId.get(topicId)?.places[partition]

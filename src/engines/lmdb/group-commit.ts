@@ -42,8 +42,8 @@ const enoughBytes = 16 * 1024 * 1024
 const enoughSteps = 16_384
 /** Turns of the microtask queue: enough for callers that were just answered to come back with their next step. */
 const turnsToGather = 16
-/** So many steps of one transaction are answered in two halves. */
-const manySteps = 64
+/** Over how many transactions durations are averaged. */
+const averagedOver = 16
 
 /**
  * Puts all that comes while a transaction is being written into the next one. One is under way at a time, so a failed
@@ -55,6 +55,9 @@ export class GroupCommit {
   #waiting: Waiting[] = []
   #running = false
   #whenIdle: (() => void)[] = []
+  /** What passes on average from when a transaction is durable until this thread has nothing to do but wait for the next, and from then on. */
+  #workMs = 0
+  #idleMs = 0
   readonly #hooks: TransactionHooks
 
   constructor(store: Store, runtime: Runtime, hooks: TransactionHooks) {
@@ -81,20 +84,35 @@ export class GroupCommit {
   async #run(): Promise<void> {
     let durable: Durable | undefined
     for (;;) {
-      for (let turn = 0; turn < turnsToGather; turn += 1) await undefined
-      if (this.#waiting.length === 0 && durable === undefined) break
+      const durableMs = this.#runtime.now()
+      if (durable !== undefined) this.#answer(durable, this.#answeredFirst(durable.steps.length))
+      await this.#callersToComeBack()
       const written = this.#waiting.length === 0 ? undefined : this.#commit(this.#take())
-      if (durable !== undefined) this.#answer(durable, durable.steps.length)
+      const left = durable?.steps.length ?? 0
+      if (durable !== undefined && left > 0) this.#answer(durable, left)
+      if (written === undefined && left === 0) break
+      await this.#callersToComeBack()
+      const idleMs = this.#runtime.now()
       durable = await written
-      if (durable === undefined) continue
-      // Of many, half are answered at once and come back with their next steps, which are written while the others are
-      // answered and come back in turn: otherwise all would wait for the disk together, and the disk for all of them.
-      const { length } = durable.steps
-      this.#answer(durable, length < manySteps ? length : length >> 1)
-      if (durable.steps.length === 0) durable = undefined
+      this.#workMs += (idleMs - durableMs - this.#workMs) / averagedOver
+      this.#idleMs += (this.#runtime.now() - idleMs - this.#idleMs) / averagedOver
     }
     this.#running = false
     for (const resolve of this.#whenIdle.splice(0)) resolve()
+  }
+
+  /**
+   * How many steps of a transaction are answered before the next one begins. Where this thread takes longer for what comes of the
+   * answers than the disk for a transaction, half of all that are known share the next one, so that one half is written while the
+   * other comes back. Where the disk takes longer, all of them: the fewer transactions the better.
+   */
+  #answeredFirst(count: number): number {
+    if (this.#idleMs >= this.#workMs) return count
+    return Math.max(0, (count - this.#waiting.length) >> 1)
+  }
+
+  async #callersToComeBack(): Promise<void> {
+    for (let turn = 0; turn < turnsToGather; turn += 1) await undefined
   }
 
   /**

@@ -21,6 +21,7 @@ export interface IdentitiesOptions {
 
 const sweptAtOnce = 1000
 const mostCompared = 64
+const mostExpected = 16_384
 /** Where the entries of a row begin whose checksum was taken off. */
 const entriesAt = idsHeaderBytes - sealBytes
 
@@ -40,6 +41,8 @@ export class Identities {
   #nowMs = Number.NEGATIVE_INFINITY
   readonly #added = new IdsRow()
   #lastRow: StoredRow | undefined
+  /** The lower halves of what will be looked for. */
+  #expected: number[] = []
   /** The last block of each place that entries of the transaction were compared with. */
   readonly #compared = new Map<StoredPlace, Block>()
   /** Rows whose last sequence is below this were removed. */
@@ -69,15 +72,20 @@ export class Identities {
     for (let index = 0; index < count; index += 1) {
       // A row that is corrupt still takes its sequence numbers; nothing is found by these.
       const isRead = content !== undefined
-      const low = isRead
-        ? row.readUInt32BE(entriesAt + index * idBytes + 4)
-        : Math.imul(index, 0x9e3779b1) >>> 0
+      const low = isRead ? row.readInt32BE(entriesAt + index * idBytes + 4) : Math.imul(index, 0x9e3779b1)
       this.#window.add({ low }, isRead ? row.readDoubleBE(0) : Number.NEGATIVE_INFINITY)
     }
   }
 
   fingerprint(topicId: number, id: string): Fingerprint {
     return this.#window.fingerprint(topicId, id)
+  }
+
+  /** The fingerprint of an id that will be looked for soon: the next transaction fetches what is known of all such together. */
+  expect(topicId: number, id: string): Fingerprint {
+    const fingerprint = this.fingerprint(topicId, id)
+    if (this.#expected.length < mostExpected) this.#expected.push(fingerprint.low)
+    return fingerprint
   }
 
   /**
@@ -114,7 +122,7 @@ export class Identities {
     const position = row === undefined ? -1 : row.content.length - (row.lastSequence + 1 - sequence) * idBytes
     if (row === undefined || position < entriesAt) return undefined
     const { content } = row
-    const isSame = content.readUInt32BE(position) === high && content.readUInt32BE(position + 4) === low
+    const isSame = content.readInt32BE(position) === high && content.readInt32BE(position + 4) === low
     return isSame ? sightingIn(content, position) : undefined
   }
 
@@ -155,6 +163,8 @@ export class Identities {
   begin(nowMs: number, writes: Writes): void {
     this.#nowMs = nowMs
     this.#window.expire(nowMs)
+    this.#window.prefetch(this.#expected)
+    this.#expected = []
     const below = this.#window.oldest
     if (below === this.#sweptBelow) return
     const { start } = allOf('ids')

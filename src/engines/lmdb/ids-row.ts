@@ -25,8 +25,8 @@ export class IdsRow {
   add({ high, low }: Fingerprint, { topicId, partition, offset }: Sighting): void {
     let position = contentHeaderBytes + this.#count * idBytes
     if (position === this.#row.length) this.#row = grown(this.#row)
-    position = this.#row.writeUInt32BE(high, position)
-    position = this.#row.writeUInt32BE(low, position)
+    position = this.#row.writeInt32BE(high, position)
+    position = this.#row.writeInt32BE(low, position)
     position = this.#row.writeUInt32BE(topicId, position)
     position = this.#row.writeUInt16BE(partition, position)
     this.#row.writeUIntBE(offset, position, 6)

@@ -16,7 +16,7 @@ import type {
   TopicOptions,
   TrimLimits,
 } from '../../log/port.ts'
-import { type AppendContext, checkSize, sizeOf, stageAppends } from './appending.ts'
+import { type AppendContext, AppendStep, stageAppends } from './appending.ts'
 import type { Catalog } from './catalog.ts'
 import { boundReached, diskFull, freeBytesOf, logClosed, topicUnknown } from './failures.ts'
 import { Group, type GroupContext, type Share } from './group.ts'
@@ -158,20 +158,7 @@ class LmdbEngine implements LogEngine {
   #append(entries: readonly Entry[], signal: AbortSignal | undefined): Promise<readonly Appended[]> {
     signal?.throwIfAborted()
     if (entries.length === 0) return Promise.resolve([])
-    const sizeBytes = checkSize(sizeOf(entries))
-    const stage = (writes: Writes) => {
-      signal?.throwIfAborted()
-      return this.#stageAppends(entries, 'publishers', writes)
-    }
-    return this.#commits.submit<readonly Appended[]>({ sizeBytes, stage })
-  }
-
-  #stageAppends(
-    entries: readonly Entry[],
-    whose: keyof typeof reservedBytes,
-    writes: Writes,
-  ): readonly Appended[] {
-    return stageAppends(entries, this.#appendContexts[whose], writes)
+    return this.#commits.submit(new AppendStep(entries, this.#appendContexts.publishers, signal))
   }
 
   #appendContext(whose: keyof typeof reservedBytes): AppendContext {
@@ -290,7 +277,7 @@ class LmdbEngine implements LogEngine {
       onFailed,
       begin: (call) => this.#begin(call),
       submit: (sizeBytes, stage) => this.#commits.submit({ sizeBytes, stage }),
-      stageAppends: ({ appends }, writes) => this.#stageAppends(appends, 'handlers', writes),
+      stageAppends: ({ appends }, writes) => stageAppends(appends, this.#appendContexts.handlers, writes),
       stageNeeds: (needs, partition, writes) => this.#stageNeeds(needs, { groupId, partition }, writes),
     }
   }

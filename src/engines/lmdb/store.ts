@@ -140,9 +140,11 @@ export class Store {
     const database = this.#reading()
     let applied: boolean
     try {
-      applied = await database.ifVersion(openingKey(this.#incarnation), IF_EXISTS, () =>
+      const written = database.ifVersion(openingKey(this.#incarnation), IF_EXISTS, () =>
         putAll(database, rows),
       )
+      begin(database)
+      applied = await written
     } catch (error) {
       const cause = await commitError(error)
       this.#broken = true
@@ -240,6 +242,14 @@ function putAll(database: RawDatabase, rows: Writes['rows']): void {
   for (const { key, value } of rows) {
     settled(value === undefined ? database.remove(key) : database.put(key, value))
   }
+}
+
+/**
+ * Has LMDB's thread begin with what was put together, while this one goes on. It would begin in a turn of the event loop to
+ * come, or with the second write of this one; this is one that writes nothing, and shares the transaction.
+ */
+function begin(database: RawDatabase): void {
+  database.batch(() => undefined).catch(() => undefined)
 }
 
 /** Inside a transaction the promises of single writes say nothing: the transaction's own does. */

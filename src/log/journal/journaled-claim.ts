@@ -144,8 +144,9 @@ export class JournaledClaim implements Claim {
   }
 
   /**
-   * Forwards what a commit appends, and only then lets its state be seen: whoever reads it finds its effects. In call order
-   * too, as a commit that is acknowledged tells that all before it hold.
+   * Forwards what a commit appends, and only then lets its state be seen: whoever reads it finds its effects. What comes last
+   * tells of both, so it is forwarded behind that. In call order too, as a commit that is acknowledged tells that all
+   * before it hold.
    */
   async #acknowledge(
     before: Promise<boolean>,
@@ -156,8 +157,8 @@ export class JournaledClaim implements Claim {
     if (mark === undefined) throw reason
     if (!allBefore) throw notOwner(this, this.#failure?.error)
     try {
-      const appended = await this.#taken.outbox.forward(mark.sequence, change.appends, change.needs ?? {})
-      await this.#taken.store.apply(change, mark)
+      const { outbox, store } = this.#taken
+      const appended = await outbox.forward(mark.sequence, change, () => store.apply(change, mark))
       this.#forwarded = mark.sequence
       this.#checkpoints.settled(mark)
       return appended

@@ -1,5 +1,5 @@
 import { isMillraceError, MillraceError } from '../../core/errors.ts'
-import type { Appended, Entry, Offset } from '../port.ts'
+import type { Appended, Change, Entry, Offset } from '../port.ts'
 import type { ClaimName, ForwardedEntry, LogServers, OriginMark, Position } from './log-servers.ts'
 import type { PendingCommit } from './rebuild.ts'
 
@@ -30,30 +30,30 @@ export class Outbox {
   }
 
   /**
-   * Forwards what a commit of this owner appends, and tells what it needs; gives each entry's place, in their order. Rejects
-   * with `NOT_OWNER` when another owner forwards.
+   * Forwards what a commit of this owner appends, what comes last once `beforeLast` has resolved, and tells what it needs;
+   * gives each entry's place, in their order. Rejects with `NOT_OWNER` when another owner forwards.
    */
   async forward(
     sequence: number,
-    appends: readonly Entry[],
-    needs: Readonly<Record<string, Offset>>,
+    { appends, needs = {} }: Pick<Change, 'appends' | 'needs'>,
+    beforeLast: () => Promise<void>,
   ): Promise<readonly Appended[]> {
     const appended: Appended[] = new Array(appends.length)
-    for (const shares of wavesOf(sequence, appends)) {
-      await allOf(
-        shares.map(async (share) => {
-          const after = this.#marks.get(nameOf(share)) ?? (await this.#servers.mark(this.#name, share.at))
-          // A mark that was asked for late may be that of a later owner, who has forwarded this too.
-          if (!share.entries.every(({ position }) => isAfter(position, after.position))) throw this.#refused()
-          const answer = await this.#send(share, after)
-          if (!answer.stored) throw this.#refused()
-          for (const [nth, index] of share.indexes.entries())
-            appended[index] = answer.appended[nth] as Appended
-        }),
-      )
-    }
+    const [first, last] = wavesOf(sequence, appends)
+    await allOf(first.map((share) => this.#forwardShare(share, appended)))
+    await beforeLast()
+    await allOf(last.map((share) => this.#forwardShare(share, appended)))
     await this.#tell(needs, sequence)
     return appended
+  }
+
+  async #forwardShare(share: Share, appended: Appended[]): Promise<void> {
+    const after = this.#marks.get(nameOf(share)) ?? (await this.#servers.mark(this.#name, share.at))
+    // A mark that was asked for late may be that of a later owner, who has forwarded this too.
+    if (!share.entries.every(({ position }) => isAfter(position, after.position))) throw this.#refused()
+    const answer = await this.#send(share, after)
+    if (!answer.stored) throw this.#refused()
+    for (const [nth, index] of share.indexes.entries()) appended[index] = answer.appended[nth] as Appended
   }
 
   /**
@@ -113,7 +113,7 @@ async function allOf(promises: readonly Promise<void>[]): Promise<void> {
 }
 
 /** What is forwarded side by side, and what only behind it. Positions follow the same order. */
-function wavesOf(sequence: number, appends: readonly Entry[]): Share[][] {
+function wavesOf(sequence: number, appends: readonly Entry[]): readonly [Share[], Share[]] {
   const waves = [new Map<string, Share>(), new Map<string, Share>()] as const
   let first = 0
   let last = appends.filter(({ comesLast }) => !comesLast).length
@@ -126,7 +126,7 @@ function wavesOf(sequence: number, appends: readonly Entry[]): Share[][] {
     share.entries.push({ ...entry, position: { sequence, index: comesLast ? last++ : first++ } })
     share.indexes.push(index)
   }
-  return waves.map((shares) => [...shares.values()])
+  return [[...waves[0].values()], [...waves[1].values()]]
 }
 
 function nameOf({ at }: Pick<Share, 'at'>): string {

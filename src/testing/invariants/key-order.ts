@@ -4,6 +4,7 @@ import {
   deliveryName,
   type Finish,
   finishSteps,
+  finishStepsOfHeld,
   groupBy,
   type Invariant,
   type LoggedRecord,
@@ -13,15 +14,15 @@ import {
 /**
  * For every handler and key of a topic, events are finished in the order of the log, without inversion and without gap:
  * what is finished, by completion or dead letter, is at every moment the first part of what there is. A handler that
- * holds a key after exhausted attempts goes on only by completion.
+ * holds a key after exhausted attempts goes on only by completion, or once the dead letter is given up.
  */
 export const keyOrder: Invariant = (history) => {
   const breaches: string[] = []
-  const completed = finishSteps({ ...history, deadLetters: [] })
+  const finishedOfHeld = finishStepsOfHeld(history)
   const finished = finishSteps(history)
   for (const subscription of history.subscriptions) {
     if (!subscription.fromStart || subscription.silent) continue
-    const finishes = subscription.whenExhausted === 'park' ? completed : finished
+    const finishes = subscription.whenExhausted === 'park' ? finishedOfHeld : finished
     const deliveries = deliveriesTo(history, subscription)
     for (const [key, records] of groupBy(deliveries, ({ topic, event }) => `${topic} '${keyOf(event)}'`)) {
       const breach = firstBreach(subscription, records, finishes)

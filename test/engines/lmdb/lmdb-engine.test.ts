@@ -67,6 +67,16 @@ describe('ids', () => {
     expect(await log.engine.append([log.entry('once', 'a')])).toMatchObject([{ duplicate: false, offset: 1 }])
   })
 
+  it('are those of a topic that is made anew before they are looked for', async () => {
+    await log.engine.append([log.entry('before', 'a')])
+    const deleted = log.engine.deleteTopic('orders')
+    const made = log.engine.createTopic('orders', {})
+    const [first] = await log.engine.append([log.entry('after', 'a')])
+    await Promise.all([deleted, made])
+    expect(first).toMatchObject({ duplicate: false, offset: 0 })
+    expect(await log.engine.append([log.entry('after', 'a')])).toEqual([{ ...first, duplicate: true }])
+  })
+
   it('leave no rows behind when their time is over', async () => {
     for (let index = 0; index < 20; index += 1) await log.engine.append([log.entry('x', `id-${index}`)])
     log.runtime.advance(10 * 60 * 1000)

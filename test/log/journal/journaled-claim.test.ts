@@ -76,6 +76,22 @@ describe('commits that follow one another without waiting', () => {
     expect(await textsAt(claim, ['a'])).toEqual(['a'])
   })
 
+  it('are seen by who reads what comes last of them', async () => {
+    const { take, records } = world()
+    const { steps, until, letGo } = holding('forward:apply')
+    const claim = await take({ steps })
+    const appends = [{ ...entry('reply'), comesLast: true }, entry('one')]
+    const committing = claim.commit(change({ puts: [put('a')], appends }))
+    await until(1)
+    expect([await textsAt(claim, ['a']), records()]).toEqual([[undefined], []])
+    letGo()
+    await until(1)
+    expect([await textsAt(claim, ['a']), records()]).toEqual([['a'], ['one']])
+    letGo()
+    await committing
+    expect(records()).toEqual(['one', 'reply'])
+  })
+
   it('what comes last is forwarded behind the rest, and nothing twice where that breaks off', async () => {
     for (const nth of [1, 2, 3]) {
       const { take, records } = world()
