@@ -10,8 +10,11 @@ import type { Settings } from './settings.ts'
 const connectTimeoutMs = 5000
 const pingEveryMs = 3000
 const attemptTimeoutMs = 2500
-/** For so long servers that are away are waited for, such as while a stream elects its next leader. */
-const bridgedMs = { usually: 30_000, closing: 3000 } as const
+/**
+ * For so long servers that are away are waited for, such as while a stream elects its next leader. That is some seconds, and several
+ * times as much now and then: where one of two that are left is behind, it may stand again and again, and keep the other from it.
+ */
+const bridgedMs = { usually: 60_000, closing: 3000 } as const
 const firstWaitMs = 10
 const longestWaitMs = 500
 const oldestVersion = [2, 9] as const
@@ -140,9 +143,7 @@ export class Connection {
 
   /** Hands one message to the stream of its subject; resolves once that has it. As {@link api} otherwise. */
   async publish(subject: string, payload: Uint8Array, headers: Headers): Promise<Acknowledged> {
-    const data = await this.#requests.request(subject, payload, headers)
-    const { seq, duplicate = false } = parsed<{ readonly seq: number; readonly duplicate?: boolean }>(data)
-    return { sequence: seq, duplicate }
+    return acknowledgedBy(await this.#requests.request(subject, payload, headers))
   }
 
   /** A message of a stream, as its leader knows it; undefined where there is none. */
@@ -161,7 +162,7 @@ export class Connection {
     }
   }
 
-  /** Tries again while servers are away, for half a minute at most. What it rejects with is the last failure. */
+  /** Tries again while servers are away, for a minute at most. What it rejects with is the last failure. */
   async bridge<T>(attempt: (tried: number) => Promise<T>): Promise<T> {
     let waitMs = firstWaitMs
     let spentMs = 0
@@ -212,6 +213,14 @@ export class Connection {
       for (const listener of [...this.#whenChanged]) listener()
     }
   }
+}
+
+/** What a stream says to a message. Throws {@link Refused}, or {@link Unanswered} where it does not say yet. */
+export function acknowledgedBy(answer: Uint8Array): Acknowledged {
+  const { seq, duplicate = false } = parsed<{ readonly seq: number; readonly duplicate?: boolean }>(answer)
+  // So servers of 2.10 answer what is sent again while the first is under way: it may be stored soon, or never.
+  if (seq === 0) throw new Unanswered('the same message is under way')
+  return { sequence: seq, duplicate }
 }
 
 interface MessageAnswer {

@@ -28,8 +28,11 @@ export const refusals = {
 
 /** The limits of a stream, an account or a server are reached. */
 const full = new Set([10002, 10023, 10028, 10047, 10077, 10122])
-/** A stream is between two leaders, or the servers are. */
-const passing = new Set([10008, 10009, 10013, 10092])
+/**
+ * A stream is between two leaders, or the servers are; or what was sent before, of this id or behind the same message, is under way
+ * (10158 and 10164, from 2.11 on).
+ */
+const passing = new Set([10008, 10009, 10013, 10092, 10158, 10164])
 
 /** What was asked was not answered. */
 export class Unanswered extends Error {

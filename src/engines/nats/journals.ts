@@ -157,6 +157,7 @@ export class NatsJournal implements Journal {
   }
 
   async #isOwn(sequence: number, id: string): Promise<boolean> {
+    if (sequence === 0) return false
     const { connection, names } = this.#parts
     const message = await connection.message(names.journals, { seq: sequence })
     return message?.headers.includes(id) === true

@@ -91,6 +91,7 @@ export class MessageWriter {
   }
 
   async #isOwn(place: KnownPlace, sequence: number, write: string): Promise<boolean> {
+    if (sequence === 0) return false
     const message = await this.#places.message(place, { seq: sequence })
     return message !== undefined && decodeFrame(message.data)?.write === write
   }
