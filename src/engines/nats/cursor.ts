@@ -17,10 +17,16 @@ const nanosecondsInMs = 1_000_000
 const forgottenAfterMs = 5 * 60_000
 /** For how long one pull waits for messages. */
 const pullMs = 4 * 60_000
-/** While a pull waits the servers give a sign of life that often; when two are missed the cursor is lost. */
-const signOfLifeMs = 5_000
+/** While a pull waits the servers give a sign of life that often. */
+const signOfLifeMs = 2_000
+/** How often it is looked whether one came; if none comes in a moment either, the cursor is lost. */
+const watchedEveryMs = 1.5 * signOfLifeMs
+const momentMs = 250
+/** While there is no consumer another one is asked for that often, and so many in all. */
+const askedAgainMs = 500
+const askedAtMost = 4
 /** After so many signs of life in a row it is asked whether something waits that does not come. */
-const signsBetweenLooks = 4
+const signsBetweenLooks = 10
 
 /**
  * Hands out the messages of a subject from a sequence on, in order, as they are stored: a consumer of the servers that is pulled by, so
@@ -88,13 +94,7 @@ export class Cursor {
     this.#closed = true
     this.#watch.abort()
     this.#subscription.unsubscribe()
-    // If this does not arrive the servers forget the consumer by themselves.
-    if (!this.#connection.client.isClosed()) {
-      this.#connection.client.publish(
-        `$JS.API.CONSUMER.DELETE.${this.#stream}.${this.#consumer}`,
-        new Uint8Array(),
-      )
-    }
+    removeConsumer(this.#connection, this.#stream, this.#consumer)
   }
 
   #take(message: Message): void {
@@ -158,7 +158,10 @@ export class Cursor {
     const { signal } = this.#watch
     while (!signal.aborted) {
       const before = this.#signs
-      await this.#connection.runtime.sleep(2 * signOfLifeMs, signal).catch(() => undefined)
+      await this.#connection.runtime.sleep(watchedEveryMs, signal).catch(() => undefined)
+      // A process that stood still takes in what came meanwhile only now.
+      if (this.#signs === before)
+        await this.#connection.runtime.sleep(momentMs, signal).catch(() => undefined)
       if (!signal.aborted && this.#signs === before) return this.#lose()
     }
   }
@@ -171,12 +174,40 @@ interface ConsumerInfo {
   readonly num_pending: number
 }
 
-/** Makes a consumer of the messages of a subject from a sequence on, which is forgotten when nobody uses it. */
+/**
+ * Makes a consumer of the messages of a subject from a sequence on, which is forgotten when nobody uses it. Servers choose by chance
+ * who of them has it, and may choose one that is gone: nobody answers then. So another is asked for while there is no
+ * answer, and the first that there is gets used.
+ */
 export function createConsumer(
+  connection: Connection,
+  at: { readonly stream: string; readonly subject: string; readonly from: number },
+): Promise<ConsumerInfo> {
+  return connection.bridge(async () => {
+    const ended = new AbortController()
+    let made: ConsumerInfo | undefined
+    const attempts = Array.from({ length: askedAtMost }, async (_, attempt) => {
+      if (attempt > 0) await connection.runtime.sleep(attempt * askedAgainMs, ended.signal)
+      try {
+        const info = await askForConsumer(connection, at)
+        if (made !== undefined) removeConsumer(connection, at.stream, info.name)
+        made ??= info
+        return made
+      } finally {
+        ended.abort()
+      }
+    })
+    return await Promise.any(attempts).catch((error: AggregateError) => {
+      throw error.errors[0]
+    })
+  })
+}
+
+function askForConsumer(
   connection: Connection,
   { stream, subject, from }: { readonly stream: string; readonly subject: string; readonly from: number },
 ): Promise<ConsumerInfo> {
-  return connection.call<ConsumerInfo>(`CONSUMER.CREATE.${stream}`, {
+  return connection.api<ConsumerInfo>(`CONSUMER.CREATE.${stream}`, {
     stream_name: stream,
     config: {
       deliver_policy: 'by_start_sequence',
@@ -189,6 +220,11 @@ export function createConsumer(
       num_replicas: 1,
     },
   })
+}
+
+/** If this does not arrive the servers forget the consumer by themselves. */
+function removeConsumer({ client }: Connection, stream: string, name: string): void {
+  if (!client.isClosed()) client.publish(`$JS.API.CONSUMER.DELETE.${stream}.${name}`, new Uint8Array())
 }
 
 /** Where a message stands, as its reply subject says: `$JS.ACK.STREAM.CONSUMER.TIMES.SEQUENCE.HANDED.TIME.LEFT`. */
