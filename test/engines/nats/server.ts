@@ -1,13 +1,13 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { connect } from '@nats-io/transport-node'
 import { realRuntime } from '../../../src/core/real-runtime.ts'
+import { freePort } from '../free-port.ts'
 
 const installer = fileURLToPath(new URL('../../../scripts/debian-packages.ts', import.meta.url))
 
@@ -36,19 +36,43 @@ export interface NatsServerOptions {
   readonly jetStream?: boolean
 }
 
+/** A stream as a server has it, which may be behind the others. */
+interface ReportedStream {
+  readonly name: string
+  readonly cluster?: { readonly leader?: string }
+  readonly state: { readonly messages: number; readonly last_seq: number }
+}
+
+/** What a server says of itself. */
+export interface ServerReport {
+  /** The leader of the servers themselves. */
+  readonly meta_cluster?: { readonly leader?: string }
+  readonly account_details?: readonly { readonly stream_detail?: readonly ReportedStream[] }[]
+}
+
 /** A NATS server of a test's own, in a temporary folder. */
 export class NatsServer {
   readonly folder: string
   readonly port: number
   readonly name: string
+  readonly #monitoringPort: number | undefined
   readonly #configuration: string
   #process: ChildProcess | undefined
   #logs = 0
 
-  constructor(configuration: string, { folder, port, name }: { folder: string; port: number; name: string }) {
-    this.folder = folder
-    this.port = port
-    this.name = name
+  constructor(
+    configuration: string,
+    at: {
+      readonly folder: string
+      readonly port: number
+      readonly name: string
+      readonly monitoringPort?: number
+    },
+  ) {
+    this.folder = at.folder
+    this.port = at.port
+    this.name = at.name
+    this.#monitoringPort = at.monitoringPort
     this.#configuration = configuration
   }
 
@@ -75,10 +99,9 @@ export class NatsServer {
   /** Starts the server, also again after {@link stop} or {@link kill}. Resolves once it takes connections. */
   async run(): Promise<void> {
     const file = join(this.folder, 'server.conf')
-    writeFileSync(
-      file,
-      `server_name: ${this.name}\nlisten: "127.0.0.1:${this.port}"\n${this.#configuration}\n`,
-    )
+    const lines = [`server_name: ${this.name}`, `listen: "127.0.0.1:${this.port}"`, this.#configuration]
+    if (this.#monitoringPort !== undefined) lines.push(`http: "127.0.0.1:${this.#monitoringPort}"`)
+    writeFileSync(file, lines.join('\n'))
     const child = spawn(program ?? '', ['--config', file], { stdio: ['ignore', 'ignore', 'pipe'] })
     this.#process = child
     const said: string[] = []
@@ -98,6 +121,16 @@ export class NatsServer {
 
   kill(): Promise<void> {
     return this.#end('SIGKILL')
+  }
+
+  /** What it says of itself, as one that watches it is told. Undefined while it does not answer. */
+  async report(): Promise<ServerReport | undefined> {
+    try {
+      const answer = await fetch(`http://127.0.0.1:${this.#monitoringPort}/jsz?accounts=true&streams=true`)
+      return (await answer.json()) as ServerReport
+    } catch {
+      return undefined
+    }
   }
 
   pause(): void {
@@ -141,15 +174,16 @@ export class NatsCluster {
         name,
         port: await freePort(),
         clusterPort: await freePort(),
+        monitoringPort: await freePort(),
       })),
     )
     const routes = members.map(({ clusterPort }) => `"nats-route://127.0.0.1:${clusterPort}"`).join(', ')
-    const servers = members.map(({ name, port, clusterPort }) => {
-      const own = join(folder, name)
+    const servers = members.map(({ clusterPort, ...member }) => {
+      const own = join(folder, member.name)
       mkdirSync(own)
       const configuration = `jetstream { store_dir: "${own}" }
         cluster { name: test, listen: "127.0.0.1:${clusterPort}", routes: [${routes}], no_advertise: true }`
-      return new NatsServer(configuration, { folder: own, port, name })
+      return new NatsServer(configuration, { folder: own, ...member })
     })
     await Promise.all(servers.map((server) => server.run()))
     const cluster = new NatsCluster(servers, folder)
@@ -167,7 +201,10 @@ export class NatsCluster {
     return `log-${this.#logs}`
   }
 
-  /** Resolves once streams of three replicas can be made. */
+  /**
+   * Resolves once streams of three replicas can be made, and every server has what any of them had when that was so. Who ends
+   * another server before ends two of three: 2.9 may then have no leader for half a minute, and loses what it has acknowledged.
+   */
   async ready(): Promise<void> {
     await this.#asking(async (ask) => {
       const config = {
@@ -179,6 +216,51 @@ export class NatsCluster {
       while ((await ask('STREAM.CREATE.ready', config)).error !== undefined) await pause()
       await ask('STREAM.DELETE.ready')
     })
+    const wanted = new Map<string, number>()
+    for (const streams of await this.#streams()) {
+      for (const { name, state } of streams) {
+        if (name !== 'ready') wanted.set(name, Math.max(state.last_seq, wanted.get(name) ?? 0))
+      }
+    }
+    while (!(await this.#haveCaughtUp(wanted))) await pause()
+  }
+
+  async #haveCaughtUp(wanted: ReadonlyMap<string, number>): Promise<boolean> {
+    const servers = await this.#streams()
+    return [...wanted].every(([stream, last]) => {
+      const replicas = servers.map((streams) => streams.find(({ name }) => name === stream))
+      const leaders = new Set(replicas.map((replica) => replica?.cluster?.leader))
+      const areBehind = replicas.some((replica) => replica === undefined || replica.state.last_seq < last)
+      return leaders.size === 1 && !leaders.has(undefined) && !leaders.has('') && !areBehind
+    })
+  }
+
+  /** The streams as each server has them, once all say so. */
+  async #streams(): Promise<readonly (readonly ReportedStream[])[]> {
+    for (;;) {
+      const reports = await Promise.all(this.servers.map((server) => server.report()))
+      const known = reports.filter((report) => report !== undefined)
+      if (known.length === reports.length) {
+        return known.map(({ account_details: accounts = [] }) => {
+          return accounts.flatMap(({ stream_detail: streams = [] }) => streams)
+        })
+      }
+      await pause()
+    }
+  }
+
+  /** A server that leads nothing: what it led has another leader now. */
+  async follower(): Promise<NatsServer> {
+    const report = await this.servers[0]?.report()
+    const follower = this.servers.find(({ name }) => name !== report?.meta_cluster?.leader)
+    if (follower === undefined) throw new Error('all servers lead')
+    await this.#asking(async (ask) => {
+      const { streams = [] } = (await ask('STREAM.NAMES')) as { streams?: readonly string[] }
+      for (const stream of streams) {
+        while ((await this.leaderOf(stream)) === follower) await ask(`STREAM.LEADER.STEPDOWN.${stream}`)
+      }
+    })
+    return follower
   }
 
   /** The server that leads a stream now, which has this name or one that goes on behind it. */
@@ -196,24 +278,15 @@ export class NatsCluster {
     return this.servers.find(({ name }) => name === leader) ?? this.#none(leader)
   }
 
-  /** How many messages of each stream each server has, as a reader would be given them. */
+  /** How many messages of each stream each server has. */
   async messagesByServer(): Promise<ReadonlyMap<string, ReadonlyMap<string, number>>> {
     const found = new Map<string, Map<string, number>>()
-    await this.#asking(async (ask) => {
-      const { streams = [] } = (await ask('STREAM.NAMES')) as { streams?: string[] }
-      for (const stream of streams) {
-        const counts = new Map<string, number>()
-        found.set(stream, counts)
-        // A reader is given to any of the servers that have the stream.
-        for (let reader = 0; reader < 40 && counts.size < this.servers.length; reader += 1) {
-          const config = { ack_policy: 'none', mem_storage: true, num_replicas: 1, inactive_threshold: 1e9 }
-          const made = await ask(`CONSUMER.CREATE.${stream}`, { stream_name: stream, config })
-          const { cluster, num_pending } = made as { cluster?: { leader?: string }; num_pending?: number }
-          if (cluster?.leader !== undefined && num_pending !== undefined)
-            counts.set(cluster.leader, num_pending)
-        }
+    for (const [index, streams] of (await this.#streams()).entries()) {
+      for (const { name, state } of streams) {
+        const counts = found.get(name) ?? new Map<string, number>()
+        found.set(name, counts.set(this.servers[index]?.name ?? '', state.messages))
       }
-    })
+    }
     return found
   }
 
@@ -251,15 +324,4 @@ export class NatsCluster {
 /** A server that elects a leader says nothing until it has one. */
 function pause(): Promise<void> {
   return realRuntime().sleep(50)
-}
-
-/** A port that nobody listens on. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no port was given')
-  return address.port
 }

@@ -8,9 +8,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { realRuntime } from '../../../src/core/real-runtime.ts'
 import { openPostgres } from '../../../src/engines/postgres/postgres-engine.ts'
 import type { Claim, LogEngine } from '../../../src/log/port.ts'
+import { freePort } from '../free-port.ts'
 import { administer } from './administer.ts'
 import { CuttingProxy } from './cutting-proxy.ts'
-import { freePort, hasPostgres, PostgresServer } from './server.ts'
+import { hasPostgres, PostgresServer } from './server.ts'
 
 const at = { topic: 'orders', partition: 0 }
 const noLimits = { records: 1_000_000, bytes: 1_000_000_000 }
