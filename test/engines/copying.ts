@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'vitest'
-import type { LogEngine, Place } from '../../src/log/port.ts'
+import { isMillraceError } from '../../src/core/errors.ts'
+import type { Entry, LogEngine, Place } from '../../src/log/port.ts'
 
 const program = fileURLToPath(new URL('copying-process.ts', import.meta.url))
 const noLimits = { records: 1_000_000, bytes: 1_000_000_000 }
@@ -87,8 +88,19 @@ export class Copying {
       partition: (first + index) % this.engine.partitions,
       value: Buffer.from(String(first + index)),
       timeMs: 0,
+      deduplicationId: String(first + index),
     }))
-    await Promise.all(entries.map((entry) => this.engine.append([entry])))
+    await Promise.all(entries.map((entry) => this.#append(entry)))
+  }
+
+  /** As callers do who are told that servers stayed away: again, with the same id. */
+  async #append(entry: Entry): Promise<void> {
+    try {
+      await this.engine.append([entry])
+    } catch (error) {
+      if (!isMillraceError(error, 'UNREACHABLE')) throw error
+      await this.#append(entry)
+    }
   }
 
   /** Resolves once so many were published. */
@@ -104,22 +116,23 @@ export class Copying {
 
   /** Resolves once everything was copied, each once and in order; checks that nothing of what was published is lost or doubled. */
   async expectCopiedOnce(): Promise<void> {
-    const all: number[] = []
-    for (let partition = 0; partition < this.engine.partitions; partition += 1) {
-      const wanted = await this.#numbersIn({ topic: 'in', partition })
-      all.push(...wanted)
-      const out = { topic: 'out', partition }
-      for (;;) {
-        const { end } = await this.engine.bounds(out)
-        const copied = await this.#numbersIn(out)
-        if (copied.length >= wanted.length) {
-          expect(copied).toEqual(wanted)
-          break
-        }
-        await this.engine.changed(new Map([[out, end]]), new AbortController().signal)
-      }
-    }
+    const partitions = Array.from({ length: this.engine.partitions }, (_, partition) => partition)
+    const all = (await Promise.all(partitions.map((partition) => this.#expectCopied(partition)))).flat()
     expect(all.sort((a, b) => a - b)).toEqual(Array.from({ length: this.#published }, (_, index) => index))
+  }
+
+  async #expectCopied(partition: number): Promise<readonly number[]> {
+    const wanted = await this.#numbersIn({ topic: 'in', partition })
+    const out = { topic: 'out', partition }
+    for (;;) {
+      const { end } = await this.engine.bounds(out)
+      const copied = await this.#numbersIn(out)
+      if (copied.length >= wanted.length) {
+        expect(copied).toEqual(wanted)
+        return wanted
+      }
+      await this.engine.changed(new Map([[out, end]]), new AbortController().signal)
+    }
   }
 
   async #numbersIn(at: Place): Promise<number[]> {
