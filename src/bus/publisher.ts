@@ -301,7 +301,7 @@ export class Publisher {
     try {
       const entries = admitted.map(({ entry }) => entry)
       const appended = this.#told(entries, await this.#options.engine.append(entries, signal))
-      return admitted.map((one, index) => published(one, appended[index]))
+      return admitted.map(({ event }, index) => published(event.id, appended[index]))
     } finally {
       this.#room.leave(admitted.length)
     }
@@ -322,11 +322,13 @@ export class Publisher {
   }
 
   #appendInRoom(admitted: Admitted, signal: AbortSignal | undefined): Promise<Published> {
+    // Nothing but the id of the event is kept until it is durable.
+    const { id } = admitted.event
     const entries = [admitted.entry]
     return this.#options.engine.append(entries, signal).then(
       (appended) => {
         this.#room.leave(1)
-        return published(admitted, this.#told(entries, appended)[0])
+        return published(id, this.#told(entries, appended)[0])
       },
       (error: unknown) => {
         this.#room.leave(1)
@@ -413,7 +415,7 @@ function encodeWithin(value: Uint8Array): string {
   return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('utf8')
 }
 
-function published({ event: { id } }: Admitted, appended: Appended | undefined): Published {
+function published(id: string, appended: Appended | undefined): Published {
   if (appended === undefined)
     throw new MillraceError('STORAGE_FAILED', 'The engine gave no place for an appended event.')
   const { topic, partition, offset, duplicate } = appended
