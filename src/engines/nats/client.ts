@@ -74,9 +74,9 @@ export interface ClientLibrary {
   headers(): Headers
   createInbox(): string
   /** What proves who one is, from the text of a credentials file. */
-  credsAuthenticator(text: Uint8Array): unknown
+  credsAuthenticator(text: Uint8Array): (nonce: string) => unknown
   /** What proves who one is, from the seed of an nkey. */
-  nkeyAuthenticator(seed: Uint8Array): unknown
+  nkeyAuthenticator(seed: Uint8Array): (nonce: string) => unknown
 }
 
 /** Loads the client library. `ENGINE_CLIENT_MISSING` when it is not installed. */

@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises'
 import { MillraceError } from '../../core/errors.ts'
 import type { Runtime } from '../../core/runtime.ts'
 import type { Client, ClientLibrary, Headers, Message, Subscription } from './client.ts'
 import { loadClient } from './client.ts'
-import { isAway, jetStreamMissing, Refused, refusals, Unanswered, unreachable } from './failures.ts'
+import { isAway, jetStreamMissing, Refused, refusals, Unanswered } from './failures.ts'
+import { authenticatorFor, checkCertificates, failureToConnect } from './logins.ts'
 import { Requests } from './requests.ts'
 import type { Settings } from './settings.ts'
 
@@ -59,10 +59,14 @@ export class Connection {
     this.#requests = new Requests(client, runtime, library.createInbox(), attemptTimeoutMs)
   }
 
-  /** `ENGINE_CLIENT_MISSING`, `UNREACHABLE`, `SERVER_UNSUPPORTED`, or `STORAGE_FAILED` for a login that is refused. */
+  /**
+   * `ENGINE_CLIENT_MISSING`, `UNREACHABLE`, `SERVER_UNSUPPORTED`; `FILE_UNREADABLE` for one that the URL names; `STORAGE_FAILED` for a login
+   * that is refused and for servers whose certificate is not trusted.
+   */
   static async open(settings: Settings, runtime: Runtime): Promise<Connection> {
     const library = await loadClient()
     const authenticator = await authenticatorFor(settings, library)
+    await checkCertificates(settings)
     const { servers, log, user, password, token, tls, where } = settings
     let client: Client
     try {
@@ -80,9 +84,7 @@ export class Connection {
         ...(tls === undefined ? {} : { tls }),
       })
     } catch (error) {
-      throw (error as Error).name === 'AuthorizationError'
-        ? loginRefused(where, error)
-        : unreachable(where, error)
+      throw failureToConnect(where, error)
     }
     const connection = new Connection(settings, runtime, library, client)
     try {
@@ -237,33 +239,4 @@ function parsed<Answer>(data: Uint8Array): Answer {
   const { error } = answer as { error?: ConstructorParameters<typeof Refused>[0] }
   if (error !== undefined) throw new Refused(error)
   return answer as Answer
-}
-
-async function authenticatorFor({ credentials, nkey }: Settings, library: ClientLibrary): Promise<unknown> {
-  const file = credentials ?? nkey
-  if (file === undefined) return undefined
-  let secret: Uint8Array
-  try {
-    secret = await readFile(file)
-  } catch (error) {
-    throw new MillraceError(
-      'FILE_UNREADABLE',
-      `The file '${file}', which the URL of the log names, cannot be read.`,
-      {
-        where: file,
-        fix: 'Check its name and who may read it.',
-        cause: error,
-      },
-    )
-  }
-  if (credentials !== undefined) return library.credsAuthenticator(secret)
-  return library.nkeyAuthenticator(Buffer.from(Buffer.from(secret).toString().trim()))
-}
-
-function loginRefused(where: string, cause: unknown): MillraceError {
-  return new MillraceError('STORAGE_FAILED', 'The NATS servers refused the login.', {
-    where,
-    fix: 'Check the user, the token or the credentials that the URL of the log names.',
-    cause,
-  })
 }
