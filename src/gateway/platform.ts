@@ -32,6 +32,7 @@ import {
   tryRules,
 } from './rules.ts'
 import { createServer, type GatewayServer, withHead } from './server.ts'
+import { appendToStream, giveStreamVersion } from './streams.ts'
 
 /** Options of {@link servePlatform}. */
 export interface PlatformOptions {
@@ -73,6 +74,8 @@ const routes: readonly { readonly method: 'GET' | 'POST'; readonly path: string;
     { method: 'POST', path: '/dead-letters/redrive', answer: redriveDeadLetters },
     { method: 'POST', path: '/dead-letters/discard', answer: discardDeadLetters },
     { method: 'GET', path: `${resultsPath}:id`, answer: giveResult },
+    { method: 'GET', path: '/streams/version', answer: giveStreamVersion },
+    { method: 'POST', path: '/streams/append', answer: appendToStream },
     { method: 'GET', path: '/rules', answer: listRules },
     { method: 'POST', path: '/rules', answer: putRules },
     { method: 'GET', path: '/rules/show', answer: showRule },
