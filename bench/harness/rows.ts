@@ -8,6 +8,7 @@ export const rowNames = [
   'publish-beside-pg',
   'publish-on-jetstream',
   'publish-one',
+  'append',
   'handle-beside-bullmq',
   'handle-beside-pg-boss',
   'handle-on-jetstream',
