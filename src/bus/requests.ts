@@ -3,7 +3,7 @@ import { isMillraceError, MillraceError } from '../core/errors.ts'
 import type { AnyEventType } from '../core/event.ts'
 import { checkDuration, checkOptionNames, optionNames } from '../core/options.ts'
 import type { Runtime } from '../core/runtime.ts'
-import { within } from './deadline.ts'
+import { type Deadline, within } from './deadline.ts'
 import type { OwnerQueries } from './owner-queries.ts'
 import type { ErrorRecord } from './parked-entry.ts'
 import { defaultWaitTimeoutMs, type Published, type Publisher, type PublishOptions } from './publisher.ts'
@@ -93,16 +93,15 @@ export class Requests {
     try {
       const published = await publisher.publishFor(waiter.address, command, data, options)
       const resultId = resultIdOf(published)
-      const ended = new AbortController()
-      // The answer goes to whoever published it first.
-      const decided = published.duplicate
-        ? this.#decided(command, resultId, ended.signal)
-        : waiter.done.then(
-            ([reply]) => reply?.value as CommandOutcome<C>,
-            (error) => Promise.reject(withResultId(error, resultId)),
-          )
       const expired = () => waitTimeout(published, resultId, timeoutMs)
-      return await within(decided, { runtime, timeoutMs, signal, expired }).finally(() => ended.abort())
+      const deadline = { runtime, timeoutMs, signal, expired }
+      // The answer goes to whoever published it first.
+      if (published.duplicate) return await this.#askUntilDecided(command, resultId, deadline)
+      const decided = waiter.done.then(
+        ([reply]) => reply?.value as CommandOutcome<C>,
+        (error) => Promise.reject(withResultId(error, resultId)),
+      )
+      return await within(decided, deadline)
     } finally {
       waiter.end()
     }
@@ -122,6 +121,15 @@ export class Requests {
       if (answer.status !== 'unknown') return stateOf(answer, command, id) as CommandState<C>
     }
     throw resultUnknown(id)
+  }
+
+  async #askUntilDecided<C extends AnyCommandType>(
+    command: C,
+    id: string,
+    deadline: Deadline,
+  ): Promise<CommandOutcome<C>> {
+    const ended = new AbortController()
+    return await within(this.#decided(command, id, ended.signal), deadline).finally(() => ended.abort())
   }
 
   async #decided<C extends AnyCommandType>(
