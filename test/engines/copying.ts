@@ -5,9 +5,9 @@ import { fileURLToPath } from 'node:url'
 import { expect } from 'vitest'
 import { isMillraceError } from '../../src/core/errors.ts'
 import type { Entry, LogEngine, Place } from '../../src/log/port.ts'
+import { recordsAt } from './records-at.ts'
 
 const program = fileURLToPath(new URL('copying-process.ts', import.meta.url))
-const noLimits = { records: 1_000_000, bytes: 1_000_000_000 }
 
 /** A process that copies from the topic `in` to `out`, as a member of the group `copiers`. */
 export class Copier {
@@ -135,14 +135,9 @@ export class Copying {
     }
   }
 
-  async #numbersIn(at: Place): Promise<number[]> {
-    const numbers: number[] = []
-    let { start: from } = await this.engine.bounds(at)
-    for (;;) {
-      const { records, next } = await this.engine.read(at, from, noLimits)
-      if (records.length === 0) return numbers
-      numbers.push(...records.map(({ value }) => Number(Buffer.from(value).toString())))
-      from = next
-    }
+  async #numbersIn(at: Place): Promise<readonly number[]> {
+    const { start } = await this.engine.bounds(at)
+    const records = await recordsAt(this.engine, at, start)
+    return records.map(({ value }) => Number(Buffer.from(value).toString()))
   }
 }

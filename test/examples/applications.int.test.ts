@@ -10,6 +10,7 @@ import shop from '../../examples/shop/app.ts'
 import edi from '../../examples/xml/app.ts'
 import type { IncomingEvent } from '../../src/core/event.ts'
 import { allEngines } from '../engines/all-logs.ts'
+import { recordsAt } from '../engines/records-at.ts'
 import type { LogServers } from '../engines/shared-logs.ts'
 
 /** What each example does, on whatever log it runs. The flights, which are killed on the way, have a test of their own. */
@@ -139,9 +140,7 @@ async function printAsShown(name: string, log: string): Promise<void> {
 async function eventsOf({ app, engine }: RunningApp, type: string): Promise<readonly unknown[]> {
   const found: unknown[] = []
   for (let partition = 0; partition < engine.partitions; partition += 1) {
-    const at = { topic: app.name, partition }
-    const { records } = await engine.read(at, 0, { records: 10_000, bytes: 10_000_000 })
-    for (const { value } of records) {
+    for (const { value } of await recordsAt(engine, { topic: app.name, partition })) {
       const event = JSON.parse(Buffer.from(value).toString()) as { type: string; data: unknown }
       if (event.type === type) found.push(event.data)
     }

@@ -3,6 +3,7 @@ import { encodeEvent } from '../../../src/core/event-codec.ts'
 import { realRuntime } from '../../../src/core/real-runtime.ts'
 import { openNats } from '../../../src/engines/nats/nats-engine.ts'
 import type { Claim, Entry, LogEngine } from '../../../src/log/port.ts'
+import { recordsAt } from '../records-at.ts'
 import { type Cut, CuttingProxy } from './cutting-proxy.ts'
 import { hasNats, NatsServer } from './server.ts'
 
@@ -40,7 +41,7 @@ describe.runIf(hasNats)('a connection that is cut', () => {
   afterEach(() => engine.close())
 
   async function idsStored(): Promise<unknown[]> {
-    const { records } = await engine.read(at, 0, { records: 1000, bytes: 1_000_000 })
+    const records = await recordsAt(engine, at)
     return records.map(({ value }) => JSON.parse(Buffer.from(value).toString()).id)
   }
 

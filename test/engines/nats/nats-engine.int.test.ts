@@ -7,6 +7,7 @@ import { type ErrorCode, isMillraceError, type MillraceError } from '../../../sr
 import { realRuntime } from '../../../src/core/real-runtime.ts'
 import { openNats } from '../../../src/engines/nats/nats-engine.ts'
 import type { LogEngine } from '../../../src/log/port.ts'
+import { recordsAt } from '../records-at.ts'
 import { hasNats, NatsServer } from './server.ts'
 
 const runtime = realRuntime()
@@ -125,7 +126,7 @@ describe.runIf(hasNats)('a log on NATS', () => {
     await Promise.all(
       Array.from({ length: 50 }, (_, index) => engine.append([entry(String(index).repeat(2000))])),
     )
-    expect((await engine.read(at, 0, limits)).records).toHaveLength(51)
+    expect(await recordsAt(engine, at)).toHaveLength(51)
   })
 
   it('is LOG_FULL where the account has no room', async () => {
@@ -175,7 +176,7 @@ describe.runIf(hasNats)('a log on NATS', () => {
     await own.run()
     await appending
     expect(await news).toEqual([at])
-    expect(texts((await engine.read(at, 0, limits)).records)).toEqual(['before', 'meanwhile'])
+    expect(texts(await recordsAt(engine, at))).toEqual(['before', 'meanwhile'])
   }, 60_000)
 
   it('has its names told apart from those of other logs of the account, whatever they are', async () => {

@@ -1,6 +1,7 @@
 import { app, event, on, type RunningApp, tableChanges } from 'millrace'
 import pg from 'pg'
 import { z } from 'zod'
+import { recordsAt } from '../../records-at.ts'
 
 /** How a database tells of changes. */
 export type Capture = 'triggers' | 'replication'
@@ -46,20 +47,12 @@ export interface Logged {
   readonly data: { readonly before: unknown; readonly after: unknown; readonly [name: string]: unknown }
 }
 
-const noLimits = { records: 1_000_000, bytes: 1e9 }
-
 export async function changesOf({ engine }: Pick<RunningApp, 'engine'>): Promise<Logged[]> {
   const found: Logged[] = []
   for (let partition = 0; partition < engine.partitions; partition += 1) {
-    // A read gives at least one record where there is one, and need not give all.
-    for (let from = 0; ; ) {
-      const { records, next } = await engine.read({ topic: 'shop', partition }, from, noLimits)
-      if (records.length === 0) break
-      for (const { value } of records) {
-        const { type, partitionkey, data } = JSON.parse(Buffer.from(value).toString())
-        if (type.startsWith('stock.') && type !== 'stock.low') found.push({ type, key: partitionkey, data })
-      }
-      from = next
+    for (const { value } of await recordsAt(engine, { topic: 'shop', partition })) {
+      const { type, partitionkey, data } = JSON.parse(Buffer.from(value).toString())
+      if (type.startsWith('stock.') && type !== 'stock.low') found.push({ type, key: partitionkey, data })
     }
   }
   return found
