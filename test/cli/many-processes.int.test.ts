@@ -33,7 +33,7 @@ describe.each(sharedEngines.filter(({ isHere }) => isHere))(
 
     afterEach(() => place[Symbol.asyncDispose]())
 
-    const start = () => place.start(['--close-after-ms', '500', ...log], { file })
+    const start = () => place.start(['--close-after-ms', '3000', ...log], { file })
 
     async function json<T>(url: string): Promise<T> {
       const response = await fetch(url)
