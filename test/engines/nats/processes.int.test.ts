@@ -13,7 +13,7 @@ describe.runIf(hasNats)('processes that share a log on three servers', () => {
 
   beforeAll(async () => {
     cluster = await NatsCluster.start()
-  }, 60_000)
+  }, 120_000)
 
   afterAll(() => cluster?.remove())
 

@@ -108,7 +108,10 @@ export class NatsServer {
     for await (const line of createInterface({ input: child.stderr })) {
       said.push(line)
       if (!line.includes('Server is ready')) continue
-      child.stderr.resume()
+      child.stderr.on('data', (chunk) => said.push(String(chunk))).resume()
+      child.once('exit', () => {
+        if (this.#process === child) console.error('a server has ended by itself:', said.slice(-5).join('\n'))
+      })
       return
     }
     throw new Error(`the server did not start: ${said.join('\n')}`)
@@ -144,6 +147,7 @@ export class NatsServer {
   async #end(signal: NodeJS.Signals): Promise<void> {
     const child = this.#process
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+    this.#process = undefined
     const ended = once(child, 'exit')
     child.kill(signal)
     await ended
