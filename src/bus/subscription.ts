@@ -26,7 +26,7 @@ import type { SubscriptionTools } from './subscription-tools.ts'
 import { storedEventOf } from './upcast.ts'
 
 /** The bounds of what one subscription holds of one partition. */
-export const windowBounds = { records: 8_192, bytes: 16 * 1024 * 1024, perKey: 256, ahead: 1_024 } as const
+export const windowBounds = { records: 8_192, bytes: 16 * 1024 * 1024, perKey: 256, ahead: 512 } as const
 
 const defaultTimeoutMs = 30_000
 const defaultConcurrency = 256

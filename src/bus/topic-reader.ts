@@ -24,7 +24,7 @@ export interface ReaderTools {
 }
 
 /** How much one read brings; a drain gets a quarter of it. */
-export const readLimits = { records: 1_024, bytes: 4 * 1024 * 1024 } as const
+export const readLimits = { records: 512, bytes: 4 * 1024 * 1024 } as const
 
 /** After so many reads in a row other work of the process gets a turn. */
 const readsPerTurn = 16
