@@ -8,6 +8,7 @@ import { olderProbeApp, probeApp, publishProbe, replayProbe } from '../../src/te
 import { type SimulateOptions, type SimulationReport, simulate } from '../../src/testing/simulate.ts'
 import { simulateFarBehind, simulatePartlyKeyed, simulatePausing } from './courses/keys.ts'
 import { simulateOperated } from './courses/operated.ts'
+import { simulateFed, simulateLoops, simulateVersions } from './courses/outside.ts'
 import { simulateRules } from './courses/rules.ts'
 
 /** Simulates one seed of an application. Rejects with `SimulationFailed`. */
@@ -51,9 +52,11 @@ function simulateKeys(seed: number): Promise<SimulationReport> {
   return simulatePartlyKeyed(seed, probeCourseOf(seed))
 }
 
+const outside = [simulateFed, simulateVersions, simulateLoops] as const
+
 /**
  * The applications that are simulated: the one that uses all there is, before and behind an upgrade, and with an operator; rules that
- * change; keys that are not there, fail or fall behind; and every example.
+ * change; keys that are not there, fail or fall behind; sources, events of other versions and chains without an end; and every example.
  */
 export const subjects: Readonly<Record<string, Subject>> = {
   probe: (seed) =>
@@ -77,5 +80,6 @@ export const subjects: Readonly<Record<string, Subject>> = {
   operated: (seed) => simulateOperated(seed, probeCourseOf(seed)),
   rules: (seed) => simulateRules(seed, probeCourseOf(seed)),
   keys: simulateKeys,
+  outside: (seed) => (outside[seed % outside.length] ?? simulateFed)(seed, probeCourseOf(seed)),
   ...examples,
 }

@@ -37,6 +37,7 @@ export function instrument(app: App, instruments: Instruments): App {
     routes: app.routes,
     events: [...app.events.values(), WitnessEvent],
     streams: app.streams,
+    sources: app.sources,
     topics: app.topics,
     ...(app.hopLimit === undefined ? {} : { hopLimit: app.hopLimit }),
     ...(app.maxEventBytes === undefined ? {} : { maxEventBytes: app.maxEventBytes }),

@@ -1,9 +1,15 @@
 import type { RunningApp } from '../../../src/app/running.ts'
+import type { Event } from '../../../src/core/event.ts'
 import { probeApp, publishProbe } from '../../../src/testing/probe-app.ts'
 import type { SeededRandom } from '../../../src/testing/random.ts'
 import { type SimulateOptions, type SimulationReport, simulate } from '../../../src/testing/simulate.ts'
 
 const reason = 'nobody wants it'
+
+/** Fails at some. */
+function lookAt({ id }: Event): void {
+  if (id.endsWith('3')) throw new Error('not this one')
+}
 
 /**
  * What an operator asks of a process, which asks the others. Dead letters are handed back and given up, and nothing else of it may
@@ -30,6 +36,7 @@ async function operate(running: RunningApp, random: SeededRandom): Promise<void>
       letter && (await deadLetters.discard({ id: letter.id }, { reason, wait: true, waitTimeoutMs: 5_000 })),
     () => deadLetters.discard({ handler: handler.name }, { reason }),
     () => running.settled(),
+    async () => running.watch([...probeApp.events.values()], lookAt, { maxWaiting: 2 }),
   ]
   await random.pick(ways)()
 }
