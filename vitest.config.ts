@@ -18,8 +18,9 @@ export default defineConfig({
     globals: false,
     pool: 'forks',
     maxWorkers: Math.max(2, availableParallelism() - 1),
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    // Whatever waits, waits for a condition: a bound is only there to end what hangs, on whatever machine.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     teardownTimeout: 10_000,
     unstubEnvs: true,
     restoreMocks: true,

@@ -78,11 +78,11 @@ async function numbersIn(folder: string): Promise<Set<number>> {
 
 describe('a backup of a log in use', () => {
   test('has all that was acknowledged before it, and restores to a log that an application goes on with', {
-    timeout: 120_000,
+    timeout: 180_000,
   }, async () => {
     const running = await place.start(['--log', 'lmdb:log'])
     const publishing = publishOnAndOn(running)
-    await expect.poll(() => publishing.acknowledged.length, { timeout: 30_000 }).toBeGreaterThan(300)
+    await expect.poll(() => publishing.acknowledged.length, { timeout: 60_000 }).toBeGreaterThan(300)
     const before = [...publishing.acknowledged]
     const made = await place.run(['backup', 'copies/first', '--json', '--url', running.urls.platform])
     expect(made).toMatchObject({ code: 0, stderr: '' })
@@ -97,7 +97,7 @@ describe('a backup of a log in use', () => {
     expect(before.filter((n) => !numbers.has(n))).toEqual([])
 
     const again = await place.start(['--log', 'lmdb:restored'])
-    await expect.poll(() => seen(again), { timeout: 30_000 }).toBe(numbers.size)
+    await expect.poll(() => seen(again), { timeout: 60_000 }).toBe(numbers.size)
     expect(await seen(running)).toBeGreaterThanOrEqual(publishing.acknowledged.length)
   })
 })
@@ -109,12 +109,12 @@ describe('a log that nobody has open', () => {
     const input = Array.from({ length: 200 }, (_, n) => JSON.stringify({ n, sku: `s${n % 7}` })).join('\n')
     const ingest = ['ingest', '-', '--type', 'shop.order.placed', '--url', running.urls.platform]
     expect(await place.run(ingest, { input })).toMatchObject({ code: 0 })
-    await expect.poll(() => seen(running), { timeout: 30_000 }).toBe(200)
+    await expect.poll(() => seen(running), { timeout: 60_000 }).toBe(200)
     running.child.kill('SIGTERM')
     await running.ended
   }
 
-  test('has a state whose hash is that of a replay of its records', { timeout: 60_000 }, async () => {
+  test('has a state whose hash is that of a replay of its records', async () => {
     await makeLog()
     const engine = await openLmdb(place.path('log'), { runtime: realRuntime() })
     const replayed = await openLmdb(place.path('replayed'), { runtime: realRuntime() })
@@ -135,7 +135,7 @@ describe('a log that nobody has open', () => {
     expect(other.records).not.toBe(records)
   })
 
-  test('is backed up too, and its hashes change with what it holds', { timeout: 60_000 }, async () => {
+  test('is backed up too, and its hashes change with what it holds', async () => {
     await makeLog()
     const people = await place.run(['backup', 'copy', '--log', 'lmdb:log'])
     expect(people.stdout).toMatch(
@@ -151,7 +151,7 @@ describe('a log that nobody has open', () => {
       '--url',
       running.urls.platform,
     ])
-    await expect.poll(() => seen(running), { timeout: 30_000 }).toBe(201)
+    await expect.poll(() => seen(running), { timeout: 60_000 }).toBe(201)
     running.child.kill('SIGTERM')
     await running.ended
     const after = await hashesOf('log')
@@ -170,7 +170,7 @@ describe('a log that nobody has open', () => {
     expect(await readFile(place.path('log/data.mdb')).then(({ length }) => length)).toBeGreaterThan(0)
   })
 
-  test('is not restored from what is no whole backup', { timeout: 60_000 }, async () => {
+  test('is not restored from what is no whole backup', async () => {
     await makeLog()
     await place.run(['backup', 'copy', '--log', 'lmdb:log'])
     const invalid = { code: 1, stderr: expect.stringContaining('BACKUP_INVALID') }

@@ -34,7 +34,7 @@ beforeAll(async () => {
   writeFileSync(place.path('orders app.ts'), '')
   mkdirSync(place.path('folder'))
   mkdirSync(place.path('list'))
-}, 60_000)
+})
 
 afterAll(() => place[Symbol.asyncDispose]())
 

@@ -16,7 +16,7 @@ beforeAll(async () => {
   url = ['--url', shop.urls.platform]
   const data = '{"parcel":"p-1","carrier":"dhl"}'
   await place.run(['publish', 'parcels.packed', '--data', data, ...url])
-  await vi.waitFor(async () => expect(await json(['list'])).toMatchObject({ letters: [{ id }] }), 20_000)
+  await vi.waitFor(async () => expect(await json(['list'])).toMatchObject({ letters: [{ id }] }), 60_000)
 })
 
 afterAll(async () => {
@@ -44,7 +44,7 @@ test('what still fails when it is redriven is open again', async () => {
   const { atMs } = (await json(['show', id])) as { readonly atMs: number }
   expect(await json(['redrive', '--handler', 'print-label'])).toMatchObject({ asked: 1, ids: [id] })
   const again = async () => ((await json(['show', id])) as { readonly atMs: number }).atMs > atMs
-  await expect.poll(again, { timeout: 20_000 }).toBe(true)
+  await expect.poll(again, { timeout: 60_000 }).toBe(true)
 })
 
 test.each([

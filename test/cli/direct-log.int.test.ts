@@ -79,7 +79,7 @@ describe('a log that a process has open', () => {
     const text = lines(9000)
     const third = text.length / 3
     ingesting.stdin?.write(text.slice(0, third))
-    await expect.poll(() => recordsAt(urls.platform), { timeout: 10_000 }).toBeGreaterThanOrEqual(2000)
+    await expect.poll(() => recordsAt(urls.platform), { timeout: 60_000 }).toBeGreaterThanOrEqual(2000)
     child.kill('SIGKILL')
     await ended
     ingesting.stdin?.write(text.slice(third, 2 * third))

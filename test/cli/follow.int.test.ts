@@ -26,7 +26,7 @@ function follow(args: readonly string[]) {
   })
   const closed = once(child, 'close') as Promise<[number | null]>
   const until = (stream: 'stdout' | 'stderr', pattern: RegExp) =>
-    expect.poll(() => written[stream], { timeout: 15_000 }).toMatch(pattern)
+    expect.poll(() => written[stream], { timeout: 60_000 }).toMatch(pattern)
   const interrupt = async () => {
     child.kill('SIGINT')
     const [code] = await closed

@@ -11,7 +11,7 @@ import { RoundRobin } from './round-robin.ts'
 
 const file = fileURLToPath(new URL('fixtures/counters.ts', import.meta.url))
 const keys = Array.from({ length: 24 }, (_, index) => `key-${index}`)
-const timeoutMs = 90_000
+const timeoutMs = 180_000
 
 describe.each(sharedEngines.filter(({ isHere }) => isHere))(
   'processes of one application on $name',
@@ -54,7 +54,7 @@ describe.each(sharedEngines.filter(({ isHere }) => isHere))(
               idle && unanswered.length === 0 && parts.filter((part) => part.partitions.length > 0).length
             )
           },
-          { timeout: 20_000 },
+          { timeout: 60_000 },
         )
         .toBe(processes.length)
     }

@@ -26,7 +26,7 @@ describe('start', () => {
     const ready = await fetch(`${urls.platform}/health/ready`)
     expect(ready.status).toBe(200)
     await expect
-      .poll(async () => (await fetch(`${urls.app}/seen/a`)).json(), { timeout: 10_000 })
+      .poll(async () => (await fetch(`${urls.app}/seen/a`)).json(), { timeout: 60_000 })
       .toEqual({ seen: 1 })
   })
 
@@ -53,7 +53,7 @@ describe('start', () => {
     child.stdout?.on('data', (chunk: Uint8Array) => {
       stdout += Buffer.from(chunk).toString()
     })
-    await expect.poll(() => stdout, { timeout: 10_000 }).toContain('handlers  count')
+    await expect.poll(() => stdout, { timeout: 60_000 }).toContain('handlers  count')
     expect(stdout).toMatch(/^shop is running\n {2}platform {2}http:\/\/127\.0\.0\.1:\d+\n {2}routes/)
   })
 
@@ -78,7 +78,7 @@ describe('start', () => {
     child.stderr?.on('data', (chunk: Uint8Array) => {
       stderr += Buffer.from(chunk).toString()
     })
-    await expect.poll(() => stdout, { timeout: 10_000 }).toContain('handlers  count')
+    await expect.poll(() => stdout, { timeout: 60_000 }).toContain('handlers  count')
     const [, routes] = /routes {4}(\S+)/.exec(stdout) ?? []
     const answer = await fetch(`${routes}/broken`)
     expect(await answer.text()).not.toContain('no printer')

@@ -18,11 +18,11 @@ describe.runIf(hasPostgres)('on a server', () => {
 
   beforeAll(async () => {
     server = await PostgresServer.start()
-  }, 60_000)
+  })
 
   afterAll(() => server?.remove())
 
-  test.for(pages)('docs/%s.md shows what its program prints', { timeout: 60_000 }, async (name) => {
+  test.for(pages)('docs/%s.md shows what its program prints', async (name) => {
     const args = ['--conditions=millrace-source', `examples/${name}/program.ts`]
     const { stdout } = await promisify(execFile)(process.execPath, args, {
       env: { ...process.env, DATABASE_URL: databaseOf(server.url()) },

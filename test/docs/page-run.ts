@@ -19,7 +19,7 @@ const environment = {
 const looking =
   /^(npx millrace (tail|inspect|(dead-letters|rules) (list|groups|show|try)|.* --dry-run)|curl (?!.*(-X|-d))|cat )/
 const serving = /npx millrace (start|dev) /
-const patienceMs = 20_000
+const patienceMs = 60_000
 /** What commands say of themselves, asked once. */
 const helps = new Map<string, Promise<string>>()
 

@@ -8,7 +8,7 @@ const file = 'examples/propagation/program.ts'
 const page = readFileSync('docs/propagation.md', 'utf8')
 
 test('docs/propagation.md shows its program as it is run, and what it prints', {
-  timeout: 60_000,
+  timeout: 180_000,
 }, async () => {
   expect(page).toContain(`\`\`\`ts\n${readFileSync(file, 'utf8')}\`\`\``)
   const args = ['--conditions=millrace-source', file]

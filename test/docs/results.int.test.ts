@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 const file = 'examples/results/program.ts'
 const page = readFileSync('docs/results.md', 'utf8')
 
-test('docs/results.md shows its program as it is run, and what it prints', { timeout: 60_000 }, async () => {
+test('docs/results.md shows its program as it is run, and what it prints', async () => {
   expect(page).toContain(`\`\`\`ts\n${readFileSync(file, 'utf8')}\`\`\``)
   const args = ['--conditions=millrace-source', file]
   const { stdout } = await promisify(execFile)(process.execPath, args)

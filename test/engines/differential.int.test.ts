@@ -6,7 +6,7 @@ import { shorten } from './differential/shorten.ts'
 const chosen = process.env.DIFFERENTIAL_SEED
 const seeds = chosen === undefined ? Array.from({ length: 36 }, (_, index) => index + 1) : [Number(chosen)]
 const kills = 3
-const timeLimitMs = 120_000
+const timeLimitMs = 180_000
 
 afterAll(endCourses)
 

@@ -158,11 +158,11 @@ for (const engine of allEngines) {
 
     beforeAll(async () => {
       servers = await engine.start()
-    }, 60_000)
+    })
 
     afterAll(() => servers?.remove())
 
-    test.for(Object.entries(courses))('the example %s does what it says', { timeout: 60_000 }, ([, course]) =>
+    test.for(Object.entries(courses))('the example %s does what it says', ([, course]) =>
       course(servers.newLog()),
     )
   })

@@ -79,7 +79,7 @@ function expectWhole(outcome: Outcome, expected: Awaited<ReturnType<typeof expec
 }
 
 describe('examples/flights', () => {
-  test('ends alike whether it was killed on the way or not', { timeout: 120_000 }, async () => {
+  test('ends alike whether it was killed on the way or not', async () => {
     const expected = await expectedOf(someFlights)
     const undisturbed = await run(someFlights, { seed: 0, kills: 0 })
     expect(undisturbed.finished).toMatchObject({ found: 0, imported: someFlights })
@@ -94,7 +94,7 @@ describe('examples/flights', () => {
   })
 
   test('brings in all flights, each once, and adds nothing when it runs again', {
-    timeout: 120_000,
+    timeout: 180_000,
   }, async () => {
     const { outcome } = await run(allFlights, { seed: 4, kills: 3 })
     expectWhole(outcome, await expectedOf(allFlights))
@@ -106,7 +106,7 @@ describe('examples/flights', () => {
 
 for (const engine of sharedEngines) {
   describe.runIf(engine.isHere)(`examples/flights on ${engine.name}`, () => {
-    test('ends alike though it was killed on the way', { timeout: 180_000 }, async () => {
+    test('ends alike though it was killed on the way', async () => {
       const servers = await engine.start()
       try {
         const { outcome, killedAtWork } = await run(someFlights, { seed: 3, kills: 3, log: servers.newLog() })

@@ -59,7 +59,7 @@ describe.skipIf(!registryAnswers)('the tarball, installed into an empty folder',
     const beside = [`zod@${zod}`, `@types/node@${nodeTypes}`, ...Object.values(compilers)]
     await packed.install('app', packed.tarball, ...beside)
     writeFileSync(packed.path('app/app.ts'), example)
-  }, 120_000)
+  })
 
   afterAll(() => packed?.[Symbol.dispose]())
 
@@ -114,7 +114,7 @@ describe.skipIf(!registryAnswers)('the tarball, installed into an empty folder',
       await using shop = new StartedCommand(packed.path('app'))
       const url = await shop.url()
       expect(await post(`${url}/orders`, { sku: 'lamp', quantity: 3 })).toBe(202)
-      await expect.poll(() => get(`${url}/stock/lamp`), { timeout: 20_000 }).toEqual({ left: 97 })
+      await expect.poll(() => get(`${url}/stock/lamp`), { timeout: 60_000 }).toEqual({ left: 97 })
       expect(await shop.stop()).toBe(0)
     }
     const command = 'node_modules/.bin/millrace'
@@ -168,7 +168,7 @@ describe.skipIf(!registryAnswers)('the tarball, installed into an empty folder',
       const from = `file:${packed.tarball}`
       await packed.run('app', 'node_modules/.bin/millrace', 'init', '../poll', '--millrace', from)
       await packed.install('poll')
-    }, 120_000)
+    })
 
     test('passes its own tests, on the test runner of Node.js', async () => {
       expect(await packed.run('poll', 'npm', 'test')).toMatch(/pass 2\n.*fail 0\n/s)
@@ -182,7 +182,7 @@ describe.skipIf(!registryAnswers)('the tarball, installed into an empty folder',
       await using poll = new StartedCommand(packed.path('poll'))
       const url = await poll.url()
       expect(await post(`${url}/votes`, { choice: 'tea' })).toBe(202)
-      await expect.poll(() => get(`${url}/votes/tea`), { timeout: 20_000 }).toEqual({ votes: 1 })
+      await expect.poll(() => get(`${url}/votes/tea`), { timeout: 60_000 }).toEqual({ votes: 1 })
       expect(await poll.stop()).toBe(0)
     })
   })

@@ -16,7 +16,7 @@ import { realRuntime } from '../../src/core/real-runtime.ts'
 import { openLmdb } from '../../src/engines/lmdb/lmdb-engine.ts'
 import { acknowledgedEventsKept } from '../../src/testing/invariants/acknowledged-events-kept.ts'
 
-const timeoutMs = 120_000
+const timeoutMs = 300_000
 let folder: string
 
 beforeEach(() => {

@@ -81,7 +81,7 @@ beforeAll(async () => {
     await writeFile(join(folder, `wrong-${index}.ts`), `${head}export const program = ${program}\n`)
   }
   output = await compile()
-}, 120_000)
+})
 
 afterAll(() => rm(folder, { recursive: true, force: true }))
 

@@ -98,7 +98,7 @@ describe('a version that loads and cannot start', () => {
     const dev = await DevProcess.start(place, appSource({ version: 1 }))
     const { urls } = await started(dev)
     const publishers = new Publishers(urls, { count: 2, again: false })
-    await expect.poll(() => publishers.total, { timeout: 20_000 }).toBeGreaterThan(10)
+    await expect.poll(() => publishers.total, { timeout: 60_000 }).toBeGreaterThan(10)
     const handlers = "on(Counted, { name: 'another' }, () => {})"
     await dev.save(appSource({ version: 2, handlers }))
     expect(await dev.next('startFailed')).toMatchObject({
@@ -118,7 +118,7 @@ describe('a version that loads and cannot start', () => {
     expect(publishers.refusals).toEqual([])
     for (const [name, n] of publishers.acknowledged) {
       const counts = () => json(`${urls.app}/counts/${name}`)
-      await expect.poll(counts, { timeout: 10_000 }).toEqual({ handled: n, last: n, wrong: 0 })
+      await expect.poll(counts, { timeout: 60_000 }).toEqual({ handled: n, last: n, wrong: 0 })
     }
   })
 
@@ -203,14 +203,14 @@ describe('handing over', () => {
     const slow = json(`${urls.app}/slow`)
     const before = "import { writeFileSync } from 'node:fs'\nwriteFileSync('loaded', '')"
     await dev.save(appSource({ version: 2, before }))
-    await expect.poll(() => existsSync(place.path('loaded')), { timeout: 20_000 }).toBe(true)
+    await expect.poll(() => existsSync(place.path('loaded')), { timeout: 60_000 }).toBe(true)
     process.kill(pid, 'SIGUSR2')
     const [, id = ''] = /^event: following\nid: (.*)/.exec(await live.text()) ?? []
     expect(await slow).toBe(1)
     await dev.next('reloaded')
     expect(await json(`${urls.app}/version`)).toBe(2)
     const publishers = new Publishers(urls, { count: 1, again: false })
-    await expect.poll(() => publishers.total, { timeout: 20_000 }).toBeGreaterThan(0)
+    await expect.poll(() => publishers.total, { timeout: 60_000 }).toBeGreaterThan(0)
     await publishers.stop()
     const again = await fetch(`${urls.platform}/events/live`, { headers: { 'last-event-id': id } })
     expect(await firstOf(again, /"n":1/)).toBe(true)
@@ -224,7 +224,7 @@ describe('handing over', () => {
     )
     const { urls } = await started(dev)
     const publishers = new Publishers(urls, { count: 1, again: false })
-    await expect.poll(() => publishers.total, { timeout: 20_000 }).toBeGreaterThan(3)
+    await expect.poll(() => publishers.total, { timeout: 60_000 }).toBeGreaterThan(3)
     const never = fetch(`${urls.app}/never`)
     await publishers.stop()
     await dev.save(appSource({ version: 2 }))
@@ -233,7 +233,7 @@ describe('handing over', () => {
     await dev.next('reloaded')
     const n = publishers.total
     await expect
-      .poll(() => json(`${urls.app}/counts/p0`), { timeout: 20_000 })
+      .poll(() => json(`${urls.app}/counts/p0`), { timeout: 60_000 })
       .toEqual({ handled: n, last: n, wrong: 0 })
   })
 })
@@ -293,17 +293,17 @@ describe('a process that ends', () => {
     const dev = await DevProcess.start(place, appSource({ version: 1 }))
     const { urls, pid } = await started(dev)
     const publishers = new Publishers(urls, { count: 6, again: true })
-    await expect.poll(() => publishers.total, { timeout: 20_000 }).toBeGreaterThan(50)
+    await expect.poll(() => publishers.total, { timeout: 60_000 }).toBeGreaterThan(50)
     process.kill(pid, 'SIGKILL')
     expect(await dev.next('crashed')).toMatchObject({ signal: 'SIGKILL', pid })
     await dev.next('reloaded')
     const enough = publishers.total + 50
-    await expect.poll(() => publishers.total, { timeout: 10_000 }).toBeGreaterThan(enough)
+    await expect.poll(() => publishers.total, { timeout: 60_000 }).toBeGreaterThan(enough)
     await publishers.stop()
     expect(publishers.refusals.every((text) => /^503 .*"code":"APP_UNAVAILABLE"/.test(text))).toBe(true)
     for (const [name, n] of publishers.acknowledged) {
       const counts = () => json(`${urls.app}/counts/${name}`)
-      await expect.poll(counts, { timeout: 10_000 }).toEqual({ handled: n, last: n, wrong: 0 })
+      await expect.poll(counts, { timeout: 60_000 }).toEqual({ handled: n, last: n, wrong: 0 })
     }
   })
 
@@ -314,14 +314,14 @@ describe('a process that ends', () => {
     while (waits.length < 3) waits.push((await dev.next('crashed')).againInMs)
     expect(waits).toEqual([100, 200, 400])
     await dev.save(appSource({ version: 2 }))
-    await expect.poll(() => dev.lines.at(-1), { timeout: 20_000 }).toHaveProperty('reloaded')
+    await expect.poll(() => dev.lines.at(-1), { timeout: 60_000 }).toHaveProperty('reloaded')
   })
 
   test('ends with its supervisor, though that is killed', async () => {
     const dev = await DevProcess.start(place, appSource({ version: 1 }))
     const { pid } = await started(dev)
     dev.child.kill('SIGKILL')
-    await expect.poll(() => isAlive(pid), { timeout: 10_000 }).toBe(false)
+    await expect.poll(() => isAlive(pid), { timeout: 60_000 }).toBe(false)
   })
 
   test('because it is told to drains first, and so ends everything with exit code 0', async () => {
@@ -335,7 +335,7 @@ describe('a process that ends', () => {
       body,
     })
     await expect
-      .poll(() => json(`${urls.platform}/handlers`), { timeout: 20_000 })
+      .poll(() => json(`${urls.platform}/handlers`), { timeout: 60_000 })
       .toMatchObject({ handlers: [{ inFlight: 1 }] })
     dev.child.kill('SIGINT')
     expect(await dev.ended).toBe(0)

@@ -25,7 +25,7 @@ const json = async (url: string) => (await fetch(url)).json()
 async function expectHandledOnce(urls: Urls, publishers: Publishers): Promise<void> {
   for (const [name, n] of publishers.acknowledged) {
     await expect
-      .poll(() => json(`${urls.app}/counts/${name}`), { timeout: 20_000 })
+      .poll(() => json(`${urls.app}/counts/${name}`), { timeout: 60_000 })
       .toEqual({ handled: n, last: n, wrong: 0 })
   }
 }
@@ -40,10 +40,10 @@ test('a hundred saves under load lose nothing, double nothing and refuse nothing
     await dev.save(appSource({ version }))
     // Half of the saves come while the one before is still being loaded or handed over to.
     if (version === 100 || random.chance(0.5)) {
-      await expect.poll(() => json(`${urls.app}/version`), { timeout: 30_000, interval: 20 }).toBe(version)
+      await expect.poll(() => json(`${urls.app}/version`), { timeout: 60_000, interval: 20 }).toBe(version)
     } else {
       const more = before + random.below(40)
-      await expect.poll(() => publishers.total, { timeout: 30_000, interval: 5 }).toBeGreaterThanOrEqual(more)
+      await expect.poll(() => publishers.total, { timeout: 60_000, interval: 5 }).toBeGreaterThanOrEqual(more)
     }
   }
   await publishers.stop()

@@ -44,7 +44,7 @@ test.skipIf(!hasScript)('a terminal gets the live view, whose keys work, and is 
     written += text
   })
   const shows = (pattern: RegExp) =>
-    expect.poll(() => stripVTControlCharacters(written), { timeout: 25_000 }).toMatch(pattern)
+    expect.poll(() => stripVTControlCharacters(written), { timeout: 60_000 }).toMatch(pattern)
   const press = (keys: string) => child?.stdin?.write(keys)
 
   await shows(/load {2}running, not reloaded yet {2}http/)
@@ -60,7 +60,7 @@ test.skipIf(!hasScript)('a terminal gets the live view, whose keys work, and is 
   await shows(/EVENTS {2}1 since the start, none shown/)
   press('o')
   await expect
-    .poll(() => readFile(place.path('opened'), 'utf8').catch(() => ''), { timeout: 20_000 })
+    .poll(() => readFile(place.path('opened'), 'utf8').catch(() => ''), { timeout: 60_000 })
     .toBe(`${platform}\n`)
   press('r')
   await shows(/load {2}running, reloaded once/)

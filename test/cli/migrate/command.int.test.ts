@@ -6,7 +6,7 @@ import { importLmdb } from '../../../src/engines/lmdb/import.ts'
 import { Workplace } from '../process.ts'
 
 let place: Workplace
-const timeoutMs = 60_000
+const timeoutMs = 180_000
 
 beforeEach(async () => {
   place = await Workplace.make()

@@ -9,7 +9,7 @@ import { type LogServers, sharedEngines } from '../../engines/shared-logs.ts'
 import { Workplace } from '../process.ts'
 import { Traveller } from './traveller.ts'
 
-const timeoutMs = 180_000
+const timeoutMs = 400_000
 const runtime = realRuntime()
 const random = new SeededRandom(42, 'kills')
 

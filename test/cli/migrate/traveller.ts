@@ -112,7 +112,7 @@ export class Traveller {
   async checkResults({ urls }: Started): Promise<void> {
     for (const [id, before] of this.#results) {
       const fetched = async () => (await (await fetch(`${urls.platform}/results/${id}`)).json()) as object
-      await expect.poll(fetched, { timeout: 20_000 }).toMatchObject({ ok: true })
+      await expect.poll(fetched, { timeout: 60_000 }).toMatchObject({ ok: true })
       const result = await fetched()
       if (before !== undefined) expect(result).toEqual(before)
       this.#results.set(id, result)
@@ -130,12 +130,12 @@ export class Traveller {
   async mend(started: Started): Promise<void> {
     const { platform } = started.urls
     writeFileSync(this.#place.path('mended'), '')
-    await expect.poll(() => redriven(platform), { timeout: 30_000, interval: 300 }).toBe(0)
+    await expect.poll(() => redriven(platform), { timeout: 60_000, interval: 300 }).toBe(0)
     await expect.poll(() => undone(platform), { timeout: 60_000, interval: 300 }).toBe(0)
     const delayed = this.#expected().filter(({ key }) => key.startsWith('late'))
     const recalled = async () => (await this.#logged(['--url', platform], 'recalled')).length
     const expected = delayed.reduce((sum, { numbers }) => sum + numbers.length, 0)
-    await expect.poll(recalled, { timeout: 20_000, interval: 300 }).toBe(expected)
+    await expect.poll(recalled, { timeout: 60_000, interval: 300 }).toBe(expected)
   }
 
   /** The events of a type, in the order of the log; of all types unless one is given. */

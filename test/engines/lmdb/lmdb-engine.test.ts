@@ -331,11 +331,11 @@ describe('a log that somebody else has taken over', () => {
       await expect(
         first?.commit({ puts: [{ key: 'k', value: new Uint8Array(1) }], deletes: [], appends: [] }),
       ).rejects.toMatchObject({ code: 'LOG_IN_USE' })
-      await vi.waitUntil(() => log.runtime.sleeping > 0, { timeout: 10_000 })
+      await vi.waitUntil(() => log.runtime.sleeping > 0, { timeout: 60_000 })
     })
     expect(claims).toHaveLength(2)
     log.runtime.advance(1000)
-    await vi.waitUntil(() => claims.length === 3, { timeout: 10_000 })
+    await vi.waitUntil(() => claims.length === 3, { timeout: 60_000 })
     expect(claims.at(-1)).toMatchObject({ partition: 0, epoch: 2 })
   })
 })

@@ -13,7 +13,7 @@ import { temporaryFolder } from './temporary-folder.ts'
 const program = fileURLToPath(new URL('state-process.ts', import.meta.url))
 
 it('a state whose process is killed is that of its mark, and the next process goes on from there', {
-  timeout: 60_000,
+  timeout: 180_000,
 }, async () => {
   const folder = temporaryFolder()
   try {
