@@ -170,7 +170,8 @@ export interface RunningApp {
   /**
    * Resolves once every record that is in the log is handled or dead-lettered, or held until it is redriven, by every
    * handler owned here, and so is everything that these have emitted. What is delayed is not waited for. While the log fails,
-   * and while a partition is taken anew because one of its commits failed, it goes on waiting.
+   * and while a partition is taken anew because one of its commits failed, it goes on waiting; and so it does for a key whose
+   * attempt has timed out and does not end (`HANDLER_STUCK`), which `signal` bounds.
    */
   settled(signal?: AbortSignal): Promise<void>
   /**
