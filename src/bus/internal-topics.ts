@@ -47,6 +47,16 @@ export function isInternalTopic(name: string): boolean {
 /** The name of the handler that does what rules say. */
 export const rulesHandler = '$rules'
 
+/** The name of the handler that appends to a stream. */
+export function streamHandler(stream: string): string {
+  return `$stream.${stream}`
+}
+
+/** Whether a handler is that of a stream, which may be gone from an application as those of users may. */
+export function isStreamHandler(name: string): boolean {
+  return name.startsWith(streamHandler(''))
+}
+
 /** Whether a handler is internal; users cannot name handlers so. */
 export function isInternalHandler(name: string): boolean {
   return name.startsWith('$')

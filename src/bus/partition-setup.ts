@@ -3,7 +3,7 @@ import { type CursorDocument, CursorTracker } from './cursor-tracker.ts'
 import type { From, HandlerDefinition } from './definitions.ts'
 import { removeLeft } from './forget.ts'
 import type { GroupTools } from './group-tools.ts'
-import { isInternalHandler } from './internal-topics.ts'
+import { isInternalHandler, isStreamHandler } from './internal-topics.ts'
 import { ParkedKeys } from './parked-keys.ts'
 import type { PartitionState } from './partition-state.ts'
 import { isRekeyed } from './rekeying.ts'
@@ -116,7 +116,8 @@ export async function dropVanished(
   const unread = new Set<string>()
   for (const { key, text } of await state.range('subscription/', 'subscription0', 10_000)) {
     const [, handler = '', topic = ''] = key.split('/')
-    if (isInternalHandler(handler) || present.has(key)) continue
+    const isReader = isInternalHandler(handler) && !isStreamHandler(handler)
+    if (isReader || present.has(key)) continue
     if (!read.has(topic)) unread.add(topic)
     const document = JSON.parse(text) as CursorDocument
     if (tools.forget.has(handler) || document.gone) continue

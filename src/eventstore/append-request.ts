@@ -1,7 +1,7 @@
 import type { AttemptContext } from '../bus/context.ts'
 import type { HandlerDefinition, StateCell } from '../bus/definitions.ts'
 import type { Door } from '../bus/door.ts'
-import { appendsTopic } from '../bus/internal-topics.ts'
+import { appendsTopic, streamHandler } from '../bus/internal-topics.ts'
 import { type CommandType, failed } from '../core/command.ts'
 import type { AnyEventType, Event } from '../core/event.ts'
 import type { Schema } from '../core/schema.ts'
@@ -102,7 +102,7 @@ export function idOfAppended(id: string, index: number): string {
 function appendHandler(stream: StreamDefinition, command: AppendCommand, door: Door): HandlerDefinition {
   const [type] = stream.events as readonly [AnyEventType]
   const topic = door.topicOf(type)
-  const name = handlerOfStream(stream)
+  const name = streamHandler(stream.name)
   return Object.freeze({
     name,
     kind: 'on' as const,
@@ -129,11 +129,6 @@ function fits(expected: ExpectedVersion, version: number): boolean {
   if (expected === 'any') return true
   if (expected === 'stream-exists') return version > 0
   return version === (expected === 'no-stream' ? 0 : expected)
-}
-
-/** The name of the handler that appends to a stream. */
-export function handlerOfStream({ name }: StreamDefinition): string {
-  return `$stream.${name}`
 }
 
 /** What is told of the append is told of each of its events: whoever appends publishes them. */

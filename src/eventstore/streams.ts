@@ -1,4 +1,5 @@
 import { checkAttributes, type Door } from '../bus/door.ts'
+import { streamHandler } from '../bus/internal-topics.ts'
 import type { OwnerQueries } from '../bus/owner-queries.ts'
 import { atIndex } from '../bus/publisher.ts'
 import type { RequestOptions, Requests } from '../bus/requests.ts'
@@ -10,7 +11,6 @@ import {
   type AppendCommand,
   type AppendRequest,
   type ExpectedVersion,
-  handlerOfStream,
   idOfAppended,
   type RequestedEvent,
   versionCell,
@@ -108,7 +108,7 @@ export class Streams {
     const { app, partitions, queries } = this.#tools
     const [text] = await queries.ask(
       { group: app, partition: partitionOf(id, partitions) },
-      { kind: 'cells', handler: handlerOfStream(stream), key: id, cells: [versionCell] },
+      { kind: 'cells', handler: streamHandler(stream.name), key: id, cells: [versionCell] },
     )
     return text === null || text === undefined ? 0 : Number(text)
   }

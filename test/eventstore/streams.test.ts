@@ -370,6 +370,25 @@ describe('an event of a stream', () => {
   })
 })
 
+describe('a stream that an application has no more', () => {
+  it('keeps nobody, and goes on where it was when it comes back', async () => {
+    const b = bench()
+    const place = 'subscription/$stream.order/'
+    const placeOf = () => [...b.state(place).values()] as { gone?: true }[]
+    const both = await start(b)
+    await b.drive(both.append(Order, 'o-1', [placed('o-1')]))
+    await b.stop(both)
+    const without = await start(b, { streams: [Customer] })
+    expect(placeOf()).toMatchObject([{ gone: true }])
+    await b.stop(without)
+    const again = await start(b)
+    expect(placeOf()).toEqual([expect.not.objectContaining({ gone: true })])
+    expect(
+      (await b.drive(again.append(Order, 'o-1', [cancelled('late')], { expectedVersion: 1 }))).version,
+    ).toBe(2)
+  })
+})
+
 describe('stream', () => {
   const declare = stream as (...given: unknown[]) => unknown
   const Ask = command('shop.ask', { schema: z.object({}), result: z.object({}) })
