@@ -145,7 +145,8 @@ export interface RunningApp {
     options?: AppendOptions,
   ): Promise<AppendResult>
   /**
-   * How many events were appended to the stream of an id, as its owner has it: 0 for none. What `append` resolved for before is counted.
+   * How many events were appended to the stream of an id, as its owner has it: 0 for none. On engines without `fencedReads` a process
+   * that was replaced as the owner, and does not know it yet, may tell an older version; an append that expects that is refused.
    * `OWNER_UNREACHABLE` when nobody answers in time.
    */
   streamVersion(stream: StreamDefinition, id: string): Promise<number>
