@@ -3,7 +3,7 @@ import { streamHandler } from '../bus/internal-topics.ts'
 import type { OwnerQueries } from '../bus/owner-queries.ts'
 import { atIndex } from '../bus/publisher.ts'
 import type { RequestOptions, Requests } from '../bus/requests.ts'
-import { MillraceError } from '../core/errors.ts'
+import { isMillraceError, MillraceError } from '../core/errors.ts'
 import { checkKey } from '../core/event.ts'
 import { checkOptionNames, optionNames } from '../core/options.ts'
 import { partitionOf } from '../log/partition.ts'
@@ -95,7 +95,9 @@ export class Streams {
       expectedVersion,
       events: await this.#requested(stream, id, events),
     }
-    const outcome = await this.#tools.requests.request(command, request, rest)
+    const outcome = await this.#tools.requests.request(command, request, rest).catch((error: unknown) => {
+      throw isMillraceError(error, 'WAIT_TIMEOUT') ? undecided(stream, id, error) : error
+    })
     if (!outcome.ok) throw conflict(stream, id, expectedVersion, outcome.failure.version)
     const { version, id: first } = outcome.result
     return { version, ids: events.map((_, index) => idOfAppended(first, index)) }
@@ -210,6 +212,19 @@ function conflict(
       where: `stream '${name}', id '${id}'`,
       fix: 'Read what the stream is now, decide anew, and append with the version that it has then.',
       facts: { stream: name, id, expectedVersion, version },
+    },
+  )
+}
+
+function undecided({ name }: StreamDefinition, id: string, cause: MillraceError): MillraceError {
+  return new MillraceError(
+    'WAIT_TIMEOUT',
+    `The append to the stream '${name}' of '${id}' was not decided in time.`,
+    {
+      where: `stream '${name}', id '${id}'`,
+      fix: 'It is durable and will be decided. Append it again with the same `id`, and that is answered; without one, the version tells.',
+      cause,
+      facts: cause.facts,
     },
   )
 }

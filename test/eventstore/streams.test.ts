@@ -243,7 +243,11 @@ describe('an append with an id', () => {
     const append = (waitTimeoutMs: number) =>
       b.drive(process.append(Order, 'o-1', [placed('o-1')], { id: 'a-1', waitTimeoutMs }))
     isAway = true
-    expect(await failure(append(500))).toMatchObject({ code: 'WAIT_TIMEOUT' })
+    expect(await failure(append(500))).toMatchObject({
+      code: 'WAIT_TIMEOUT',
+      where: "stream 'order', id 'o-1'",
+      facts: { resultId: 'millrace.shop.appends.0.0' },
+    })
     isAway = false
     expect((await append(30_000)).version).toBe(1)
     expect(await stored(b, 'o-1')).toHaveLength(1)
