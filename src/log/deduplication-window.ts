@@ -1,6 +1,6 @@
-import { type Hash64, type HashKey, halfSipHash } from './half-sip-hash.ts'
+import type { Hash64 } from './half-sip-hash.ts'
 
-/** A keyed 64-bit hash of a topic and an id. */
+/** A keyed 64-bit hash of an id. */
 export type Fingerprint = Hash64
 
 /** Where a record was put whose id is remembered. */
@@ -16,8 +16,6 @@ export interface DeduplicationWindowOptions {
   readonly windowMs: number
   /** How many ids are remembered at most; the oldest give way. */
   readonly maxIds: number
-  /** Random, and kept for as long as fingerprints are stored, so that nobody can choose ids that collide. */
-  readonly key: HashKey
 }
 
 const firstCapacity = 1024
@@ -32,7 +30,6 @@ const firstCapacity = 1024
 export class DeduplicationWindow {
   readonly #windowMs: number
   readonly #maxIds: number
-  readonly #key: HashKey
   #oldest: number
   #next: number
   #capacity: number
@@ -53,7 +50,6 @@ export class DeduplicationWindow {
   constructor(options: DeduplicationWindowOptions, firstSequence = 0) {
     this.#windowMs = options.windowMs
     this.#maxIds = options.maxIds
-    this.#key = options.key
     this.#oldest = firstSequence
     this.#next = firstSequence
     this.#capacity = Math.max(1, Math.min(firstCapacity, options.maxIds))
@@ -72,11 +68,6 @@ export class DeduplicationWindow {
 
   get size(): number {
     return this.#next - this.#oldest
-  }
-
-  /** The fingerprint of an id in a topic. */
-  fingerprint(topicId: number, id: string): Fingerprint {
-    return halfSipHash(this.#key, topicId, id)
   }
 
   /** The sequence numbers of entries that may have this fingerprint, in no particular order; mostly there is none. */

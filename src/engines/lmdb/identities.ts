@@ -1,6 +1,6 @@
 import { MillraceError } from '../../core/errors.ts'
 import { DeduplicationWindow, type Fingerprint, type Sighting } from '../../log/deduplication-window.ts'
-import type { HashKey } from '../../log/half-sip-hash.ts'
+import { type HashKey, halfSipHash } from '../../log/half-sip-hash.ts'
 import type { Entry } from '../../log/port.ts'
 import { compareEvents } from '../../log/same-event.ts'
 import type { Block } from './block.ts'
@@ -16,6 +16,7 @@ import type { Writes } from './writes.ts'
 export interface IdentitiesOptions {
   readonly windowMs: number
   readonly maxIds: number
+  /** Random, and kept for as long as fingerprints are stored, so that nobody can choose ids that collide. */
   readonly key: HashKey
 }
 
@@ -77,8 +78,9 @@ export class Identities {
     }
   }
 
+  /** The fingerprint of an id in a topic. */
   fingerprint(topicId: number, id: string): Fingerprint {
-    return this.#window.fingerprint(topicId, id)
+    return halfSipHash(this.#options.key, topicId, id)
   }
 
   /** The fingerprint of an id that will be looked for soon: the next transaction fetches what is known of all such together. */

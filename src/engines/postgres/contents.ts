@@ -5,13 +5,15 @@ import type {
   IdPage,
   LogContents,
   PlaceEnds,
+  RememberedId,
   StateLimits,
 } from '../../log/moving.ts'
 import type { Batch, KeyValue, Offset, Place, ReadLimits, Topic } from '../../log/port.ts'
+import { checksumOf } from './block.ts'
 import type { Row } from './connection.ts'
 import type { Database } from './database.ts'
 import { topicUnknown } from './failures.ts'
-import { checksumOf } from './plan.ts'
+import { idAt, idsIn } from './id-block.ts'
 import { readRecords } from './records.ts'
 import { listTopics } from './topics.ts'
 
@@ -33,8 +35,9 @@ const stateText = `select key, checksum, value from (
     order by s.key limit $4
   ) as portion where nth = 1 or total <= $5 order by key`
 
-const idsText = `select i.sequence, t.name, i.partition, i."offset", i.at_ms
-  from identity i join topic t on t.id = i.topic_id where i.sequence > $1 order by i.sequence limit $2`
+const idsText = 'select sequence, at_ms, ids from id_block where sequence > $1 order by sequence limit $2'
+
+const idBlocksAtOnce = 100
 
 /** All that the log in one schema holds. */
 export class PostgresContents implements LogContents {
@@ -96,14 +99,26 @@ export class PostgresContents implements LogContents {
   }
 
   async ids(from: number, limit: number): Promise<IdPage> {
-    const rows = await this.database.read('ids', idsText, [from, limit])
-    const ids = rows.map((row) => ({
-      topic: String(row.name),
-      partition: Number(row.partition),
-      offset: Number(row.offset),
-      timeMs: Number(row.at_ms),
-    }))
-    return { ids, next: Number(rows.at(-1)?.sequence ?? from) }
+    const topics = await this.database.read('topic-ids', 'select id, name from topic', [])
+    const names = new Map(topics.map(({ id, name }) => [Number(id), String(name)]))
+    const ids: RememberedId[] = []
+    let next = from
+    while (ids.length === 0) {
+      const rows = await this.database.read('ids', idsText, [next, idBlocksAtOnce])
+      for (const row of rows) {
+        const block = row.ids as Buffer
+        const first = Number(row.sequence) - idsIn(block)
+        for (let index = Math.max(0, next - first); index < idsIn(block) && ids.length < limit; index += 1) {
+          const { topicId, partition, offset } = idAt(block, index)
+          const topic = names.get(topicId)
+          // Those of a topic that was deleted stay until they are too old.
+          if (topic !== undefined) ids.push({ topic, partition, offset, timeMs: Number(row.at_ms) })
+          next = first + index + 1
+        }
+      }
+      if (rows.length === 0) break
+    }
+    return { ids, next }
   }
 
   async close(): Promise<void> {

@@ -19,6 +19,8 @@ const planning = {
   enable_mergejoin: 'off',
   // Costs look enormous where nothing else is left, which would have such a statement compiled.
   jit: 'off',
+  // Planning a statement anew each time would take longer than it runs.
+  plan_cache_mode: 'force_generic_plan',
 } as const
 
 /** A session that is opened when it is needed, and anew after it was lost. */

@@ -11,13 +11,15 @@ import {
   stillInUse,
 } from '../../log/moving.ts'
 import type { KeyValue, Offset, Place, StoredRecord, Topic } from '../../log/port.ts'
+import { blocksOf, checksumOf } from './block.ts'
 import { columns } from './columns.ts'
 import { Connection, type Connector, connectorFor } from './connection.ts'
 import { PostgresContents } from './contents.ts'
 import { Database } from './database.ts'
 import { toMillraceError, topicUnknown, unreachable } from './failures.ts'
+import { encodeIds, idBytes } from './id-block.ts'
+import { fingerprintOf } from './identities.ts'
 import { note, readMarks } from './marks.ts'
-import { checksumOf, hashOfId } from './plan.ts'
 import { checkSessions } from './presence.ts'
 import { dropLog, prepareSchema, readLog } from './schema.ts'
 import { readSettings } from './settings.ts'
@@ -79,24 +81,21 @@ async function look(connection: Connection): Promise<Found> {
   return { partitions: log?.partitions, origin: from }
 }
 
-const addRecordsText = `insert into record (topic_id, partition, "offset", time_ms, appended_bytes, checksum, value)
-  select $1, $2, "offset", time_ms, appended_bytes, checksum, substring($3::bytea from first for size)
-  from unnest($4::bigint[], $5::double precision[], $6::bigint[], $7::bigint[], $8::integer[], $9::integer[])
-    as w ("offset", time_ms, appended_bytes, checksum, first, size)`
+const addRecordsText = `insert into record_block (topic_id, partition, "offset", time_ms, appended_bytes, checksum, head, value)
+  select $1, $2, "offset", time_ms, appended_bytes, checksum,
+    substring($3::bytea from first for head_size), substring($3::bytea from first + head_size for size)
+  from unnest($4::bigint[], $5::double precision[], $6::bigint[], $7::bigint[], $8::integer[], $9::integer[], $10::integer[])
+    as w ("offset", time_ms, appended_bytes, checksum, first, head_size, size)`
 
 const addStateText = `insert into state (group_id, partition, key, checksum, value)
   select $1, $2, key, checksum, substring($3::bytea from first for size)
   from unnest($4::bytea[], $5::bigint[], $6::integer[], $7::integer[]) as w (key, checksum, first, size)
   on conflict (group_id, partition, key) do update set checksum = excluded.checksum, value = excluded.value`
 
-const addIdsText = `insert into identity (topic_id, id, partition, "offset", at_ms, sequence)
-  select t.id, w.id, w.partition, w."offset", w.at_ms, nextval('identity_sequence')
-  from (select * from unnest($1::text[], $2::bytea[], $3::integer[], $4::bigint[], $5::double precision[])
-    with ordinality as w (name, id, partition, "offset", at_ms, nth) order by nth) as w
-  join topic t on t.name = w.name
-  order by w.nth
-  on conflict (topic_id, id) do update set partition = excluded.partition, "offset" = excluded."offset",
-    at_ms = excluded.at_ms, sequence = excluded.sequence`
+const countIdsText = 'update log set id_count = id_count + $1 returning id_count'
+const addIdsText = `insert into id_block (sequence, at_ms, ids)
+  select sequence, at_ms, substring($1::bytea from first for size)
+  from unnest($2::bigint[], $3::double precision[], $4::integer[], $5::integer[]) as w (sequence, at_ms, first, size)`
 
 const placeText = `select p.topic_id, p.end_offset, p.appended_bytes, p.last_time_ms
   from topic t join place p on p.topic_id = t.id where t.name = $1 and p.partition = $2`
@@ -123,10 +122,11 @@ class PostgresImport extends PostgresContents implements LogImport {
 
   async begin(origin: Move, partitions: number): Promise<void> {
     const { where } = this.database
-    if (this.found === 'import' && this.#origin?.id === origin.id && this.partitions === partitions) return
-    if (this.found !== 'nothing') throw logOccupied(where)
+    const goesOn = this.found === 'import' && this.#origin?.id === origin.id && this.partitions === partitions
+    if (!goesOn && this.found !== 'nothing') throw logOccupied(where)
+    const how = goesOn ? { whateverItsMarks: true as const } : { making: origin }
     try {
-      await prepareSchema(this.#connector, { partitions, making: origin })
+      await prepareSchema(this.#connector, { partitions, ...how })
     } catch (error) {
       throw toMillraceError(error, where)
     }
@@ -154,16 +154,17 @@ class PostgresImport extends PostgresContents implements LogImport {
       if (last === undefined) return
       let appendedBytes = Number(place.appended_bytes)
       let first = 1
-      const rows = added.map(({ offset, timeMs, value }) => {
-        appendedBytes += value.length
-        const row = [offset, timeMs, appendedBytes, checksumOf(value), first, value.length]
-        first += value.length
+      const blocks = blocksOf(added)
+      const rows = blocks.map(({ offset, timeMs, head, bytes: size }) => {
+        appendedBytes += size
+        const row = [offset, timeMs, appendedBytes, checksumOf(head), first, head.length, size]
+        first += head.length + size
         return row
       })
-      const bytes = Buffer.concat(added.map(({ value }) => value))
+      const bytes = Buffer.concat(blocks.flatMap(({ head, values }) => [head, ...values]))
       await connection.query(
         addRecordsText,
-        [place.topic_id, at.partition, bytes, ...columns(rows, 6)],
+        [place.topic_id, at.partition, bytes, ...columns(rows, 7)],
         'add-records',
       )
       await connection.query(
@@ -221,13 +222,8 @@ class PostgresImport extends PostgresContents implements LogImport {
   }
 
   async addIds(ids: readonly KnownId[], next: number): Promise<void> {
-    // Of an id that is there twice the later one counts; a statement may touch a row only once.
-    const last = new Map(ids.map((id) => [`${id.topic}/${id.deduplicationId}`, id]))
-    const rows = [...last.values()].map(({ topic, deduplicationId, partition, offset, timeMs }) => {
-      return [topic, hashOfId(deduplicationId), partition, offset, timeMs]
-    })
     await this.#transact(async (connection) => {
-      if (rows.length > 0) await connection.query(addIdsText, columns(rows, 5), 'add-ids')
+      if (ids.length > 0) await addIds(connection, ids)
       await note(connection, 'ids', next)
     })
   }
@@ -239,7 +235,7 @@ class PostgresImport extends PostgresContents implements LogImport {
     })
     // Nobody has looked at how many rows there are; plans for a few would be slow for many.
     await this.database.transact(async (connection) => {
-      for (const table of ['record', 'state', 'identity']) await connection.query(`analyze ${table}`)
+      for (const table of ['record_block', 'state', 'id_block']) await connection.query(`analyze ${table}`)
     })
   }
 
@@ -269,6 +265,28 @@ class PostgresImport extends PostgresContents implements LogImport {
     if (!this.#lock.isLost) return
     throw unreachable(this.database.where, new Error('the session that keeps other migrations away was lost'))
   }
+}
+
+/** Ids that were remembered at the same time become one row, in their order. */
+async function addIds(connection: Connection, ids: readonly KnownId[]): Promise<void> {
+  const topics = new Map(
+    (await connection.rows('select id, name from topic')).map(({ id, name }) => [String(name), Number(id)]),
+  )
+  const [log] = await connection.rows('select id_key from log')
+  const [counted] = await connection.rows(countIdsText, [ids.length])
+  const stored = ids.map(({ topic, deduplicationId, partition, offset }) => {
+    const { high, low } = fingerprintOf(String(log?.id_key), deduplicationId)
+    return { high, low, topicId: topics.get(topic) ?? 0, partition, offset }
+  })
+  const before = Number(counted?.id_count) - ids.length
+  const rows: number[][] = []
+  let from = 0
+  for (let to = 1; to <= ids.length; to += 1) {
+    if (ids[to]?.timeMs === ids[from]?.timeMs) continue
+    rows.push([before + to, ids[from]?.timeMs ?? 0, from * idBytes + 1, (to - from) * idBytes])
+    from = to
+  }
+  await connection.query(addIdsText, [encodeIds(stored), ...columns(rows, 4)], 'add-ids')
 }
 
 /** Makes the row of a claim's group, and removes what an earlier attempt has left of the claim. */

@@ -7,9 +7,9 @@ import {
   type KeyValue,
   maxStateKeyBytes,
 } from '../../log/port.ts'
+import { checksumOf } from './block.ts'
 import type { Database } from './database.ts'
 import { notOwner, tooLarge } from './failures.ts'
-import { checksumOf } from './plan.ts'
 import { type CommitPart, maxCallBytes, type Step, sizeOf } from './step.ts'
 
 /** What a claim needs of the engine. */

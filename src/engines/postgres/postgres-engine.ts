@@ -23,13 +23,14 @@ import { type Connector, connectorFor } from './connection.ts'
 import { Database } from './database.ts'
 import { logClosed, toMillraceError, tooLarge } from './failures.ts'
 import { Groups } from './groups.ts'
+import { Identities } from './identities.ts'
 import { News } from './news.ts'
 import { PostgresOutbox } from './outbox/postgres-outbox.ts'
 import { checkSessions, Presence } from './presence.ts'
 import { findByTime, readRecords, trimPlace } from './records.ts'
 import { type LogRow, prepareSchema } from './schema.ts'
 import { readSettings } from './settings.ts'
-import { maxCallBytes, type Step, sizeOf } from './step.ts'
+import { maxCallBytes, sizeOf } from './step.ts'
 import { createTopic, deleteTopic, listTopics, sweepDeleted, sweepIdentities } from './topics.ts'
 import { Writer } from './writer.ts'
 
@@ -124,7 +125,8 @@ class PostgresEngine implements LogEngine {
     const { identity } = log
     const named = { where: this.#where, channel: this.#channel, schema }
     this.outbox = new PostgresOutbox({ ...named, identity, begin: (call) => this.#begin(call) })
-    const shared = { ...named, now: () => runtime.now(), ...this.#window }
+    const identities = new Identities(log.idKey, this.#window)
+    const shared = { ...named, now: () => runtime.now(), identities }
     const maxBytes = options.maxBytes ?? Number.POSITIVE_INFINITY
     this.#writer = new Writer(connector, { ...shared, writerId: processId, maxBytes }, runtime, {
       grown: (places) => this.#news.grown(places),
@@ -199,16 +201,15 @@ class PostgresEngine implements LogEngine {
   }
 
   append(entries: readonly Entry[], signal?: AbortSignal): Promise<readonly Appended[]> {
-    return this.#begin(async () => {
+    // Closing waits for the writer, so the call needs no counting.
+    return new Promise((resolve, reject) => {
+      this.#ending.signal.throwIfAborted()
       signal?.throwIfAborted()
-      if (entries.length === 0) return []
       this.#checkEntries(entries)
       const sizeBytes = sizeOf(entries)
       if (sizeBytes > maxCallBytes) throw tooLarge(sizeBytes, maxCallBytes)
-      return await new Promise<readonly Appended[]>((resolve, reject) => {
-        const step: Step = { sizeBytes, entries, signal, resolve, reject }
-        this.#writer.submit(step)
-      })
+      if (entries.length === 0) resolve([])
+      else this.#writer.submit({ sizeBytes, entries, signal, resolve, reject })
     })
   }
 

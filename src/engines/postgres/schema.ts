@@ -11,6 +11,8 @@ export type LogIdentity = string
 export interface LogRow {
   readonly partitions: number
   readonly identity: LogIdentity
+  /** What the fingerprints of its ids are made with. */
+  readonly idKey: string
   /** Whether the server flushes what it acknowledges. */
   readonly flushes: boolean
 }
@@ -134,8 +136,35 @@ create table outbox_refused (
 );
 `
 
+const thirdVersion = `
+-- Whoever writes takes this one first.
+lock table place in access exclusive mode;
+-- A row of earlier versions is one record without a head. Processes of these do not find the table any more, and fail.
+alter table record rename to record_block;
+alter table record_block add column head bytea,
+  alter column head set storage external, alter column value set storage external;
+alter table log add column id_count bigint not null default 0,
+  -- Of a log of an earlier version it is empty.
+  add column id_key text not null default '';
+create table id_block (
+  -- How many ids were ever written, with those of this row.
+  sequence bigint primary key,
+  at_ms double precision not null,
+  ids bytea not null
+);
+alter table id_block alter column ids set storage external;
+insert into id_block (sequence, at_ms, ids)
+  select max(nth), at_ms, string_agg(substring(id for 8) || int4send(topic_id) || substring(int4send(partition) from 3)
+    || substring(int8send("offset") from 3), '' order by nth)
+  from (select *, row_number() over (order by at_ms, sequence) as nth from identity) as i
+  group by at_ms, nth / 1000;
+update log set id_count = (select count(*) from identity);
+drop table identity;
+drop sequence identity_sequence;
+`
+
 /** What leads from each version of the tables to the next: the first from nothing to version 1. */
-export const migrations: readonly string[] = [firstVersion, secondVersion]
+export const migrations: readonly string[] = [firstVersion, secondVersion, thirdVersion]
 
 /** What the tables of a log are prepared for. */
 export interface Preparation {
@@ -199,7 +228,7 @@ async function migrate(
   }
   await connection.query(migrations.slice(version).join('\n'))
   await connection.query(
-    `insert into log (version, partitions) values ($1, $2)
+    `insert into log (version, partitions, id_key) values ($1, $2, gen_random_uuid()::text)
      on conflict (single) do update set version = excluded.version`,
     [migrations.length, partitions],
   )
@@ -215,19 +244,21 @@ async function describe(
   flushes: boolean,
 ): Promise<LogRow> {
   const [row] = await connection.rows(
-    `select l.id::text || ' ' || d.oid::text || ' ' || c.system_identifier::text as identity
+    `select l.id_key, l.id::text || ' ' || d.oid::text || ' ' || c.system_identifier::text as identity
      from log l, pg_control_system() c, pg_database d where d.datname = current_database()`,
   )
-  return { partitions, flushes, identity: String(row?.identity) }
+  return { partitions, flushes, identity: String(row?.identity), idKey: String(row?.id_key) }
 }
 
 /** What the migrations create, in order. */
-const created = [...migrations.join('\n').matchAll(/^create (table|sequence) (\w+)/gm)]
+const created = [
+  ...migrations.join('\n').matchAll(/^(?:create (table|sequence)|alter table \w+ rename to) (\w+)/gm),
+]
 
 /** Removes the tables of a log, and the schema where nothing else is in it and this role may. */
 export async function dropLog(connection: Connection, { settings }: Connector): Promise<void> {
   await connection.query('drop table if exists move')
-  for (const [, kind, name] of created.toReversed()) {
+  for (const [, kind = 'table', name] of created.toReversed()) {
     await connection.query(`drop ${kind} if exists ${name} cascade`)
   }
   await connection.query('savepoint dropped')

@@ -68,17 +68,15 @@ export function deleteTopic(database: Database, name: string, channel: string): 
   })
 }
 
-const removedAtOnce = 5000
+const removedAtOnce = 1000
 
 /** Removes what deleted topics have left behind, a part at a time. */
 export async function sweepDeleted(database: Database): Promise<void> {
   const topics = await database.read('deleted-topics', 'select id from deleted_topic', [])
   for (const { id } of topics) {
-    for (const table of ['record', 'identity']) {
-      const some = `delete from ${table} where ctid = any (array(
-        select ctid from ${table} where topic_id = $1 limit ${removedAtOnce}))`
-      while ((await database.transact((connection) => countOf(connection, some, id))) === removedAtOnce);
-    }
+    const some = `delete from record_block where ctid = any (array(
+      select ctid from record_block where topic_id = $1 limit ${removedAtOnce}))`
+    while ((await database.transact((connection) => countOf(connection, some, id))) === removedAtOnce);
     await database.transact((connection) => connection.query('delete from deleted_topic where id = $1', [id]))
   }
 }
@@ -97,13 +95,12 @@ export async function sweepIdentities(
   { windowMs, maxIds, nowMs }: { readonly windowMs: number; readonly maxIds: number; readonly nowMs: number },
 ): Promise<void> {
   const text = `with old as (
-      select topic_id, id from identity
-      where sequence <= (select last_value from identity_sequence) - $1::bigint
-         or sequence in (select sequence from identity order by sequence limit ${removedAtOnce})
-            and at_ms + $2::double precision <= $3::double precision
-      order by sequence limit ${removedAtOnce} for update skip locked
+      select sequence from id_block
+      where sequence in (select sequence from id_block order by sequence limit ${removedAtOnce})
+        and (sequence <= (select id_count from log) - $1::bigint or at_ms + $2::double precision <= $3::double precision)
+      for update skip locked
     ), gone as (
-      delete from identity i using old where i.topic_id = old.topic_id and i.id = old.id returning 1
+      delete from id_block i using old where i.sequence = old.sequence returning 1
     ) select count(*) as count from gone`
   const some = async (connection: Connection) => {
     const [row] = await connection.rows(text, [maxIds, windowMs, nowMs])

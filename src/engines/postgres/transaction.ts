@@ -1,19 +1,12 @@
 import type { Appended } from '../../log/port.ts'
-import { arrayOf, columns } from './columns.ts'
+import { blocksOf, checksumOf } from './block.ts'
+import { columns } from './columns.ts'
 import type { Connection, Row } from './connection.ts'
 import { boundReached } from './failures.ts'
+import { encodeIds } from './id-block.ts'
+import { bringsIds, type Identities } from './identities.ts'
 import type { MovingEntries } from './outbox/moving-entries.ts'
-import {
-  checksumOf,
-  type Ground,
-  hashBytes,
-  hashOfId,
-  Plan,
-  type PlannedPlace,
-  placeName,
-  type Sighting,
-  sightingName,
-} from './plan.ts'
+import { type Ground, type Places, Plan, type PlannedPlace } from './plan.ts'
 import type { Step } from './step.ts'
 
 /** What the transactions of a writer have in common. */
@@ -22,8 +15,7 @@ export interface TransactionContext {
   readonly schema: string
   readonly writerId: string
   readonly channel: string
-  readonly windowMs: number
-  readonly maxIds: number
+  readonly identities: Identities
   readonly maxBytes: number
   now(): number
 }
@@ -38,6 +30,8 @@ export interface Prepared {
   readonly ids: number
   /** Writes and commits. */
   commit(): Promise<void>
+  /** It holds. */
+  committed(): void
 }
 
 /** What one transaction is to do. */
@@ -48,8 +42,9 @@ export interface Work {
 }
 
 /**
- * Locks what the steps are about, in an order that is the same in every process: claims, topics, places. Refuses the steps that must
- * be refused, each by itself, and gives the rest as a transaction that only has to be written; undefined where none is left.
+ * Locks what the steps are about, in an order that is the same in every process: claims, the log where ids are remembered, places.
+ * Refuses the steps that must be refused, each by itself, and gives the rest as a transaction that only has to be written; undefined
+ * where none is left.
  */
 export async function prepare(
   connection: Connection,
@@ -58,27 +53,23 @@ export async function prepare(
   context: TransactionContext,
 ): Promise<Prepared | undefined> {
   const { moving } = work
+  const { identities } = context
   const steps = moving === undefined ? work.steps : [...moving.steps, ...work.steps]
-  const hashes = new Map<string, Buffer>()
-  const [, held, , places, sightings, usedBytes] = await Promise.all([
+  const remembers = steps.some(bringsIds)
+  const nowMs = context.now()
+  if (remembers) await identities.catchUp(connection, nowMs)
+  const answers = Promise.all([
     moving === undefined ? connection.query('begin') : undefined,
     lockClaims(connection, steps),
-    lockTopics(connection, steps),
+    remembers ? identities.lock(connection, nowMs) : 0,
     lockPlaces(connection, steps),
-    findIds(connection, steps, hashes, context),
     readUsedBytes(connection, context),
   ])
-  const ground: Ground = {
-    places,
-    sightings,
-    hashes,
-    checkRoom: (added, whose) => {
-      // Handlers that drain a full log must be able to commit, so theirs is a quarter more.
-      const bound = whose === 'handlers' ? context.maxBytes * 1.25 : context.maxBytes
-      if (usedBytes + added > bound) throw boundReached(context.where, context.maxBytes)
-    },
-  }
-  const plan = new Plan(ground)
+  // While others may hold what is to be locked.
+  const ids = identities.broughtBy(steps)
+  const [, held, idCount, { places, topics }, usedBytes] = await answers
+  if (remembers) await identities.see(connection, ids, topics)
+  const plan = new Plan({ places, ids, checkRoom: roomChecker(usedBytes, context) })
   const parts: { step: Step; appended: readonly Appended[] }[] = []
   for (const step of steps) {
     try {
@@ -92,12 +83,21 @@ export async function prepare(
     await connection.query('rollback')
     return undefined
   }
-  const grown = [...new Set(plan.records.map(({ place }) => place))]
   return {
     parts,
-    grown,
-    ids: plan.identities.size,
-    commit: () => write(connection, { plan, grown, batch, moving }, context),
+    grown: [...plan.grown],
+    ids: plan.ids.length,
+    commit: () => write(connection, { plan, idCount, nowMs, batch, moving }, context),
+    committed: () => identities.added(plan.ids, nowMs),
+  }
+}
+
+function roomChecker(usedBytes: number, { where, maxBytes }: TransactionContext): Ground['checkRoom'] {
+  return (added, whose) => {
+    // Handlers that drain a full log must be able to commit, so theirs is a quarter more.
+    if (usedBytes + added > (whose === 'handlers' ? maxBytes * 1.25 : maxBytes)) {
+      throw boundReached(where, maxBytes)
+    }
   }
 }
 
@@ -127,40 +127,41 @@ async function lockClaims(connection: Connection, steps: readonly Step[]): Promi
   return new Map(rows.map((row) => [`${row.group_id}/${row.partition}`, Number(row.epoch)]))
 }
 
-/** Of those who remember ids of a topic there is one at a time, so no two store the same id at once. */
-async function lockTopics(connection: Connection, steps: readonly Step[]): Promise<void> {
-  const names = new Set<string>()
-  for (const { entries } of steps) {
-    for (const { topic, deduplicationId } of entries) if (deduplicationId !== undefined) names.add(topic)
-  }
-  if (names.size === 0) return
-  const text = 'select id from topic where name = any ($1::text[]) order by id for no key update'
-  await connection.query(text, [[...names]], 'lock-topics')
-}
-
 async function lockPlaces(
   connection: Connection,
   steps: readonly Step[],
-): Promise<Map<string, PlannedPlace>> {
-  const wanted = new Map<string, readonly [string, number]>()
-  const want = (topic: string, partition: number) =>
-    wanted.set(placeName(topic, partition), [topic, partition])
+): Promise<{ readonly places: Places; readonly topics: ReadonlyMap<string, number> }> {
+  const wanted = new Map<string, Set<number>>()
+  const want = (topic: string, partition: number) => {
+    const ofTopic = wanted.get(topic)
+    if (ofTopic === undefined) wanted.set(topic, new Set([partition]))
+    else ofTopic.add(partition)
+  }
   for (const { entries, commit } of steps) {
     for (const { topic, partition } of entries) want(topic, partition)
     // Whoever trims a place holds it too, so none passes a need that is being told.
     if (commit !== undefined) for (const topic of Object.keys(commit.needs)) want(topic, commit.partition)
   }
-  if (wanted.size === 0) return new Map()
+  const places = new Map<string, Map<number, PlannedPlace>>()
+  const topics = new Map<string, number>()
+  if (wanted.size === 0) return { places, topics }
+  const named = [...wanted].flatMap(([topic, partitions]) => [...partitions].map((each) => [topic, each]))
   const rows = await connection.rows(
     `select t.name, p.topic_id, p.partition, p.end_offset, p.appended_bytes, p.last_time_ms
      from unnest($1::text[], $2::integer[]) as w (name, partition)
      join topic t on t.name = w.name
      join place p on p.topic_id = t.id and p.partition = w.partition
      order by p.topic_id, p.partition for no key update of p`,
-    columns([...wanted.values()], 2),
+    columns(named, 2),
     'lock-places',
   )
-  return new Map(rows.map((row) => [placeName(String(row.name), Number(row.partition)), toPlace(row)]))
+  for (const row of rows) {
+    const topic = String(row.name)
+    const ofTopic = places.get(topic) ?? new Map<number, PlannedPlace>()
+    places.set(topic, ofTopic.set(Number(row.partition), toPlace(row)))
+    topics.set(topic, Number(row.topic_id))
+  }
+  return { places, topics }
 }
 
 function toPlace(row: Row): PlannedPlace {
@@ -170,59 +171,7 @@ function toPlace(row: Row): PlannedPlace {
     endOffset: Number(row.end_offset),
     appendedBytes: Number(row.appended_bytes),
     lastTimeMs: Number(row.last_time_ms),
-  }
-}
-
-/** Finds the ids of the steps that were stored before; puts what each is stored as into `hashes`. */
-async function findIds(
-  connection: Connection,
-  steps: readonly Step[],
-  hashes: Map<string, Buffer>,
-  { windowMs, maxIds, now }: TransactionContext,
-): Promise<Map<string, Sighting>> {
-  const names: string[] = []
-  const topics: number[] = []
-  const wanted: Buffer[] = []
-  const known = new Map<string, Set<string>>()
-  for (const { entries } of steps) {
-    for (const { topic, deduplicationId: id } of entries) {
-      if (id === undefined) continue
-      const ofTopic = known.get(topic) ?? new Set()
-      if (ofTopic.has(id)) continue
-      if (ofTopic.size === 0) names.push(topic)
-      known.set(topic, ofTopic.add(id))
-      const hashed = hashes.get(id) ?? hashOfId(id)
-      hashes.set(id, hashed)
-      topics.push(names.indexOf(topic) + 1)
-      wanted.push(hashed)
-    }
-  }
-  if (wanted.length === 0) return new Map()
-  const rows = await connection.rows(
-    `select i.topic_id, i.id, i.partition, i."offset", r.checksum, r.value
-     from (
-       select ($2::text[])[topic] as name, substring($3::bytea from (nth::integer - 1) * ${hashBytes} + 1 for ${hashBytes}) as id
-       from unnest($1::integer[]) with ordinality as u (topic, nth)
-     ) as w
-     join topic t on t.name = w.name
-     -- By nothing but its id, because the index by sequence would find all of them each time.
-     cross join lateral (select * from identity where topic_id = t.id and id = w.id limit 1) as i
-     left join record r on r.topic_id = i.topic_id and r.partition = i.partition and r."offset" = i."offset"
-     where i.sequence > (select last_value from identity_sequence) - $4::bigint
-       and i.at_ms + $5::double precision > $6::double precision`,
-    [arrayOf(topics), names, Buffer.concat(wanted), maxIds, windowMs, now()],
-    'find-ids',
-  )
-  return new Map(rows.map((row) => [sightingName(Number(row.topic_id), row.id as Buffer), toSighting(row)]))
-}
-
-function toSighting(row: Row): Sighting {
-  const value = row.value as Buffer | null
-  const readable = value !== null && checksumOf(value) === Number(row.checksum)
-  return {
-    partition: Number(row.partition),
-    offset: Number(row.offset),
-    value: readable ? value : undefined,
+    records: [],
   }
 }
 
@@ -234,84 +183,73 @@ async function readUsedBytes(connection: Connection, { maxBytes }: TransactionCo
 }
 
 const writeText = `
-with records as (
-  insert into record (topic_id, partition, "offset", time_ms, appended_bytes, checksum, value)
-  select topic_id, partition, "offset", time_ms, appended_bytes, checksum, substring($1::bytea from first for size)
+with blocks as (
+  insert into record_block (topic_id, partition, "offset", time_ms, appended_bytes, checksum, head, value)
+  select topic_id, partition, "offset", time_ms, appended_bytes, checksum,
+    substring($1::bytea from first for head_size), substring($1::bytea from first + head_size for size)
   from unnest($2::integer[], $3::integer[], $4::bigint[], $5::double precision[], $6::bigint[], $7::bigint[],
-              $8::integer[], $9::integer[])
-    as w (topic_id, partition, "offset", time_ms, appended_bytes, checksum, first, size)
+              $8::integer[], $9::integer[], $10::integer[])
+    as w (topic_id, partition, "offset", time_ms, appended_bytes, checksum, first, head_size, size)
 ), places as (
   update place p set end_offset = w.end_offset, appended_bytes = w.appended_bytes, last_time_ms = w.last_time_ms
-  from unnest($10::integer[], $11::integer[], $12::bigint[], $13::bigint[], $14::double precision[])
+  from unnest($11::integer[], $12::integer[], $13::bigint[], $14::bigint[], $15::double precision[])
     as w (topic_id, partition, end_offset, appended_bytes, last_time_ms)
   where p.topic_id = w.topic_id and p.partition = w.partition
-), identities as (
-  insert into identity (topic_id, id, partition, "offset", at_ms, sequence)
-  select topic_id, substring($16::bytea from (nth::integer - 1) * ${hashBytes} + 1 for ${hashBytes}), partition, "offset",
-    $19::double precision, nextval('identity_sequence')
-  from unnest($15::integer[], $17::integer[], $18::bigint[]) with ordinality as w (topic_id, partition, "offset", nth)
-  on conflict (topic_id, id) do update set partition = excluded.partition, "offset" = excluded."offset",
-    at_ms = excluded.at_ms, sequence = excluded.sequence
+), ids as (
+  insert into id_block (sequence, at_ms, ids) select $16::bigint, $17::double precision, $18::bytea where $18::bytea <> ''
+), id_count as (
+  update log set id_count = $16::bigint where $18::bytea <> ''
 ), deleted as (
-  delete from state s using unnest($20::integer[], $21::integer[], $22::bytea[]) as w (group_id, partition, key)
+  delete from state s using unnest($19::integer[], $20::integer[], $21::bytea[]) as w (group_id, partition, key)
   where s.group_id = w.group_id and s.partition = w.partition and s.key = w.key
 ), put as (
   insert into state (group_id, partition, key, checksum, value)
-  select group_id, partition, key, checksum, substring($23::bytea from first for size)
-  from unnest($24::integer[], $25::integer[], $26::bytea[], $27::bigint[], $28::integer[], $29::integer[])
+  select group_id, partition, key, checksum, substring($22::bytea from first for size)
+  from unnest($23::integer[], $24::integer[], $25::bytea[], $26::bigint[], $27::integer[], $28::integer[])
     as w (group_id, partition, key, checksum, first, size)
   on conflict (group_id, partition, key) do update set checksum = excluded.checksum, value = excluded.value
 ), needs as (
   insert into need (topic_id, partition, group_id, "offset")
-  select * from unnest($30::integer[], $31::integer[], $32::integer[], $33::bigint[])
+  select * from unnest($29::integer[], $30::integer[], $31::integer[], $32::bigint[])
   on conflict (topic_id, partition, group_id) do update set "offset" = excluded."offset"
 ), mark as (
-  insert into writer (id, batch) values ($35::text, $34::bigint)
+  insert into writer (id, batch) values ($34::text, $33::bigint)
   on conflict (id) do update set batch = excluded.batch, at = now()
 )
-select count(pg_notify($36::text, payload)) from unnest($37::text[]) as p (payload)`
+select count(pg_notify($35::text, payload)) from unnest($36::text[]) as p (payload)`
 
 /** What is to be written. */
 interface Written {
   readonly plan: Plan
-  readonly grown: readonly PlannedPlace[]
+  /** How many ids there ever were before. */
+  readonly idCount: number
+  readonly nowMs: number
   readonly batch: number
   readonly moving: MovingEntries | undefined
 }
 
 async function write(
   connection: Connection,
-  { plan, grown, batch, moving }: Written,
+  { plan, idCount, nowMs, batch, moving }: Written,
   context: TransactionContext,
 ): Promise<void> {
-  const records = packed(plan.records)
+  const grown = [...plan.grown]
+  const blocks = packedBlocks(grown)
   const values = [...plan.values.values()]
   const puts = packed(
     values.flatMap(({ of, key, value }) => (value === undefined ? [] : [{ of, key, value }])),
   )
-  const identities = [...plan.identities.values()]
   const deletes = values.filter(({ value }) => value === undefined)
   const parameters = [
-    records.bytes,
-    arrayOf(records.parts.map(({ part }) => part.place.topicId)),
-    arrayOf(records.parts.map(({ part }) => part.place.partition)),
-    arrayOf(records.parts.map(({ part }) => part.offset)),
-    arrayOf(records.parts.map(({ part }) => part.timeMs)),
-    arrayOf(records.parts.map(({ part }) => part.appendedBytes)),
-    arrayOf(records.parts.map(({ part }) => part.checksum)),
-    arrayOf(records.parts.map(({ first }) => first)),
-    arrayOf(records.parts.map(({ size }) => size)),
+    blocks.bytes,
+    ...columns(blocks.rows, 9),
     ...columns(
       grown.map((place) => [
         ...[place.topicId, place.partition, place.endOffset, place.appendedBytes, place.lastTimeMs],
       ]),
       5,
     ),
-    arrayOf(identities.map(({ topicId }) => topicId)),
-    Buffer.concat(identities.map(({ id }) => id)),
-    arrayOf(identities.map(({ partition }) => partition)),
-    arrayOf(identities.map(({ offset }) => offset)),
-    context.now(),
+    ...[idCount + plan.ids.length, nowMs, encodeIds(plan.ids)],
     ...columns(
       deletes.map(({ of, key }) => [of.groupId, of.partition, key]),
       3,
@@ -344,6 +282,25 @@ async function write(
     connection.query('commit'),
   ])
   if (command !== 'COMMIT') throw new Error(`the commit ended in ${command}`)
+}
+
+/** Puts the blocks of places behind one another, each its head and its values. */
+function packedBlocks(places: readonly PlannedPlace[]) {
+  const bytes: Uint8Array[] = []
+  const rows: number[][] = []
+  let first = 1
+  for (const { topicId, partition, appendedBytes, records } of places) {
+    const blocks = blocksOf(records)
+    let appended = appendedBytes
+    for (const block of blocks) appended -= block.bytes
+    for (const { offset, timeMs, head, values, bytes: size } of blocks) {
+      appended += size
+      rows.push([topicId, partition, offset, timeMs, appended, checksumOf(head), first, head.length, size])
+      bytes.push(head, ...values)
+      first += head.length + size
+    }
+  }
+  return { bytes: Buffer.concat(bytes), rows }
 }
 
 /** Puts values behind one another, since bytes of one parameter are sent as they are and those of an array as text. */

@@ -180,6 +180,7 @@ export class Writer {
 
   async #settle(prepared: Prepared, refused: readonly RefusedEntry[]): Promise<void> {
     await this.#commit(prepared)
+    prepared.committed()
     this.#hooks.grown(prepared.grown)
     for (const { step, appended } of prepared.parts) step.resolve(appended)
     if (prepared.ids > 0) this.#hooks.remembered(prepared.ids)

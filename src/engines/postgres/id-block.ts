@@ -1,0 +1,46 @@
+import type { Fingerprint, Sighting } from '../../log/deduplication-window.ts'
+
+/**
+ * The ids of one transaction are one value: for each its fingerprint (8 bytes), and the topic (4), the partition (2) and the offset (6)
+ * of its record.
+ */
+export const idBytes = 20
+
+/** An id, and where its record is. */
+export interface StoredId extends Fingerprint, Sighting {}
+
+/** How many ids a value has. */
+export function idsIn(ids: Buffer): number {
+  return ids.length / idBytes
+}
+
+/** One half of the fingerprint of an id. */
+export function lowAt(ids: Buffer, index: number): number {
+  return ids.readInt32BE(index * idBytes + 4)
+}
+
+/** One id of a value. */
+export function idAt(ids: Buffer, index: number): StoredId {
+  const position = index * idBytes
+  return {
+    high: ids.readInt32BE(position),
+    low: ids.readInt32BE(position + 4),
+    topicId: ids.readUInt32BE(position + 8),
+    partition: ids.readUInt16BE(position + 12),
+    offset: ids.readUIntBE(position + 14, 6),
+  }
+}
+
+/** The value of some ids. */
+export function encodeIds(ids: readonly StoredId[]): Buffer {
+  const bytes = Buffer.allocUnsafe(ids.length * idBytes)
+  let position = 0
+  for (const { high, low, topicId, partition, offset } of ids) {
+    position = bytes.writeInt32BE(high, position)
+    position = bytes.writeInt32BE(low, position)
+    position = bytes.writeUInt32BE(topicId, position)
+    position = bytes.writeUInt16BE(partition, position)
+    position = bytes.writeUIntBE(offset, position, 6)
+  }
+  return bytes
+}
