@@ -8,12 +8,7 @@ import type { RunningAttempt, RunningAttempts, RunningPlace } from './running-at
 
 /** How an attempt ended. */
 export type Outcome =
-  | {
-      readonly kind: 'succeeded'
-      readonly effects: Effects
-      /** How a command was decided; undefined for an event. */
-      readonly decision: Decision | undefined
-    }
+  | Succeeded
   | {
       readonly kind: 'failed'
       readonly error: unknown
@@ -23,10 +18,17 @@ export type Outcome =
   /** The claim was lost or the process stops: the event is neither done nor failed. */
   | { readonly kind: 'aborted' }
 
-/** An attempt that has ended after its handler had to wait. */
-export interface EndedAttempt<Subject extends AttemptSubject> {
-  readonly subject: Subject
-  readonly outcome: Outcome
+/** The outcome of an attempt that has succeeded. */
+export class Succeeded {
+  readonly kind = 'succeeded'
+  readonly effects: Effects
+  /** How a command was decided; undefined for an event. */
+  readonly decision: Decision | undefined
+
+  constructor(effects: Effects, decision?: Decision) {
+    this.effects = effects
+    this.decision = decision
+  }
 }
 
 /**
@@ -37,7 +39,7 @@ export interface EndedAttempt<Subject extends AttemptSubject> {
 export function runAttempt<Subject extends AttemptSubject>(
   subject: Subject,
   tools: AttemptTools,
-  running: RunningAttempts<EndedAttempt<Subject>>,
+  running: RunningAttempts<Subject, Outcome>,
 ): Outcome | undefined {
   if (tools.stop.stopped !== undefined) return { kind: 'aborted' }
   const context = new AttemptContext(subject, tools)
@@ -64,13 +66,13 @@ export function runAttempt<Subject extends AttemptSubject>(
 class WaitingAttempt<Subject extends AttemptSubject> implements RunningAttempt {
   readonly #subject: Subject
   readonly #context: AttemptContext
-  readonly #running: RunningAttempts<EndedAttempt<Subject>>
+  readonly #running: RunningAttempts<Subject, Outcome>
   readonly #place: RunningPlace
   #isOver = false
   /** There after a timeout. */
   #settled: PromiseWithResolvers<void> | undefined
 
-  constructor(subject: Subject, context: AttemptContext, running: RunningAttempts<EndedAttempt<Subject>>) {
+  constructor(subject: Subject, context: AttemptContext, running: RunningAttempts<Subject, Outcome>) {
     this.#subject = subject
     this.#context = context
     this.#running = running
@@ -113,7 +115,7 @@ class WaitingAttempt<Subject extends AttemptSubject> implements RunningAttempt {
     }
     this.#isOver = true
     this.#context.revoke()
-    this.#running.end(this.#place, { subject: this.#subject, outcome })
+    this.#running.end(this.#place, this.#subject, outcome)
   }
 }
 
@@ -153,16 +155,12 @@ async function decided(
 }
 
 /** How most attempts end. */
-const succeededWithNothing: Outcome = Object.freeze({
-  kind: 'succeeded',
-  effects: noEffects,
-  decision: undefined,
-})
+const succeededWithNothing = new Succeeded(noEffects)
 
 function succeeded(subject: AttemptSubject, effects: Effects, decision?: Decision): Outcome {
   if (effects === noEffects && decision === undefined) return succeededWithNothing
   const bytes = sizeOf(effects)
-  if (bytes <= maxCommitBytes) return { kind: 'succeeded', effects, decision }
+  if (bytes <= maxCommitBytes) return new Succeeded(effects, decision)
   throw new MillraceError(
     'COMMIT_TOO_LARGE',
     `One event may have ${maxCommitBytes} bytes of effects; these are ${bytes}.`,

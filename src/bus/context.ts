@@ -61,10 +61,24 @@ export interface Effects {
 /** What most attempts leave behind. */
 export const noEffects: Effects = Object.freeze({ puts: [], deletes: [], appends: [] })
 
-/** What an attempt has emitted. */
-interface Emitted<Ready> {
-  readonly admitted: Ready
+/**
+ * What an attempt has emitted, and what it has emitted before. No list of literals: while a process starts, all of them outlive a
+ * collection of its few young objects, and V8 then takes them for such as live long, and with them all that they refer to.
+ */
+class Emitted {
+  admitted: Admitted | Promise<Admitted>
   readonly dueMs: number | undefined
+  readonly before: Emitted | undefined
+
+  constructor(
+    admitted: Admitted | Promise<Admitted>,
+    dueMs: number | undefined,
+    before: Emitted | undefined,
+  ) {
+    this.admitted = admitted
+    this.dueMs = dueMs
+    this.before = before
+  }
 }
 
 /**
@@ -76,7 +90,7 @@ export class AttemptContext implements HandlerContext {
   readonly #subject: AttemptSubject
   readonly #tools: AttemptTools
   // What most attempts have none of is made when it is used.
-  #emitted: Emitted<Admitted | Promise<Admitted>>[] = none
+  #emitted: Emitted | undefined
   readonly #cells: Readonly<Record<string, AttemptCell>>
   #onceNames: Set<string> | undefined
   #revoked = false
@@ -220,24 +234,30 @@ export class AttemptContext implements HandlerContext {
   /** What the attempt did; later where some of it waits to be validated. Rejects when some of it was refused. */
   effects(): Effects | Promise<Effects> {
     const { attempt, redriven } = this.#subject
-    const emitted = this.#emitted
     // Earlier attempts may have remembered under names that this one has not used.
     const mayRemember = (attempt > 1 || redriven) && this.#tools.state.mayRemember
-    if (mayRemember || !areReady(emitted)) return this.#collectLater(mayRemember)
-    const isQuiet = emitted === none && this.#cells === noCells && this.#onceNames === undefined
-    return isQuiet ? noEffects : this.#collect(emitted, none)
+    if (mayRemember || !this.#isReady()) return this.#collectLater(mayRemember)
+    const isQuiet = this.#emitted === undefined && this.#cells === noCells && this.#onceNames === undefined
+    return isQuiet ? noEffects : this.#collect(none)
+  }
+
+  /** Whether nothing that was emitted waits. */
+  #isReady(): boolean {
+    for (let emitted = this.#emitted; emitted !== undefined; emitted = emitted.before)
+      if (emitted.admitted instanceof Promise) return false
+    return true
   }
 
   async #collectLater(mayRemember: boolean): Promise<Effects> {
-    const ready: Emitted<Admitted>[] = []
-    for (const { admitted, dueMs } of this.#emitted) ready.push({ admitted: await admitted, dueMs })
-    if (!mayRemember) return this.#collect(ready, none)
+    for (let emitted = this.#emitted; emitted !== undefined; emitted = emitted.before)
+      emitted.admitted = await emitted.admitted
+    if (!mayRemember) return this.#collect(none)
     const { definition, topic, offset } = this.#subject
     const place = { handler: definition.name, topic, offset }
-    return this.#collect(ready, await rememberedKeys(this.#tools.state, place))
+    return this.#collect(await rememberedKeys(this.#tools.state, place))
   }
 
-  #collect(emitted: readonly Emitted<Admitted>[], remembered: string[]): Effects {
+  #collect(remembered: string[]): Effects {
     const { definition, topic, offset } = this.#subject
     let puts: (readonly [string, string])[] = none
     let deletes = remembered
@@ -248,10 +268,13 @@ export class AttemptContext implements HandlerContext {
       if (written === undefined) deletes = withOneMore(deletes, stateKey)
       else puts = withOneMore(puts, [stateKey, written])
     }
-    for (const { admitted, dueMs } of emitted) {
+    for (let emitted = this.#emitted; emitted !== undefined; emitted = emitted.before) {
+      const { admitted, dueMs } = emitted as { admitted: Admitted; dueMs: number | undefined }
       if (dueMs === undefined) appends = withOneMore(appends, admitted.entry)
       else puts = withOneMore(puts, timerPut(admitted, dueMs))
     }
+    // The last one came first.
+    appends.reverse()
     for (const name of this.#onceNames ?? none)
       deletes = withOneMore(deletes, stateLayout.once(definition.name, topic, offset, name))
     const isNothing = puts === none && deletes === none && appends === none
@@ -269,7 +292,7 @@ export class AttemptContext implements HandlerContext {
       admitted instanceof Promise ? admitted.then((later) => this.#placed(later)) : this.#placed(admitted)
     // A rejection is met by effects(); until then it must not count as unhandled.
     if (ready instanceof Promise) ready.catch(() => {})
-    this.#emitted = withOneMore(this.#emitted, { admitted: ready, dueMs })
+    this.#emitted = new Emitted(ready, dueMs, this.#emitted)
   }
 
   /** What was admitted, once its topic is there. */
@@ -308,12 +331,6 @@ function withOneMore<T>(list: T[], one: T): T[] {
   if (list.length === 0) return [one]
   list.push(one)
   return list
-}
-
-function areReady(
-  emitted: readonly Emitted<Admitted | Promise<Admitted>>[],
-): emitted is readonly Emitted<Admitted>[] {
-  return emitted.every(({ admitted }) => !(admitted instanceof Promise))
 }
 
 function timerPut({ event, entry }: Admitted, dueMs: number): [string, string] {

@@ -51,9 +51,35 @@ export interface DoorOptions {
 }
 
 /** An event that has passed the door: valid, encoded, and with its place. */
-export interface Admitted {
+export class Admitted {
   readonly event: Event
   readonly entry: KnownEntry
+
+  constructor(event: Event, entry: KnownEntry) {
+    this.event = event
+    this.entry = entry
+  }
+}
+
+/**
+ * An entry on its way. No literal: while a process starts, those outlive a collection of its few young objects, and V8 then takes
+ * all that come for such as live long, and keeps them and what they refer to until it collects all garbage.
+ */
+class AdmittedEntry implements KnownEntry {
+  readonly topic: string
+  readonly partition: number
+  readonly value: Uint8Array
+  readonly timeMs: number
+  readonly event: Event | undefined
+  declare deduplicationId?: string
+
+  constructor(topic: string, partition: number, value: Uint8Array, timeMs: number, event: Event | undefined) {
+    this.topic = topic
+    this.partition = partition
+    this.value = value
+    this.timeMs = timeMs
+    this.event = event
+  }
 }
 
 /**
@@ -137,9 +163,9 @@ export class Door {
     }
     const partition = partitionOf(checkKey(keyOf(event), 'partitionkey'), this.#options.partitions)
     const known = isKnown ? event : undefined
-    if (!deduplicate) return { event, entry: { topic, partition, value, timeMs: nowMs, event: known } }
-    const deduplicationId = deduplicationIdOf(event, partition)
-    return { event, entry: { topic, partition, value, timeMs: nowMs, deduplicationId, event: known } }
+    const entry = new AdmittedEntry(topic, partition, value, nowMs, known)
+    if (deduplicate) entry.deduplicationId = deduplicationIdOf(event, partition)
+    return new Admitted(event, entry)
   }
 
   /** Many events have the same millisecond. */

@@ -48,14 +48,44 @@ export interface CommitParts {
 /** The most bytes of one commit; steps beyond it wait for the next one. */
 export const maxCommitBytes = 16 * 1024 * 1024
 
-/** A step that waits for its commit, or several that do nothing but mark records as done. */
-interface Queued {
-  readonly step: Step
-  /** Whose records at `offsets` are done with it, beside the marks of the step itself. */
-  readonly tracker: CursorTracker | undefined
-  readonly offsets: Offset[]
+/** What steps that were staged one after the other add up to, and become one commit. */
+class Gathered {
+  readonly written = new Map<string, Stored | undefined>()
+  readonly appends: Entry[] = []
+  /** The records that are done, by where they are followed. They are marked when this is taken. */
+  readonly done = new Map<CursorTracker, Offset[]>()
+  readonly moved = new Set<CursorTracker>()
+  bytes = 0
   /** Of the last step in it. */
-  sequence: number
+  sequence = 0
+  #lastDone: { readonly tracker: CursorTracker; readonly offsets: Offset[] } | undefined
+
+  add({ puts, deletes, appends, done, moved }: Step): void {
+    if (puts !== undefined) for (const [key, value] of puts) this.written.set(key, value)
+    if (deletes !== undefined) for (const key of deletes) this.written.set(key, undefined)
+    if (appends !== undefined) for (const entry of appends) this.appends.push(entry)
+    if (done !== undefined) for (const { tracker, offset } of done) this.addDone(tracker, offset)
+    if (moved !== undefined) for (const tracker of moved) this.moved.add(tracker)
+  }
+
+  addDone(tracker: CursorTracker, offset: Offset): void {
+    if (this.#lastDone?.tracker !== tracker) {
+      const offsets = this.done.get(tracker) ?? []
+      this.done.set(tracker, offsets)
+      this.#lastDone = { tracker, offsets }
+    }
+    this.#lastDone.offsets.push(offset)
+  }
+
+  /** Marks what is done; gives the cursors that are to be kept. */
+  mark(): ReadonlySet<CursorTracker> {
+    const marked = this.moved
+    for (const [tracker, offsets] of this.done) {
+      for (let index = 0; index < offsets.length; index += 1) tracker.mark(offsets[index] as Offset)
+      marked.add(tracker)
+    }
+    return marked
+  }
 }
 
 /** Keys that are read together. */
@@ -64,7 +94,6 @@ interface Reading {
   readonly values: Promise<readonly (Uint8Array | undefined)[]>
 }
 
-const none: never[] = []
 const decoder = new TextDecoder()
 
 /** How many bytes of durable cells a state keeps in memory unless told otherwise. */
@@ -78,7 +107,8 @@ const defaultCellBytes = 1024 * 1024
 export class PartitionState {
   readonly #claim: Claim
   readonly #parts: CommitParts
-  readonly #queue: Queued[] = []
+  /** What is staged, divided into commits. */
+  readonly #queue: Gathered[] = []
   /** Reads see what is staged before it is durable, which is safe because commits keep their order. */
   readonly #known: KnownValues
   /** What is being read, by its key; what is written meanwhile is not kept from it. */
@@ -101,31 +131,39 @@ export class PartitionState {
 
   /** Stages a step. Later reads see it at once; {@link flush} waits until it is durable. */
   stage(step: Step): void {
-    this.#stage(step, undefined, [])
+    if (this.#failure !== undefined) return
+    this.#gather(step)
   }
 
   /** Stages what an attempt has left behind together with its record's being done. */
   stageDone(tracker: CursorTracker, offset: Offset, effects: Step): void {
     if (this.#failure !== undefined) return
-    const last = this.#queue.at(-1)
-    // Most of what there is are records that are done and leave nothing behind: they share a step.
-    if (!isEmpty(effects) || last?.tracker !== tracker || !isEmpty(last.step)) {
-      this.#stage(effects, tracker, [offset])
-      return
-    }
-    this.#staged += 1
-    last.sequence = this.#staged
-    last.offsets.push(offset)
+    this.#gather(effects).addDone(tracker, offset)
   }
 
-  #stage(step: Step, tracker: CursorTracker | undefined, offsets: Offset[]): void {
-    if (this.#failure !== undefined) return
+  #gather(step: Step): Gathered {
     this.#staged += 1
     const sequence = this.#staged
-    for (const [key, value] of step.puts ?? none) this.#write(key, value, sequence)
-    for (const key of step.deletes ?? none) this.#write(key, undefined, sequence)
-    this.#queue.push({ step, tracker, offsets, sequence })
+    if (step.puts !== undefined) for (const [key, value] of step.puts) this.#write(key, value, sequence)
+    if (step.deletes !== undefined) for (const key of step.deletes) this.#write(key, undefined, sequence)
+    const gathered = this.#gatheredFor(sizeOf(step))
+    gathered.sequence = sequence
+    gathered.add(step)
+    return gathered
+  }
+
+  /** Where a step of this size goes: into the next commit that has room for it. One step goes into a commit whatever its size. */
+  #gatheredFor(bytes: number): Gathered {
+    const last = this.#queue.at(-1)
+    if (last !== undefined && last.bytes + bytes <= maxCommitBytes) {
+      last.bytes += bytes
+      return last
+    }
+    const gathered = new Gathered()
+    gathered.bytes = bytes
+    this.#queue.push(gathered)
     this.#wake.notify()
+    return gathered
   }
 
   #write(key: string, value: Stored | undefined, sequence: number): void {
@@ -157,7 +195,7 @@ export class PartitionState {
   /** Looks whether results of `once` are remembered here. To be called before anything runs. */
   async lookForRemembered(): Promise<void> {
     const [any] = await this.range(allOnce, endOfPrefix(allOnce), 1)
-    if (any === undefined && !this.#queue.some(({ step }) => step.puts?.some(([key]) => isOnce(key))))
+    if (any === undefined && !this.#queue.some(({ written }) => [...written.keys()].some(isOnce)))
       this.#mayRemember = false
   }
 
@@ -174,7 +212,7 @@ export class PartitionState {
   }
 
   async #read(key: string): Promise<string | undefined> {
-    this.#reading ??= this.#gather()
+    this.#reading ??= this.#beginReading()
     const { keys, values } = this.#reading
     const index = keys.push(key) - 1
     const read = values.then((texts) =>
@@ -190,7 +228,7 @@ export class PartitionState {
     }
   }
 
-  #gather(): Reading {
+  #beginReading(): Reading {
     const keys: string[] = []
     const values = Promise.resolve().then(() => {
       this.#reading = undefined
@@ -218,8 +256,9 @@ export class PartitionState {
   /** Commits what is staged, and goes on doing so until {@link abandon} or a failure. */
   async run(): Promise<void> {
     while (this.#failure === undefined) {
-      if (this.#queue.length === 0) await this.#wake.wait()
-      else await this.#commitOnce()
+      const next = this.#queue.shift()
+      if (next === undefined) await this.#wake.wait()
+      else await this.#commitOnce(next)
     }
   }
 
@@ -236,49 +275,19 @@ export class PartitionState {
     this.#wake.notify()
   }
 
-  async #commitOnce(): Promise<void> {
-    const { puts, appends, sequence, marked } = this.#take()
-    const parts = this.#parts.parts(marked, this.#queue.length === 0)
-    for (const [key, value] of parts.puts) puts.set(key, value)
+  async #commitOnce(gathered: Gathered): Promise<void> {
+    const { written, appends, sequence } = gathered
+    const parts = this.#parts.parts(gathered.mark(), this.#queue.length === 0)
+    for (const [key, value] of parts.puts) written.set(key, value)
     try {
-      const appended = await this.#claim.commit({ ...changedKeys(puts), appends, needs: parts.needs })
+      const appended = await this.#claim.commit({ ...changedKeys(written), appends, needs: parts.needs })
       this.#durable = sequence
-      this.#settleUpTo(sequence, puts.keys())
-      this.#parts.committed({ keys: puts.keys(), entries: appends }, appended)
+      this.#settleUpTo(sequence, written.keys())
+      this.#parts.committed({ keys: written.keys(), entries: appends }, appended)
     } catch (error) {
       this.abandon(error)
       this.#parts.failed(error)
     }
-  }
-
-  /** Takes staged steps for one commit and sets their marks. At least one step goes, whatever its size. */
-  #take() {
-    const puts = new Map<string, Stored | undefined>()
-    const appends: Entry[] = []
-    const marked = new Set<CursorTracker>()
-    let bytes = 0
-    let sequence = this.#durable
-    let taken = 0
-    for (const { step, tracker: marking, offsets, sequence: next } of this.#queue) {
-      const size = sizeOf(step)
-      if (taken > 0 && bytes + size > maxCommitBytes) break
-      bytes += size
-      taken += 1
-      sequence = next
-      for (const [key, value] of step.puts ?? none) puts.set(key, value)
-      for (const key of step.deletes ?? none) puts.set(key, undefined)
-      if (step.appends !== undefined) appends.push(...step.appends)
-      for (const tracker of step.moved ?? none) marked.add(tracker)
-      for (const { tracker, offset } of step.done ?? none) {
-        tracker.mark(offset)
-        marked.add(tracker)
-      }
-      if (marking === undefined) continue
-      for (let index = 0; index < offsets.length; index += 1) marking.mark(offsets[index] as Offset)
-      marked.add(marking)
-    }
-    this.#queue.splice(0, taken)
-    return { puts, appends, sequence, marked }
   }
 
   #settleUpTo(sequence: number, keys: Iterable<string>): void {
@@ -293,9 +302,11 @@ export class PartitionState {
 /** The bytes that a step adds to a commit, approximately. */
 export function sizeOf(step: Step): number {
   let bytes = 0
-  for (const [key, value] of step.puts ?? none)
-    bytes += key.length + (typeof value === 'string' ? value.length : 256)
-  for (const { value } of step.appends ?? none) bytes += value.length
+  if (step.puts !== undefined) {
+    for (const [key, value] of step.puts)
+      bytes += key.length + (typeof value === 'string' ? value.length : 256)
+  }
+  if (step.appends !== undefined) for (const { value } of step.appends) bytes += value.length
   return bytes
 }
 
@@ -303,10 +314,6 @@ const allOnce = 'once/'
 
 function isOnce(key: string): boolean {
   return key.startsWith(allOnce)
-}
-
-function isEmpty({ puts, deletes, appends, done, moved }: Step): boolean {
-  return !puts?.length && !deletes?.length && !appends?.length && !done?.length && !moved?.length
 }
 
 function textOf(value: Stored): string {

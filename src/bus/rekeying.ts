@@ -4,7 +4,7 @@ import { encodeEvent } from '../core/event-codec.ts'
 import type { Runtime } from '../core/runtime.ts'
 import { partitionOf } from '../log/partition.ts'
 import type { Entry, LogEngine, Place } from '../log/port.ts'
-import type { Outcome } from './attempt.ts'
+import { type Outcome, Succeeded } from './attempt.ts'
 import { noEffects } from './context.ts'
 import type { HandlerDefinition } from './definitions.ts'
 import type { PartitionState } from './partition-state.ts'
@@ -34,7 +34,7 @@ export function awaitsKey(definition: HandlerDefinition, event: Event): boolean 
 export function attemptKey(definition: HandlerDefinition, event: Event, tools: RekeyTools): Outcome {
   try {
     const appends = [rekeyedEntry(event, ownKey(definition, event), tools)]
-    return { kind: 'succeeded', effects: { ...noEffects, appends }, decision: undefined }
+    return new Succeeded({ ...noEffects, appends })
   } catch (cause) {
     const error = new TerminalError(`The event has no key for this handler: ${messageOf(cause)}`, {
       where: `key of handler '${definition.name}'`,

@@ -11,29 +11,32 @@ export interface RunningAttempt {
 }
 
 /** What running attempts need. */
-export interface RunningAttemptsTools<Ended> {
+export interface RunningAttemptsTools<Subject, Outcome> {
   readonly runtime: Pick<Runtime, 'sleep' | 'spawn'>
   readonly stop: StopRegistry
   readonly timeoutMs: number
-  /** Takes attempts that have ended, in the order in which they did. */
-  complete(ended: readonly Ended[]): void
+  /** An attempt has ended. Called as it does: what it leaves is not kept for the others. */
+  complete(subject: Subject, outcome: Outcome): void
+  /** Called in the same turn, once for all attempts that were completed. */
+  completed(): void
 }
 
 /**
  * The attempts of one subscription that wait for something. What can be done for many of them at once is not done for each:
- * those that end in one turn of the event loop are completed together, those that begin in one share a timer, and where
+ * those that end in one turn of the event loop are gone on from together, those that begin in one share a timer, and where
  * all of them have ended by its end, as most do, there is none.
  */
-export class RunningAttempts<Ended> {
-  readonly #tools: RunningAttemptsTools<Ended>
+export class RunningAttempts<Subject, Outcome> {
+  readonly #tools: RunningAttemptsTools<Subject, Outcome>
   readonly #batches = new Set<Batch>()
   readonly #wake = new Wake()
   #opened: Batch | undefined
-  #ended: Ended[] = []
   #running = 0
+  /** Some were completed, and nobody was told so far. */
+  #hasCompleted = false
   #isFollowing = false
 
-  constructor(tools: RunningAttemptsTools<Ended>) {
+  constructor(tools: RunningAttemptsTools<Subject, Outcome>) {
     this.#tools = tools
     tools.stop.onStop((reason) => {
       for (const { attempts } of this.#batches) for (const attempt of attempts) attempt?.abort(reason)
@@ -60,23 +63,23 @@ export class RunningAttempts<Ended> {
   }
 
   /** An attempt has ended, in time or not. To be called once for each. */
-  end({ batch, index }: RunningPlace, ended: Ended): void {
+  end({ batch, index }: RunningPlace, subject: Subject, outcome: Outcome): void {
     batch.attempts[index] = undefined
     batch.running -= 1
     this.#running -= 1
     if (batch.running === 0 && batch !== this.#opened) this.#close(batch)
-    this.#ended.push(ended)
+    this.#tools.complete(subject, outcome)
+    this.#hasCompleted = true
     this.#wake.notify()
   }
 
   #follow(): void {
     this.#isFollowing = true
     this.#tools.runtime.spawn('attempts that end', async () => {
-      while (this.#running > 0 || this.#ended.length > 0) {
+      while (this.#running > 0 || this.#hasCompleted) {
         await this.#wake.wait()
-        const ended = this.#ended
-        this.#ended = []
-        this.#tools.complete(ended)
+        this.#hasCompleted = false
+        this.#tools.completed()
       }
       this.#isFollowing = false
     })

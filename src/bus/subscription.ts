@@ -1,9 +1,9 @@
 import { isMillraceError } from '../core/errors.ts'
 import { type Event, keyOf } from '../core/event.ts'
 import type { Offset } from '../log/port.ts'
-import { type EndedAttempt, type Outcome, runAttempt } from './attempt.ts'
+import { type Outcome, runAttempt, type Succeeded } from './attempt.ts'
 import { loopError } from './chain.ts'
-import type { AttemptSubject, Effects } from './context.ts'
+import type { Effects } from './context.ts'
 import type { CursorTracker } from './cursor-tracker.ts'
 import type { HandlerDefinition } from './definitions.ts'
 import { nextOf } from './drain.ts'
@@ -12,13 +12,14 @@ import { Interest } from './interest.ts'
 import { type Lane, Lanes } from './lanes.ts'
 import { frontOf, type ParkedEntry } from './parked-entry.ts'
 import { maxParkedKeys, type ParkedKey, type ParkedKeys } from './parked-keys.ts'
-import { type FailedAttempt, Parking, type Subject } from './parking.ts'
+import { Parking, type Subject } from './parking.ts'
 import type { Step } from './partition-state.ts'
 import { RecentDurations } from './recent-durations.ts'
 import type { LogRecord } from './record-cache.ts'
 import { attemptKey, awaitsKey } from './rekeying.ts'
 import { replyEntries } from './replies.ts'
 import { isTerminal, mayRetry, type RetryPolicy, retryPolicy } from './retry.ts'
+import { failureOf, Run, type RunOf } from './run.ts'
 import { RunningAttempts } from './running-attempts.ts'
 import { stateLayout } from './state-layout.ts'
 import { StuckKeys } from './stuck-keys.ts'
@@ -39,12 +40,6 @@ export interface SubscriptionPlaces {
   readonly sources: readonly CursorTracker[]
 }
 
-/** What an attempt is about, and for the first attempt at a record the lane that it stands in. */
-interface Run extends AttemptSubject {
-  readonly lane: Lane | undefined
-  readonly startedMs: number
-}
-
 /** One handler's part in one partition: its cursors, the keys in work and the keys that are parked. */
 export class Subscription {
   readonly definition: HandlerDefinition
@@ -61,7 +56,7 @@ export class Subscription {
   readonly #lanes = new Lanes()
   readonly #parking: Parking
   readonly #stuck: StuckKeys
-  readonly #running: RunningAttempts<EndedAttempt<Run>>
+  readonly #running: RunningAttempts<Run, Outcome>
   readonly #taskName: string
   readonly #concurrency: number
   #inFlight = 0
@@ -89,8 +84,13 @@ export class Subscription {
     this.#parking = new Parking(definition, parked, this.#retry, tools)
     const { runtime, stop, logger } = tools
     const timeoutMs = definition.options.timeoutMs ?? defaultTimeoutMs
-    const complete = (ended: readonly EndedAttempt<Run>[]) => this.#completeAll(ended)
-    this.#running = new RunningAttempts({ runtime, stop, timeoutMs, complete })
+    this.#running = new RunningAttempts<Run, Outcome>({
+      runtime,
+      stop,
+      timeoutMs,
+      complete: (run, outcome) => this.#complete(run, outcome, runtime.now()),
+      completed: () => this.pump(),
+    })
     this.#stuck = new StuckKeys({ handler: definition.name, runtime, logger, graceMs: timeoutMs })
     this.#concurrency = definition.options.concurrency ?? defaultConcurrency
   }
@@ -297,12 +297,7 @@ export class Subscription {
   }
 
   /** Attempts a record, and completes the attempt where it ends at once. One of a version that cannot be read here fails. */
-  #run(
-    record: LogRecord,
-    how: Pick<Run, 'key' | 'lane' | 'attempt' | 'redriven'> & { readonly tracker: CursorTracker | undefined },
-  ): void {
-    const { key, tracker, lane, attempt, redriven } = how
-    const { topic, offset } = record
+  #run(record: LogRecord, how: RunOf): void {
     let event: Event
     let unreadable: Outcome | undefined
     try {
@@ -313,23 +308,8 @@ export class Subscription {
       event = stored
       unreadable = { kind: 'failed', error }
     }
-    const { partition, runtime } = this.#tools
-    const { definition } = this
-    const silent = offset < (tracker?.silentUntil ?? 0) || event.millracesilent === true
-    const startedMs = runtime.now()
-    const run = {
-      definition,
-      event,
-      topic,
-      partition,
-      offset,
-      key,
-      attempt,
-      silent,
-      redriven,
-      lane,
-      startedMs,
-    }
+    const { runtime } = this.#tools
+    const run = new Run(this.definition, record, event, how, runtime.now())
     const outcome = unreadable ?? this.#attempt(run)
     if (outcome !== undefined) this.#complete(run, outcome, runtime.now())
   }
@@ -342,12 +322,6 @@ export class Subscription {
     if ((event.hops ?? 0) > hopLimit) return { kind: 'failed', error: loopError(event, hopLimit) }
     if (awaitsKey(this.definition, event)) return attemptKey(this.definition, event, this.#tools)
     return runAttempt(run, this.#tools, this.#running)
-  }
-
-  #completeAll(ended: readonly EndedAttempt<Run>[]): void {
-    const nowMs = this.#tools.runtime.now()
-    for (const { subject, outcome } of ended) this.#complete(subject, outcome, nowMs)
-    this.pump()
   }
 
   /** {@link pump} is to be called behind it. */
@@ -404,7 +378,7 @@ export class Subscription {
   }
 
   /** The effects of an attempt with the reply to a publisher that waits for it. */
-  #answered(event: Event, { effects, decision: value }: Extract<Outcome, { kind: 'succeeded' }>): Effects {
+  #answered(event: Event, { effects, decision: value }: Succeeded): Effects {
     if (event.millracereplyto === undefined || awaitsKey(this.definition, event)) return effects
     const reply = { handler: this.definition.name, outcome: 'handled' as const, value }
     const replies = replyEntries(event, reply, this.#tools)
@@ -473,8 +447,4 @@ export class Subscription {
     this.#hasEnded = true
     inWork.free()
   }
-}
-
-function failureOf({ topic, key, offset, event, attempt }: Run, error: unknown): FailedAttempt {
-  return { subject: { topic, key, offset }, event, attempt, error }
 }

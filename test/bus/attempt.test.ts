@@ -2,7 +2,7 @@ import { event, on } from 'millrace'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { addressBook } from '../../src/bus/addressing.ts'
-import { type EndedAttempt, type Outcome, runAttempt } from '../../src/bus/attempt.ts'
+import { type Outcome, runAttempt } from '../../src/bus/attempt.ts'
 import type { AttemptSubject, AttemptTools } from '../../src/bus/context.ts'
 import { Door } from '../../src/bus/door.ts'
 import { PartitionState } from '../../src/bus/partition-state.ts'
@@ -39,10 +39,13 @@ function tools(stop: StopRegistry): AttemptTools {
 /** How an attempt ends that has to wait. */
 function ended(subject: AttemptSubject, stop: StopRegistry): Promise<Outcome> {
   return new Promise((resolve) => {
-    const complete = (attempts: readonly EndedAttempt<AttemptSubject>[]) => {
-      for (const { outcome } of attempts) resolve(outcome)
-    }
-    const running = new RunningAttempts({ runtime, stop, timeoutMs: 1_000, complete })
+    const running = new RunningAttempts<AttemptSubject, Outcome>({
+      runtime,
+      stop,
+      timeoutMs: 1_000,
+      complete: (_subject, outcome) => resolve(outcome),
+      completed() {},
+    })
     expect(runAttempt(subject, tools(stop), running)).toBeUndefined()
   })
 }
@@ -84,11 +87,12 @@ test('an attempt ends when its partition stops, and its own signal aborts with t
 test('an attempt whose handler waits for nothing ends at once, and so does its context', () => {
   const attempt = (run: () => void) => {
     const stop = new StopRegistry()
-    const running = new RunningAttempts<EndedAttempt<AttemptSubject>>({
+    const running = new RunningAttempts<AttemptSubject, Outcome>({
       runtime,
       stop,
       timeoutMs: 1_000,
       complete() {},
+      completed() {},
     })
     return runAttempt(subjectOf(run), tools(stop), running)
   }

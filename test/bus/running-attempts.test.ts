@@ -7,13 +7,14 @@ import { turn } from '../../src/testing/turn.ts'
 function bench() {
   const runtime = new ManualRuntime()
   const stop = new StopRegistry()
-  /** What happened, in order; attempts that were completed together stand together. */
+  /** What happened, in order. */
   const log: string[] = []
-  const running = new RunningAttempts<string>({
+  const running = new RunningAttempts<string, string>({
     runtime,
     stop,
     timeoutMs: 1_000,
-    complete: (ended) => void log.push(`${ended.join(' and ')} completed`),
+    complete: (name, outcome) => void log.push(`${name} ${outcome}`),
+    completed: () => void log.push('on'),
   })
   const attempt = (name: string): RunningAttempt => ({
     expire: () => void log.push(`${name} expired`),
@@ -48,37 +49,37 @@ test('of attempts that began together only those that still run expire', async (
   const place = running.begin(attempt('ended'))
   running.begin(attempt('running'))
   await pass(0)
-  running.end(place, 'ended')
+  running.end(place, 'ended', 'succeeded')
   await pass(1_000)
-  expect(log).toEqual(['ended completed', 'running expired'])
+  expect(log).toEqual(['ended succeeded', 'on', 'running expired'])
 })
 
 test('where every attempt has ended nothing is left waiting', async () => {
   const { runtime, running, attempt, pass } = bench()
-  running.end(running.begin(attempt('quick')), 'quick')
+  running.end(running.begin(attempt('quick')), 'quick', 'succeeded')
   await pass(0)
   expect(runtime.sleeping).toBe(0)
   const slower = running.begin(attempt('slower'))
   await pass(0)
   expect(runtime.sleeping).toBe(1)
-  running.end(slower, 'slower')
+  running.end(slower, 'slower', 'succeeded')
   await turn()
   expect(runtime.sleeping).toBe(0)
   expect(runtime.failures).toEqual([])
 })
 
-test('attempts that end in one turn are completed together, in the order in which they ended', async () => {
+test('attempts are completed as they end, and those of one turn are gone on from together', async () => {
   const { log, running, attempt } = bench()
   const [a, b, c] = ['a', 'b', 'c'].map((name) => running.begin(attempt(name)))
   for (const [place, name] of [
     [b, 'b'],
     [a, 'a'],
   ] as const)
-    if (place !== undefined) running.end(place, name)
+    if (place !== undefined) running.end(place, name, 'succeeded')
   await turn()
-  if (c !== undefined) running.end(c, 'c')
+  if (c !== undefined) running.end(c, 'c', 'failed')
   await turn()
-  expect(log).toEqual(['b and a completed', 'c completed'])
+  expect(log).toEqual(['b succeeded', 'a succeeded', 'on', 'c failed', 'on'])
 })
 
 test('only those that still run are aborted when their partition stops', async () => {
@@ -87,8 +88,8 @@ test('only those that still run are aborted when their partition stops', async (
   await pass(0)
   running.begin(attempt('later'))
   running.begin(attempt('latest'))
-  running.end(place, 'ended')
+  running.end(place, 'ended', 'succeeded')
   await turn()
   stop.stop('lost')
-  expect(log).toEqual(['ended completed', 'later aborted: lost', 'latest aborted: lost'])
+  expect(log).toEqual(['ended succeeded', 'on', 'later aborted: lost', 'latest aborted: lost'])
 })

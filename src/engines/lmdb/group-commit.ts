@@ -23,12 +23,19 @@ export interface TransactionHooks {
   after(writes: Writes): void
 }
 
-interface Waiting {
+/** A step on its way. Never a literal, since V8 comes to take those for such as live long; see *What was tried*. */
+class Waiting {
   readonly step: Step<unknown>
   readonly resolve: (answer: unknown) => void
   readonly reject: (error: unknown) => void
   /** What the step gave when it was staged. */
   answer: unknown
+
+  constructor(step: Step<unknown>, resolve: (answer: unknown) => void, reject: (error: unknown) => void) {
+    this.step = step
+    this.resolve = resolve
+    this.reject = reject
+  }
 }
 
 /** A transaction that is durable, and those of its steps that are not answered yet. */
@@ -69,7 +76,7 @@ export class GroupCommit {
   /** Resolves once the step is durable. Steps are staged in the order of the calls. */
   submit<T>(step: Step<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      this.#waiting.push({ step, resolve: resolve as Waiting['resolve'], reject, answer: undefined })
+      this.#waiting.push(new Waiting(step, resolve as Waiting['resolve'], reject))
       if (this.#running) return
       this.#running = true
       this.#runtime.spawn('lmdb group commit', () => this.#run())

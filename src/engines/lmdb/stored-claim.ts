@@ -16,6 +16,17 @@ import type { Writes } from './writes.ts'
 /** What every key of a state begins with, before the part that its claim names. */
 const prefixBytes = stateKey(0, 0, '').length
 
+/** A value on its way; no literal, see `Waiting` of the group commit. */
+class PutRow implements Row {
+  readonly key: Uint8Array
+  readonly value: Uint8Array
+
+  constructor(key: Uint8Array, value: Uint8Array) {
+    this.key = key
+    this.value = value
+  }
+}
+
 /** What a claim needs of the engine. */
 export interface ClaimContext {
   readonly store: Store
@@ -117,7 +128,7 @@ export class StoredClaim implements Claim {
       const end = position + sealBytes + value.length
       const sealed = memory.subarray(position, end)
       sealInto(sealed, value, rowKey)
-      rows.push({ key: rowKey, value: sealed })
+      rows.push(new PutRow(rowKey, sealed))
       position = end
     }
     return rows
