@@ -13,10 +13,15 @@ export interface ParkedKey {
   busy: boolean
   /** Records of the key that were read ahead while looking for the next one. */
   ahead: LogRecord[]
+  /** The record that is tried again, where there was room to keep it. */
+  kept?: LogRecord | undefined
 }
 
 /** Beyond so many parked keys a subscription reads nothing new. */
 export const maxParkedKeys = 10_000
+
+/** So many bytes of records that are tried again stay in memory; the others are read again. */
+const maxKeptBytes = 64 * 1024
 
 /**
  * The parked keys of one subscription in one partition: a copy of the durable entries, so that a record is found to be of
@@ -29,6 +34,7 @@ export class ParkedKeys {
     [],
     (a, b) => a.dueMs - b.dueMs,
   )
+  #keptBytes = 0
 
   constructor(handler: string) {
     this.#handler = handler
@@ -66,7 +72,24 @@ export class ParkedKeys {
   }
 
   remove(parked: ParkedKey): void {
+    this.takeKept(parked)
     this.#keys.delete(laneName(parked.topic, parked.key))
+  }
+
+  /** Keeps the record that a key is tried again with, if there is room for it: most are tried again soon. */
+  keep(parked: ParkedKey, record: LogRecord): void {
+    this.takeKept(parked)
+    if (this.#keptBytes + record.bytes > maxKeptBytes) return
+    parked.kept = record
+    this.#keptBytes += record.bytes
+  }
+
+  /** The record that was kept for a key, which is kept no longer. */
+  takeKept(parked: ParkedKey): LogRecord | undefined {
+    const { kept } = parked
+    parked.kept = undefined
+    this.#keptBytes -= kept?.bytes ?? 0
+    return kept
   }
 
   /** Puts a key in line by its due time; one that is busy or held comes in line when it is freed. */

@@ -12,7 +12,7 @@ import { Interest } from './interest.ts'
 import { type Lane, Lanes } from './lanes.ts'
 import { frontOf, type ParkedEntry } from './parked-entry.ts'
 import { maxParkedKeys, type ParkedKey, type ParkedKeys } from './parked-keys.ts'
-import { Parking, type Subject } from './parking.ts'
+import { type FailedAttempt, Parking, type Subject } from './parking.ts'
 import type { Step } from './partition-state.ts'
 import { RecentDurations } from './recent-durations.ts'
 import type { LogRecord } from './record-cache.ts'
@@ -271,6 +271,8 @@ export class Subscription {
     this.#inFlight += 1
     this.#tools.runtime.spawn(this.#taskName, async () => {
       const { entry } = parked
+      const kept = this.parked.takeKept(parked)
+      if (kept?.offset === frontOf(entry)) parked.ahead = [kept]
       try {
         const record = await nextOf(parked, this.#tools.readForDrain, this.#wantsAgain(parked))
         if (this.#closed || frontOf(parked.entry) !== frontOf(entry)) return this.#lookAgain(parked)
@@ -360,7 +362,8 @@ export class Subscription {
     }
     const failure = failureOf(run, outcome.error)
     if (mayRetry(this.#retry, attempt, outcome.error) || this.#parking.holds) {
-      this.#parking.fail(this.#park(lane), failure)
+      const record = lane.first
+      this.#fail(this.#park(lane), failure, record)
       return
     }
     this.#tools.state.stageDone(lane.tracker, offset, this.#parking.deadLetter(failure, []))
@@ -374,7 +377,13 @@ export class Subscription {
       const open = stateLayout.deadLetter(this.definition.name, topic, offset)
       const effects = this.#answered(run.event, outcome)
       this.#parking.advance(parked, offset, { ...effects, deletes: [...effects.deletes, open] })
-    } else if (outcome.kind === 'failed') this.#parking.fail(parked, failureOf(run, outcome.error))
+    } else if (outcome.kind === 'failed') this.#fail(parked, failureOf(run, outcome.error), parked.ahead[0])
+  }
+
+  #fail(parked: ParkedKey, failure: FailedAttempt, record: LogRecord | undefined): void {
+    this.#parking.fail(parked, failure)
+    const isTriedAgain = parked.entry.attempt > 0 && parked.entry.dueMs !== null
+    if (isTriedAgain && record?.offset === frontOf(parked.entry)) this.parked.keep(parked, record)
   }
 
   /** The effects of an attempt with the reply to a publisher that waits for it. */
