@@ -25,7 +25,7 @@ import { StopRegistry } from './stop-registry.ts'
 import type { Subscription } from './subscription.ts'
 import { type InternalSink, SubscriptionSink } from './subscription-sink.ts'
 import type { SubscriptionTools } from './subscription-tools.ts'
-import { Timers } from './timers.ts'
+import { type Timed, Timers } from './timers.ts'
 import { type ReaderTools, readLimits, readRecords, TopicReader } from './topic-reader.ts'
 
 /** What is still needed of the log is told to the engine after so many cursors moved, or after so long. */
@@ -254,7 +254,7 @@ export class PartitionProcessor {
       counts: counts.get(definition.name) ?? { handled: 0, attempts: 0, failures: 0, deadLettered: 0 },
       ensureTopic: (name) => this.#tools.ensureTopic(name),
       readForDrain: (topic, range) => this.#readForDrain(topic, range),
-      changed: () => this.#changed(),
+      changed: (subscription) => this.#changed(subscription),
       failed: (error) => this.#fail(error),
     }
   }
@@ -460,7 +460,7 @@ export class PartitionProcessor {
     this.#timers?.committed(change.keys)
     if (this.#trims) this.#tools.runtime.spawn('trim of internal topics', () => this.#trimInternal())
     this.#trims = false
-    this.#changed()
+    for (const reader of this.#readers) reader.notify()
     this.#tools.progressed()
   }
 
@@ -480,10 +480,11 @@ export class PartitionProcessor {
     }
   }
 
-  /** There may be room to read, or an earlier time to wait for. */
-  #changed(): void {
+  /** There may be room to read, or an earlier time to wait for: of one subscription, or of any. */
+  #changed(subscription?: Timed): void {
     for (const reader of this.#readers) reader.notify()
-    this.#timers?.notify()
+    if (subscription === undefined) this.#timers?.notify()
+    else this.#timers?.notifyOf(subscription)
     this.#tools.progressed()
   }
 

@@ -10,6 +10,8 @@ export interface RecordSink {
   readonly types: ReadonlySet<string>
   /** The handler whose filter says which of them; undefined where none does. */
   readonly handler?: string
+  /** Everything that it has taken is done: what it does not want may pass it without its being asked for room. */
+  readonly isIdle: boolean
   hasRoom(): boolean
   offer(record: LogRecord, event: Event): void
   /** A record that nobody can read. */

@@ -38,6 +38,10 @@ export class RekeyingSink implements RecordSink {
     return this.#tracker.read
   }
 
+  get isIdle(): boolean {
+    return this.#tracker.undone === 0
+  }
+
   /** Bounded: what was read must be in a commit before more is read. */
   hasRoom(): boolean {
     return this.#tracker.undone === 0

@@ -32,6 +32,10 @@ export class SubscriptionSink implements RecordSink {
     return this.#tracker.read
   }
 
+  get isIdle(): boolean {
+    return this.#tracker.undone === 0
+  }
+
   hasRoom(): boolean {
     return this.#subscription.hasRoom(this.#tracker.topic)
   }
@@ -95,6 +99,10 @@ export class InternalSink implements RecordSink {
 
   get read(): Offset {
     return this.tracker.read
+  }
+
+  get isIdle(): boolean {
+    return this.tracker.undone === 0
   }
 
   /** Bounded: what was read must be in a commit before more is read. */

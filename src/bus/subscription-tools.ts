@@ -3,6 +3,7 @@ import type { ReadForDrain } from './drain.ts'
 import type { HandlerFilters } from './handler-filters.ts'
 import type { PartitionRules } from './rules/partition-rules.ts'
 import type { HandlerCounts } from './status.ts'
+import type { Timed } from './timers.ts'
 
 /** What a subscription works with. */
 export interface SubscriptionTools extends AttemptTools {
@@ -18,8 +19,8 @@ export interface SubscriptionTools extends AttemptTools {
   readonly filters: HandlerFilters
   readonly rules: PartitionRules
   readonly readForDrain: ReadForDrain
-  /** Something has ended: there may be room to read, or a new time to wait for. */
-  changed(): void
+  /** Something of a subscription has ended: there may be room to read, or a new time to wait for. */
+  changed(subscription: Timed): void
   /** The partition cannot go on. */
   failed(error: unknown): void
 }

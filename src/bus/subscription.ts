@@ -145,7 +145,7 @@ export class Subscription {
     const lane = this.#lanes.push(record, key, tracker)
     if (lane.length > windowBounds.perKey) this.#park(lane)
     // While paused nobody may be waiting for the time of the next probe yet, for want of anything to probe with.
-    if (this.#watch.pausedUntilMs !== undefined) this.#tools.changed()
+    if (this.#watch.pausedUntilMs !== undefined) this.#tools.changed(this)
   }
 
   /** Takes note of a record that nobody can read: it goes to the dead letters. */
@@ -198,7 +198,7 @@ export class Subscription {
     }
     if (!this.#hasEnded) return
     this.#hasEnded = false
-    this.#tools.changed()
+    this.#tools.changed(this)
   }
 
   #startNext(): boolean {

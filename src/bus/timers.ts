@@ -67,6 +67,15 @@ export class Timers {
       this.#wake.notify()
   }
 
+  /** As {@link notify}, where only this one may be due at another time: there can be a thousand of them. */
+  notifyOf(timed: Timed): void {
+    if (
+      !this.#isArmed ||
+      (timed.nextDueMs() ?? Number.POSITIVE_INFINITY) < (this.#armedMs ?? Number.POSITIVE_INFINITY)
+    )
+      this.#wake.notify()
+  }
+
   /** Keys that were committed; timers among them are waited for from now on. */
   committed(keys: Iterable<string>): void {
     for (const key of keys) {

@@ -40,6 +40,8 @@ export class TopicReader {
   readonly #offers: Offers
   readonly #wake = new Wake()
   #end: Offset
+  /** Where the sink stands that is furthest behind. */
+  #lowest: Offset = Number.MAX_SAFE_INTEGER
   #turn = 0
 
   constructor(place: Place, end: Offset, sinks: readonly RecordSink[], tools: ReaderTools) {
@@ -54,6 +56,7 @@ export class TopicReader {
   add(sink: RecordSink): void {
     this.#sinks.push(sink)
     this.#offers.add(sink)
+    this.#findLowest()
     this.#wake.notify()
   }
 
@@ -71,19 +74,20 @@ export class TopicReader {
 
   /** A sink may have room again, or reading is to stop. Not to wake for nothing: mostly all has been read. */
   notify(): void {
-    if (this.#tools.signal.aborted || this.#lowest() < this.#end) this.#wake.notify()
+    if (this.#tools.signal.aborted || this.#lowest < this.#end) this.#wake.notify()
   }
 
   /** Reads until the signal aborts. */
   async run(): Promise<void> {
-    const tail = this.#tools.cache.follow(this.place, this.#lowest())
+    const tail = this.#tools.cache.follow(this.place, this.#lowest)
     try {
       for (let reads = 1; !this.#tools.signal.aborted; reads += 1) {
         const sink = this.#nextSink()
         if (sink === undefined) await this.#wake.wait()
         else {
           await this.#serve(sink.read)
-          tail.passed(this.#lowest())
+          this.#findLowest()
+          tail.passed(this.#lowest)
         }
         this.#tools.progressed()
         if (reads % readsPerTurn === 0) await this.#tools.runtime.sleep(0)
@@ -93,11 +97,10 @@ export class TopicReader {
     }
   }
 
-  /** Where the sink stands that is furthest behind. */
-  #lowest(): Offset {
-    let lowest = Number.MAX_SAFE_INTEGER
-    for (const { read } of this.#sinks) if (read < lowest) lowest = read
-    return lowest
+  /** Sinks go on only in here. */
+  #findLowest(): void {
+    this.#lowest = Number.MAX_SAFE_INTEGER
+    for (const { read } of this.#sinks) if (read < this.#lowest) this.#lowest = read
   }
 
   /** The next sink in turn that has room and something to read. */
@@ -123,17 +126,19 @@ export class TopicReader {
     }
   }
 
+  /** Of many sinks most want nothing of what was read; only those that are offered something are asked for room. */
   #deliver(records: readonly LogRecord[], from: Offset, next: Offset): void {
-    const takers = new Set(
-      this.#sinks.filter((sink) => sink.read >= from && sink.read < next && sink.hasRoom()),
-    )
-    const offered = new Set<RecordSink>()
-    for (const record of records) this.#offer(record, takers, offered)
-    for (const sink of takers) sink.advance(next)
+    const delivery = { from, offered: new Set<RecordSink>(), refused: new Set<RecordSink>() }
+    for (const record of records) this.#offer(record, delivery)
+    const { offered, refused } = delivery
+    for (const sink of this.#sinks) {
+      if (sink.read < from || sink.read >= next || refused.has(sink)) continue
+      if (sink.isIdle || offered.has(sink) || sink.hasRoom()) sink.advance(next)
+    }
     for (const sink of offered) sink.pump()
   }
 
-  #offer(record: LogRecord, takers: ReadonlySet<RecordSink>, offered: Set<RecordSink>): void {
+  #offer(record: LogRecord, delivery: Delivery): void {
     let event: Event
     let isReadable = true
     try {
@@ -142,17 +147,15 @@ export class TopicReader {
       // One of a version that cannot be read here has a type and a key: it waits its turn and fails then.
       const stored = storedEventOf(error)
       if (stored === undefined) {
-        for (const sink of takers) if (sink.read <= record.offset) sink.unreadable(record.offset, error)
+        for (const sink of this.#sinks)
+          if (takes(sink, record, delivery)) sink.unreadable(record.offset, error)
         return
       }
       event = stored
       isReadable = false
     }
-    for (const sink of this.#offers.to(event, isReadable)) {
-      if (!takers.has(sink) || sink.read > record.offset) continue
-      sink.offer(record, event)
-      offered.add(sink)
-    }
+    for (const sink of this.#offers.to(event, isReadable))
+      if (takes(sink, record, delivery)) sink.offer(record, event)
   }
 
   #skipCorrupt(from: Offset, error: unknown): void {
@@ -173,6 +176,26 @@ export class TopicReader {
     this.#tools.logger.warn({ ...this.place, from, start }, 'records were dropped before they were handled')
     for (const sink of this.#sinks) if (sink.read < start) sink.advance(start)
   }
+}
+
+/** Who takes part in what was read from one offset on. */
+interface Delivery {
+  readonly from: Offset
+  /** Those that had room when they were first offered a record. */
+  readonly offered: Set<RecordSink>
+  /** Those that had none: they stay where they are. */
+  readonly refused: Set<RecordSink>
+}
+
+/** Whether a sink stands where it is to take a record, and has room for what comes. */
+function takes(sink: RecordSink, record: LogRecord, { from, offered, refused }: Delivery): boolean {
+  if (sink.read < from || sink.read > record.offset) return false
+  if (offered.has(sink)) return true
+  if (refused.has(sink)) return false
+  const hasRoom = sink.hasRoom()
+  if (hasRoom) offered.add(sink)
+  else refused.add(sink)
+  return hasRoom
 }
 
 /** Reads from the tail cache where it can, else from the engine. */

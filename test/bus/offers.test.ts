@@ -27,7 +27,7 @@ function sink(handler: string | undefined): RecordSink {
   const nothing = () => {}
   const name = handler === undefined ? {} : { handler }
   const types = new Set([Placed.type])
-  return { ...name, read: 0, types, hasRoom: () => true, ...calls(nothing) }
+  return { ...name, read: 0, types, isIdle: true, hasRoom: () => true, ...calls(nothing) }
 }
 
 function calls(nothing: () => void): Pick<RecordSink, 'offer' | 'unreadable' | 'advance' | 'pump'> {

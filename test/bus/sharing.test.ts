@@ -41,6 +41,27 @@ describe('handlers of one group', () => {
     expect(seen[0]).toStrictEqual((await seenByThree('another'))[0])
   })
 
+  it('lose nothing of what others read on while they are paused', async () => {
+    const b = bench()
+    let broken = true
+    const handled = { failing: 0, other: 0 }
+    const failing = on(Counted, { name: 'failing', retry: { attempts: 1_000 } }, () => {
+      if (broken) throw new Error('not yet')
+      handled.failing += 1
+    })
+    const other = on(Counted, { name: 'other' }, () => {
+      handled.other += 1
+    })
+    const process = await b.start({ handlers: [failing, other] })
+    for (let n = 0; n < 100; n += 1) await publish(process, `key ${n}`, 1)
+    await b.until(async () => (await statusOf(process, 'failing')).paused)
+    for (let n = 100; n < 400; n += 1) await publish(process, `key ${n}`, 1)
+    await b.until(() => handled.other === 400)
+    broken = false
+    await b.settle(process)
+    expect(handled).toEqual({ failing: 400, other: 400 })
+  })
+
   it('see what was stored, whatever its publisher does to the data meanwhile', async () => {
     const b = bench()
     const seen: unknown[] = []
