@@ -46,13 +46,16 @@ export class DeduplicationWindow {
   /** What {@link prefetch} read: of no use to anybody, but what goes nowhere is not read at all. */
   fetched = 0
 
-  /** `firstSequence` is where numbering goes on when stored entries are about to be added again. */
-  constructor(options: DeduplicationWindowOptions, firstSequence = 0) {
+  /**
+   * `firstSequence` is where numbering goes on when stored entries are about to be added again, `expected` how many these are: it
+   * need not grow then.
+   */
+  constructor(options: DeduplicationWindowOptions, firstSequence = 0, expected = 0) {
     this.#windowMs = options.windowMs
     this.#maxIds = options.maxIds
     this.#oldest = firstSequence
     this.#next = firstSequence
-    this.#capacity = Math.max(1, Math.min(firstCapacity, options.maxIds))
+    this.#capacity = Math.max(1, Math.min(Math.max(firstCapacity, expected), options.maxIds))
     this.#ring = new Int32Array(this.#capacity)
     this.#table = new Int32Array(slotsFor(this.#capacity))
     this.#bits = slotBitsFor(this.#capacity)

@@ -53,6 +53,19 @@ function lowOf(nth: number): number {
 }
 
 describe('a deduplication window', () => {
+  it('that was told how many come finds what one finds that has grown', () => {
+    const options = { windowMs: 1000, maxIds: 5000, key }
+    for (const count of [1, 1500, 5000, 7000]) {
+      const grown = new DeduplicationWindow(options, 3)
+      const made = new DeduplicationWindow(options, 3, count)
+      for (let nth = 0; nth < count; nth += 1)
+        for (const window of [grown, made]) window.add({ low: nth * 7 }, 0)
+      for (let nth = 0; nth < count; nth += 1)
+        expect(made.find({ low: nth * 7 })).toEqual(grown.find({ low: nth * 7 }))
+      expect([made.oldest, made.next]).toEqual([grown.oldest, grown.next])
+    }
+  })
+
   it('finds what a plain list finds, through growth, expiry, bounds and undone additions', () => {
     // Few distinct fingerprints, close together, so that collisions and long runs of slots are the rule.
     const step = fc.oneof(

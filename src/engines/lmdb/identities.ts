@@ -56,25 +56,34 @@ export class Identities {
     this.#window = new DeduplicationWindow(options)
   }
 
-  /** Reads the rows of earlier openings, in one scan. */
-  load(): void {
-    let first = true
-    this.#store.visit(allOf('ids'), ({ key, value }) => {
+  /** Reads the rows of earlier openings, in one scan; those that are too old by now are passed over. */
+  load(nowMs: number): void {
+    const all = allOf('ids')
+    const [lastKey] = this.#store.keys({ ...all, reverse: true, limit: 1 })
+    if (lastKey === undefined) return
+    const next = numberIn(lastKey, 1, 6) + 1
+    let isOld = true
+    this.#store.visit(all, ({ key, value }) => {
       const count = Math.floor((value.length - idsHeaderBytes) / idBytes)
-      if (first) this.#window = new DeduplicationWindow(this.#options, numberIn(key, 1, 6) + 1 - count)
-      first = false
-      this.#loadRow(unseal(value), count)
+      const content = unseal(value)
+      if (isOld && timeMsOf(content) + this.#options.windowMs <= nowMs) return true
+      const sequence = numberIn(key, 1, 6) + 1 - count
+      if (isOld) this.#window = new DeduplicationWindow(this.#options, sequence, next - sequence)
+      isOld = false
+      this.#loadRow(content, count)
       return true
     })
+    if (isOld) this.#window = new DeduplicationWindow(this.#options, next)
   }
 
   #loadRow(content: Uint8Array | undefined, count: number): void {
-    const row = Buffer.from(content?.buffer ?? emptyMemory, content?.byteOffset, content?.byteLength)
+    const row = bufferOf(content)
+    const timeMs = timeMsOf(content)
     for (let index = 0; index < count; index += 1) {
       // A row that is corrupt still takes its sequence numbers; nothing is found by these.
       const isRead = content !== undefined
       const low = isRead ? row.readInt32BE(entriesAt + index * idBytes + 4) : Math.imul(index, 0x9e3779b1)
-      this.#window.add({ low }, isRead ? row.readDoubleBE(0) : Number.NEGATIVE_INFINITY)
+      this.#window.add({ low }, timeMs)
     }
   }
 
@@ -187,6 +196,15 @@ export class Identities {
 }
 
 const emptyMemory = new ArrayBuffer(0)
+
+function bufferOf(content: Uint8Array | undefined): Buffer {
+  return Buffer.from(content?.buffer ?? emptyMemory, content?.byteOffset, content?.byteLength)
+}
+
+/** When the ids of a row came: long ago for one that is corrupt. */
+function timeMsOf(content: Uint8Array | undefined): number {
+  return content === undefined ? Number.NEGATIVE_INFINITY : bufferOf(content).readDoubleBE(0)
+}
 
 /** Whether a stored event is the one of an entry; false when only their fingerprints are equal. */
 export function isSame(stored: Uint8Array, entry: Entry): boolean {

@@ -117,7 +117,7 @@ async function load(
     maxIds: options.deduplicationMaxIds ?? defaultMaxIds,
     key: log.deduplicationKey,
   })
-  identities.load()
+  identities.load(options.runtime.now())
   await finishDeletions(store, catalog)
   return { store, catalog, identities }
 }

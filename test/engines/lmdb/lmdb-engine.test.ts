@@ -65,6 +65,8 @@ describe('ids', () => {
     log.runtime.advance(10 * 60 * 1000)
     await log.reopen()
     expect(await log.engine.append([log.entry('once', 'a')])).toMatchObject([{ duplicate: false, offset: 1 }])
+    await log.reopen()
+    expect(await log.engine.append([log.entry('once', 'a')])).toMatchObject([{ duplicate: true, offset: 1 }])
   })
 
   it('are those of a topic that is made anew before they are looked for', async () => {
