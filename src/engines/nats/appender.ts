@@ -68,7 +68,8 @@ export class Appender {
     const repeats = repeatsWithin(entries)
     const items: Item[] = []
     const hasIds = entries.some(({ deduplicationId }) => deduplicationId !== undefined)
-    const found = hasIds ? Promise.resolve().then(() => this.#find(items)) : undefined
+    const found =
+      hasIds && this.#parts.identities.canFind ? Promise.resolve().then(() => this.#find(items)) : undefined
     let checked = found
     let run: Promise<unknown>[] = []
     const places = entries.map((entry, index) => {

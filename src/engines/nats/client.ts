@@ -17,6 +17,8 @@ export interface ServerInfo {
   readonly version: string
   readonly max_payload: number
   readonly jetstream?: boolean | undefined
+  /** The name of the cluster that it is one of. */
+  readonly cluster?: string | undefined
 }
 
 /** Headers of a message. */

@@ -96,6 +96,16 @@ export class Identities {
   }
 
   /**
+   * Whether servers can be asked for an id without storing anything. Those of 2.10 and 2.11 that are a cluster take every id for one of a
+   * message that is under way as soon as they hear it, also where they refuse the message.
+   */
+  get canFind(): boolean {
+    const connection = this.#connection
+    const keepsAll = connection.isAtLeast(2, 10) && !connection.isAtLeast(2, 12)
+    return !keepsAll || connection.client.info?.cluster === undefined
+  }
+
+  /**
    * Looks for an entry's id without storing anything: the record that it stands for, or the name to store it under. `ID_REUSED`
    * when that record has other content.
    */
