@@ -28,7 +28,12 @@ export interface Replication {
 /** What makes a session, and what understands the stream of a publication. */
 export interface ReplicationClient {
   connect(connectionString: string): Replication
-  plugin(publication: string): object
+  plugin(publication: string): HearingPlugin
+}
+
+/** Understands a stream, and counts the messages that it has heard, which are told of later. */
+export interface HearingPlugin {
+  readonly heard: number
 }
 
 /** The types of elements of arrays, by the numbers of both. */
@@ -96,7 +101,10 @@ async function load() {
 /** As the library has it, but for the values of columns, and for an option that PostgreSQL 13 does not know. */
 function pluginOf(Plugin: typeof PluginClass, parserOf: (typeId: number) => (text: string) => unknown) {
   return class extends Plugin {
+    heard = 0
+
     override parse(bytes: Buffer) {
+      this.heard += 1
       const message = super.parse(bytes)
       // The library keeps this very description for the rows that follow it.
       if (message.tag === 'relation') {

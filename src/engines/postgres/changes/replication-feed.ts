@@ -78,15 +78,17 @@ export class ReplicationFeed implements TableFeed {
     const stream = new TransactionStream(table, { readUntil, from })
     const client = await loadReplicationClient()
     const replication = client.connect(connector.settings.connectionString)
+    const plugin = client.plugin(slot)
     this.#replication = replication
     replication.on('data', (_lsn, message) => stream.take(message))
     replication.on('error', (error) => stream.fail(new ConnectionLost(error.message, { cause: error })))
     replication.on('heartbeat', (lsn) => {
-      // The server has sent all that there was: what it keeps for this slot is of other tables.
-      this.#confirm(stream.isEmpty && this.#isKept ? lsn : this.#confirmed)
+      // The server has sent all that there was: what it keeps for this slot is of other tables. What came right before this
+      // may not have been taken yet: the library tells of a heartbeat at once, and of messages one by one.
+      this.#confirm(stream.isThrough(plugin.heard) && this.#isKept ? lsn : this.#confirmed)
     })
     connection.onLost((error) => stream.fail(error))
-    replication.subscribe(client.plugin(slot), slot).then(
+    replication.subscribe(plugin, slot).then(
       () => stream.fail(new ConnectionLost('the stream of changes has ended')),
       (error) => stream.fail(error),
     )

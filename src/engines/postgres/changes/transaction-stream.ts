@@ -30,6 +30,8 @@ export class TransactionStream {
   #timeMs = 0
   #done = 0
   #isOpen = false
+  /** How many messages were taken. */
+  #messages = 0
   #came = Promise.withResolvers<void>()
   #taken = Promise.withResolvers<void>()
 
@@ -43,13 +45,14 @@ export class TransactionStream {
     this.#came.promise.catch(() => undefined)
   }
 
-  /** Whether everything that came was given, and no transaction is in its middle. */
-  get isEmpty(): boolean {
-    return this.#waiting.length === 0 && !this.#isOpen
+  /** Whether so many messages, as many as have been heard, were taken and given, and no transaction is in its middle. */
+  isThrough(heard: number): boolean {
+    return this.#messages === heard && this.#waiting.length === 0 && !this.#isOpen
   }
 
   /** Takes a message; resolves when the next one may come. */
   async take(message: StreamMessage): Promise<void> {
+    this.#messages += 1
     if (message.tag === 'begin') {
       this.#commit = message.commitLsn ?? '0/0'
       this.#timeMs = Number(message.commitTime / 1000n)
