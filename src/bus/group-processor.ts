@@ -150,7 +150,7 @@ export class GroupProcessor {
     this.#waiting += 1
     const mayTake = await this.#mayTake(claim)
     this.#waiting -= 1
-    if (!mayTake) return this.#tools.progressed()
+    if (!mayTake || this.#hasNewer(claim)) return this.#tools.progressed()
     const processor = new PartitionProcessor(claim, this.#tools, {
       failed: (error) => this.#failed(claim, error),
       groupStatus: () => this.groupStatus(),
@@ -176,6 +176,11 @@ export class GroupProcessor {
     // A claim that is lost meanwhile ends the wait.
     if (delayMs > 0) await runtime.sleep(delayMs, claim.signal).catch(() => {})
     return !this.#stop.signal.aborted && !claim.signal.aborted
+  }
+
+  /** Engines may tell of a claim only after the one that has replaced it. */
+  #hasNewer({ partition, epoch }: Claim): boolean {
+    return (this.#processors.get(partition)?.claim.epoch ?? 0) > epoch
   }
 
   #forget(partition: number, processor: PartitionProcessor): void {

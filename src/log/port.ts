@@ -221,7 +221,10 @@ export interface Member {
   readonly id: string
 }
 
-/** Told of every claim that this member is given. A loss is told by the claim's own signal. */
+/**
+ * Told of every claim that this member is given; of those of one partition in any order, where one has replaced another: the highest
+ * epoch is the one that holds. A loss is told by the claim's own signal.
+ */
 export type ClaimListener = (claim: Claim) => void
 
 /** A member's part in a group. */

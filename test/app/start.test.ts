@@ -183,6 +183,37 @@ describe('settled', () => {
   })
 })
 
+describe('a claim that is told of after the one that has replaced it', () => {
+  it('changes nothing, whenever its end is told', async () => {
+    const b = bench()
+    const replaced = new AbortController()
+    const handler = on(Counted, { name: 'handler', state: { n: z.number().default(0) } }, ({ data }, ctx) =>
+      ctx.state.n.set(data.n),
+    )
+    const around = (engine: MemoryEngine) => tellingLate(engine, replaced.signal)
+    const running = await b.start({ handlers: [handler], around })
+    expect((await statusOf(running)).partitions).toEqual([0])
+    replaced.abort(new MillraceError('NOT_OWNER', 'The claim has been replaced.'))
+    await publish(running, 'a', 1)
+    await b.settle(running)
+    expect((await statusOf(running)).partitions).toEqual([0])
+    expect(await b.drive(running.read(handler, 'a'))).toEqual({ n: 1 })
+  })
+})
+
+/** The same engine; tells of a claim of the epoch before behind each claim, which ends with the signal and can do nothing. */
+function tellingLate(engine: MemoryEngine, signal: AbortSignal): MemoryEngine {
+  const join = engine.join.bind(engine)
+  const refuse = () => Promise.reject(new MillraceError('NOT_OWNER', 'The claim has been replaced.'))
+  engine.join = (group, member, listener) =>
+    join(group, member, (claim) => {
+      listener(claim)
+      const { partition, epoch } = claim
+      listener({ group, partition, epoch: epoch - 1, signal, get: refuse, range: refuse, commit: refuse })
+    })
+  return engine
+}
+
 /** The same engine; says when a claim has ended. */
 function watchingClaims(engine: MemoryEngine, ended: () => unknown): LogEngine {
   return withClaims(engine, (claim) => {
