@@ -315,7 +315,7 @@ class LmdbEngine implements LogEngine {
   /** Counts a call that begins, so that closing waits for it. After a failed write it begins when that is overcome. */
   async #begin<T>(call: () => T | Promise<T>): Promise<T> {
     if (this.#closing !== undefined) throw logClosed(this.#store.folder)
-    const answer = this.#store.recovery()?.then(call) ?? call()
+    const answer = this.#store.whenOpen(call)
     if (!(answer instanceof Promise)) return answer
     this.#begun += 1
     try {

@@ -1,11 +1,11 @@
 import { IF_EXISTS } from 'lmdb'
-import { MillraceError, messageOf } from '../../core/errors.ts'
+import { isMillraceError, MillraceError, messageOf } from '../../core/errors.ts'
 import type { Runtime } from '../../core/runtime.ts'
 import { backupDatabase } from './backup.ts'
 import { openDatabase, type RawDatabase } from './database.ts'
 import { probeDisk } from './disk-probe.ts'
 import { storageFailed, writeFailure } from './failures.ts'
-import { openingKey } from './keys.ts'
+import { logKey, openingKey } from './keys.ts'
 import { type Owner, releasedOpening, takeOpening } from './opening.ts'
 import { unseal } from './sealed.ts'
 import { sealStaged } from './staged-records.ts'
@@ -47,6 +47,8 @@ export class Store {
   /** Whether the last write failed: the next one asks the disk first. */
   #suspect = false
   #recovering: Promise<void> | undefined
+  /** The write under way. */
+  #writing: Promise<void> | undefined
   /** Backups that read the database: it must not be closed under them. */
   readonly #backups = new Set<Promise<void>>()
 
@@ -112,7 +114,12 @@ export class Store {
   /** Visits rows until `visit` returns false. */
   visit(range: RowRange, visit: (row: Row) => boolean): void {
     this.#attempt((database) => {
-      for (const row of database.getRange(toLmdbRange(range))) if (!visit(row)) return
+      let isEmpty = true
+      for (const row of database.getRange(toLmdbRange(range))) {
+        isEmpty = false
+        if (!visit(row)) return
+      }
+      if (isEmpty) checkReading(database)
     })
   }
 
@@ -125,7 +132,11 @@ export class Store {
 
   /** The keys of a range, all in memory. */
   keys(range: RowRange): Uint8Array[] {
-    return this.#attempt((database) => Array.from(database.getKeys(toLmdbRange(range))))
+    return this.#attempt((database) => {
+      const keys = Array.from(database.getKeys(toLmdbRange(range)))
+      if (keys.length === 0) checkReading(database)
+      return keys
+    })
   }
 
   /**
@@ -134,6 +145,16 @@ export class Store {
    * refused without it until the disk takes some again.
    */
   async write(writes: Writes): Promise<void> {
+    const writing = this.#write(writes)
+    this.#writing = writing
+    try {
+      await writing
+    } finally {
+      if (this.#writing === writing) this.#writing = undefined
+    }
+  }
+
+  async #write(writes: Writes): Promise<void> {
     if (this.#suspect) await probeDisk(this.folder)
     this.#suspect = false
     const rows = [...sealStaged(writes.records), ...writes.rows]
@@ -179,6 +200,25 @@ export class Store {
   recovery(): Promise<void> | undefined {
     if (this.#broken) this.#recovering ??= this.#recover().finally(() => (this.#recovering = undefined))
     return this.#recovering
+  }
+
+  /**
+   * Makes a call that may read, behind the recovery where there is one. Nothing can be read from when a write fails on LMDB's thread
+   * until this one hears of it, so a call that fails with `STORAGE_FAILED`, without a promise, while a write is under way is made
+   * once more when that has ended.
+   */
+  whenOpen<T>(call: () => T | Promise<T>): T | Promise<T> {
+    const recovery = this.recovery()
+    if (recovery !== undefined) return recovery.then(call)
+    try {
+      return call()
+    } catch (error) {
+      if (this.#writing === undefined || !isMillraceError(error, 'STORAGE_FAILED')) throw error
+      return this.#writing
+        .catch(() => undefined)
+        .then(() => this.recovery())
+        .then(call)
+    }
   }
 
   async #recover(): Promise<void> {
@@ -229,6 +269,14 @@ export class Store {
       throw error instanceof MillraceError ? error : storageFailed(this.folder, error)
     }
   }
+}
+
+/**
+ * Throws where a range is empty only because LMDB reads nothing: from when one of its first two pages, which make a commit hold, could
+ * not be written, until it is opened afresh. A range (lmdb 3.5.6) takes that for its end; a single row throws.
+ */
+function checkReading(database: RawDatabase): void {
+  database.get(logKey)
 }
 
 function toLmdbRange(range: RowRange): object {
