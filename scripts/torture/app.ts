@@ -3,6 +3,9 @@ import { every, on } from '../../src/bus/definitions.ts'
 import { command, failed } from '../../src/core/command.ts'
 import { event } from '../../src/core/event.ts'
 import type { Schema } from '../../src/core/schema.ts'
+import type { ExpectedVersion } from '../../src/eventstore/append-request.ts'
+import { stream } from '../../src/eventstore/stream.ts'
+import type { StreamDecision } from '../../src/testing/publishers.ts'
 import type { SeededRandom } from '../../src/testing/random.ts'
 
 /** What the tortured application is given. */
@@ -43,10 +46,17 @@ export const Quote = command('torture.quote', {
   failure: trusted<{ why: string }>(),
 })
 
+const Entered = event('torture.entered', { schema: trusted<Order>(), key: keyOfOrder })
+const Voided = event('torture.voided', { schema: trusted<Order>(), key: keyOfOrder })
+
+/** What is appended to. */
+export const Account = stream('torture-account', { events: [Entered, Voided] })
+
 const retry = { attempts: 3, baseMs: 4, maxMs: 60 }
 
 /**
- * An application in which state, emits, delays, retries, parked keys, `once`, commands, two groups and a schedule are all at work.
+ * An application in which state, emits, delays, retries, parked keys, `once`, commands, streams, two groups and a schedule are all
+ * at work.
  * An attempt has so long as `timeoutMs`.
  */
 export function tortureAppWith({ timeoutMs }: { readonly timeoutMs: number }): App {
@@ -103,7 +113,17 @@ export function tortureAppWith({ timeoutMs }: { readonly timeoutMs: number }): A
     async (_tick, ctx) => ctx.state.sweeps.set((await ctx.state.sweeps.get()) + 1),
   )
 
-  return app({ name: 'torture', handlers: [confirm, ship, bill, quote, archive, sweep] })
+  const balance = on(
+    [Entered, Voided],
+    { name: 'balance', from: 'start', retry, timeoutMs, state: { held: count } },
+    async ({ type, data }, ctx) => {
+      const held = await ctx.state.held.get()
+      ctx.state.held.set(type === Entered.type ? held + data.number : held - data.number)
+    },
+  )
+
+  const handlers = [confirm, ship, bill, quote, archive, sweep, balance]
+  return app({ name: 'torture', handlers, streams: [Account] })
 }
 
 /** The application where commits take a moment only. */
@@ -131,4 +151,29 @@ export function nextEvent(number: number, random: SeededRandom): TortureEvent {
   const chosen = random.next()
   const delay = chosen < 0.08 ? { delayMs: random.between(1, 400) } : {}
   return { id: `e${number}`, data, ...delay, waits: chosen > 0.9, asks: chosen > 0.8 && chosen <= 0.9 }
+}
+
+/** Events to be appended to a stream. */
+export interface TortureAppend {
+  /** Its own id. */
+  readonly append: string
+  /** Of the stream. */
+  readonly id: string
+  readonly expectedVersion: ExpectedVersion
+  /** What each of its events says. */
+  readonly numbers: readonly number[]
+}
+
+/** So few that several append to one of them at once. */
+const accounts = keys.slice(0, 3)
+
+/** The next append of somebody; which version it expects depends on what there is by then. */
+export function nextAppend(random: SeededRandom): Pick<TortureAppend, 'id' | 'numbers'> {
+  const numbers = Array.from({ length: random.between(1, 3) }, () => random.below(100))
+  return { id: random.pick(accounts), numbers }
+}
+
+/** The events of an append. */
+export function eventsOf({ id, numbers }: TortureAppend): StreamDecision['events'] {
+  return numbers.map((number) => ({ type: number % 3 === 0 ? Voided : Entered, data: { key: id, number } }))
 }

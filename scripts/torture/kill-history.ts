@@ -15,9 +15,10 @@ import type {
   KeyLedger,
   LoggedRecord,
   ParkedKey,
+  ToldAppend,
   ToldResult,
 } from '../../src/testing/history.ts'
-import { subscriptionsOf, withDueTimes } from '../../src/testing/settlement.ts'
+import { streamsOf, subscriptionsOf, withDueTimes } from '../../src/testing/settlement.ts'
 import { type Ledger, ledgerName, witnessOf } from '../../src/testing/witness.ts'
 import { tortureApp } from './app.ts'
 import { type ClaimSeen, type Ends, type JournalLine, type RecordPlace, readJournal } from './journal.ts'
@@ -31,6 +32,8 @@ export interface KilledRound {
   readonly journals: readonly string[]
   /** What the parent was acknowledged; without a place where it only knows that the event is durable. */
   readonly acknowledged: readonly (Partial<RecordPlace> & { readonly id: string })[]
+  /** What it was told of appends to streams. */
+  readonly appends: readonly ToldAppend[]
   /** The ends of all places when nothing was left to do. */
   readonly settled: Readonly<Record<string, Offset>>
 }
@@ -55,6 +58,8 @@ export async function readKilledHistory(round: KilledRound): Promise<History> {
     ledgers: disk.ledgers,
     cursors: merged.cursors,
     results: merged.results,
+    streams: streamsOf(tortureApp),
+    appends: round.appends,
     endedMs: Number.MAX_SAFE_INTEGER,
   }
 }

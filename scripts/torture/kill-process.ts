@@ -13,12 +13,15 @@ import type { Offset } from '../../src/log/port.ts'
 import { FaultPlan } from '../../src/testing/faults.ts'
 import { HandlerFaults } from '../../src/testing/handler-faults.ts'
 import { instrument } from '../../src/testing/instrument.ts'
-import { toldOf } from '../../src/testing/publishers.ts'
+import { appendAt, toldOf } from '../../src/testing/publishers.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
 import {
+  Account,
+  eventsOf,
   type Order,
   Placed,
   Quote,
+  type TortureAppend,
   type TortureEvent,
   tortureApp,
   tortureAppWith,
@@ -45,6 +48,7 @@ const say = (answer: Answer): void => {
 const handlers = tells ? { timeoutMs: 400, failing: 0.15 } : { timeoutMs: 120, failing: 0.25 }
 /** Keys that are held keep their publishers waiting. */
 const waitTimeoutMs = 250
+const appendTimeoutMs = 1_000
 
 /** Handlers that are to be slow in virtual time are so for a moment here; those that hang still outlast their time. */
 const sleep = (durationMs: number) => {
@@ -86,6 +90,8 @@ say({ ready: true })
 
 async function serve(application: RunningApp, request: Request): Promise<void> {
   if ('publish' in request) return publish(application, request.publish)
+  if ('append' in request) return append(application, request.append)
+  if ('lookUp' in request) return lookUp(application, request.lookUp)
   if ('redrive' in request) return redrive(application, request.redrive)
   if ('settle' in request) return say({ settled: await settled(application) })
   await application.stop()
@@ -124,6 +130,36 @@ async function ask(application: RunningApp, id: string, data: Order): Promise<vo
   const told = await application.request(Quote, data, { id, source: 'torture', waitTimeoutMs })
   await journaled.writeTold({ told: { id, source: 'torture', told, isFinal: false } })
   say({ acknowledged: { id } })
+}
+
+async function append(application: RunningApp, asked: TortureAppend): Promise<void> {
+  const { append: id, expectedVersion } = asked
+  const options = { id, source: 'torture', expectedVersion, waitTimeoutMs: appendTimeoutMs }
+  await answerFor(id, async () => {
+    const told = await appendAt(application, {
+      ...{ stream: Account, id: asked.id },
+      ...{ events: eventsOf(asked), options },
+    })
+    return { appended: { append: id, told } }
+  })
+}
+
+async function lookUp(
+  application: RunningApp,
+  { append: name, id }: Pick<TortureAppend, 'append' | 'id'>,
+): Promise<void> {
+  await answerFor(name, async () => {
+    return { lookedUp: { append: name, version: await application.streamVersion(Account, id) } }
+  })
+}
+
+async function answerFor(name: string, ask: () => Promise<Answer>): Promise<void> {
+  try {
+    say(await ask())
+  } catch (error) {
+    if (isMillraceError(error)) say({ unanswered: { append: name, code: error.code } })
+    else say({ problem: `append ${name}: ${String(error)}` })
+  }
 }
 
 /** Fetches the result of every command that is in the log. */

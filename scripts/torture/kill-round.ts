@@ -9,6 +9,7 @@ import type { Offset } from '../../src/log/port.ts'
 import { invariants } from '../../src/testing/invariants/index.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
 import { nextEvent, type TortureEvent } from './app.ts'
+import { Appenders } from './appenders.ts'
 import { DiskTrouble } from './disk-trouble.ts'
 import type { RecordPlace } from './journal.ts'
 import { readKilledHistory } from './kill-history.ts'
@@ -27,6 +28,9 @@ export interface KillRound {
   readonly attempts: number
   /** How many events were refused because of the disk and not published again. */
   readonly refused: number
+  /** How many appends to streams were answered to be done, and how many to be refused. */
+  readonly appended: number
+  readonly conflicts: number
   readonly records: number
   readonly deadLetters: number
   /** Where the log and the journals of a failed round are. */
@@ -41,6 +45,8 @@ export interface KillOptions {
 
 const inFlight = 12
 const mostEvents = 500
+/** How many appends there are for each event. */
+const appendsPerEvent = 0.3
 const startMs = 350
 /** Far more than it takes where a dozen others use the disk too. */
 const settleLimitMs = 240_000
@@ -67,12 +73,14 @@ class Round {
   readonly #givenUp = new Set<string>()
   /** Events that were also published in a process that was killed before it could say what became of them. */
   readonly #publishedBefore = new Set<string>()
+  readonly #appenders: Appenders<KilledProcess>
   #process: KilledProcess | undefined
   #published = 0
   #incarnation = 0
   #publishing = true
   #settled: Readonly<Record<string, Offset>> | undefined
   #hasStopped = false
+  #isReady = false
   #heard: () => void = () => {}
   #ready: Promise<void> = Promise.resolve()
   #nowReady: () => void = () => {}
@@ -84,20 +92,35 @@ class Round {
     this.#folder = mkdtempSync(join(tmpdir(), 'millrace-torture-'))
     mkdirSync(join(this.#folder, 'log'))
     if (disk) this.#trouble = new DiskTrouble(join(this.#folder, 'fiu'), new SeededRandom(seed, 'disk'))
+    this.#appenders = new Appenders({
+      seed,
+      next: () => (this.#isReady ? this.#process : undefined),
+      ask: (process, request) => process.ask(request),
+      allowed: () => this.#published * appendsPerEvent,
+    })
   }
 
   async run(): Promise<KillRound> {
     const kills = this.#random.between(2, 5)
-    for (let kill = 0; kill < kills; kill += 1) await this.#liveAndDie()
-    await this.#liveToTheEnd()
+    try {
+      for (let kill = 0; kill < kills; kill += 1) await this.#liveAndDie()
+      await this.#liveToTheEnd()
+    } finally {
+      this.#appenders.close()
+    }
+    return await this.#judge(kills)
+  }
+
+  async #judge(kills: number): Promise<KillRound> {
     const journals = Array.from({ length: this.#incarnation }, (_, index) => this.#journalFile(index + 1))
     const history = await readKilledHistory({
       log: this.#log,
       journals,
       acknowledged: this.#acknowledged,
+      appends: this.#appenders.told,
       settled: this.#settled ?? {},
     })
-    const breaches = [...this.#problems]
+    const breaches = [...this.#problems, ...this.#appenders.problems]
     for (const [rule, invariant] of Object.entries(invariants)) {
       breaches.push(...invariant(history).map((what) => `${rule}: ${what}`))
     }
@@ -115,6 +138,7 @@ class Round {
       acknowledged: history.acknowledged.length,
       attempts: history.attempts.length,
       refused: this.#givenUp.size,
+      ...this.#appenders.counts,
       records: history.log.length,
       deadLetters: history.deadLetters.length,
       folder: this.#folder,
@@ -156,8 +180,9 @@ class Round {
     await this.#until(() => this.#open.size === 0 && this.#published > 0)
     await this.#trouble?.end()
     this.#publishing = false
+    this.#appenders.end()
     const process = troubled.hasEnded ? this.#start() : troubled
-    await this.#until(() => this.#open.size === 0)
+    await this.#until(() => this.#open.size === 0 && this.#appenders.open === 0)
     process.ask({ settle: true })
     await this.#until(() => this.#settled !== undefined)
     if (this.#settled === undefined) this.#problems.push('it does not settle')
@@ -183,7 +208,11 @@ class Round {
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#ready = promise
     this.#nowReady = resolve
-    const process = new KilledProcess(given, (answer) => this.#hear(answer), this.#trouble?.environment)
+    const process = new KilledProcess(
+      given,
+      (answer) => this.#hear(process, answer),
+      this.#trouble?.environment,
+    )
     this.#process = process
     process.closed.then(
       () => this.#heard(),
@@ -197,11 +226,15 @@ class Round {
     if (process.wasAborted && this.#trouble === undefined) this.#problems.push('a process was aborted')
     if (process.hasFailed) this.#problems.push(`process ${this.#incarnation} ended: ${process.errors}`)
     await process.kill()
+    this.#isReady = false
     this.#process = undefined
+    this.#appenders.ended(process)
   }
 
-  #hear(answer: Answer): void {
+  #hear(process: KilledProcess, answer: Answer): void {
+    this.#appenders.hear(process, answer)
     if ('ready' in answer) {
+      this.#isReady = true
       this.#nowReady()
       for (const event of this.#open.values()) {
         if (this.#incarnation > 1) this.#publishedBefore.add(event.id)
@@ -269,7 +302,7 @@ class Round {
       })
       if ((await Promise.race([heard, late])) !== 'late') continue
       this.#problems.push(
-        `process ${this.#incarnation} does nothing any more (${this.#open.size} events open)`,
+        `process ${this.#incarnation} does nothing any more (${this.#open.size} events and ${this.#appenders.open} appends open)`,
       )
       return
     }

@@ -1,5 +1,6 @@
 import { discardType, type RedriveRequest, redriveType } from '../bus/dead-letter-requests.ts'
 import type { Event } from '../core/event.ts'
+import type { ExpectedVersion } from '../eventstore/append-request.ts'
 import type { Offset } from '../log/port.ts'
 import { type Witness, witnessOf, witnessTopic } from './witness.ts'
 
@@ -100,14 +101,21 @@ export interface ToldResult {
   readonly isFinal: boolean
 }
 
-/** What whoever appends to a stream was told: how it was done, or that the stream did not have the version that was expected. */
+/** What whoever appends to a stream was told. */
 export interface ToldAppend {
   readonly stream: string
   /** Of the stream. */
   readonly id: string
   /** The id of the append. */
   readonly append: string
-  readonly told: { readonly version: number; readonly ids: readonly string[] } | 'refused'
+  readonly expectedVersion: ExpectedVersion
+  /** How many events it has. */
+  readonly count: number
+  /** How it was done; the version because of which it was refused; or nothing, for who has not waited for the answer. */
+  readonly told:
+    | { readonly version: number; readonly ids: readonly string[] }
+    | { readonly conflict: number }
+    | 'nothing'
 }
 
 /** A record that a handler gave up on. */

@@ -161,8 +161,9 @@ export class Publishers {
       const told = await this.#insist(`append '${append}' to ${stream.name} '${id}'`, (running) =>
         appendAt(running, { stream, id, events, options: { id: append, source: app.name, expectedVersion } }),
       )
-      recorder.appendTold({ stream: stream.name, id, append, told })
-      if (told !== 'refused') return
+      const count = events.length
+      recorder.appendTold({ stream: stream.name, id, append, expectedVersion, count, told })
+      if (!('conflict' in told)) return
       await this.#pause()
     }
   }
@@ -221,17 +222,21 @@ async function publishAt(
   return { published: await running.publish(type as never, data as never, given) }
 }
 
-interface Append extends Pick<StreamPublication, 'stream' | 'id'>, Pick<StreamDecision, 'events'> {
+/** An append on its way to a process. */
+export interface Append extends Pick<StreamPublication, 'stream' | 'id'>, Pick<StreamDecision, 'events'> {
   readonly options: AppendOptions
 }
 
-async function appendAt(running: RunningApp, append: Append): Promise<ToldAppend['told']> {
-  const { stream, id, events, options } = append
+/** How an append is answered, a conflict being an answer. Rejects like `append` otherwise. */
+export async function appendAt(
+  running: RunningApp,
+  { stream, id, events, options }: Append,
+): Promise<Exclude<ToldAppend['told'], 'nothing'>> {
   try {
     return await running.append(stream, id, events as readonly NewStreamEvent[], options)
   } catch (error) {
-    if (isMillraceError(error, 'VERSION_CONFLICT')) return 'refused'
-    throw error
+    if (!isMillraceError(error, 'VERSION_CONFLICT')) throw error
+    return { conflict: (error.facts as { readonly version: number }).version }
   }
 }
 

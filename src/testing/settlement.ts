@@ -118,6 +118,11 @@ export function subscriptionsOf(app: App): readonly Subscription[] {
   )
 }
 
+/** The streams of an application, as the invariants know them. */
+export function streamsOf(app: App): NonNullable<History['streams']> {
+  return app.streams.map(({ name, events }) => ({ name, types: events.map(({ type }) => type) }))
+}
+
 /** A key function that gives undefined where it throws. */
 function tolerant(key: (data: never) => string): (data: unknown) => string | undefined {
   return (data) => {
@@ -150,7 +155,7 @@ export async function readHistory(world: World, processes: readonly SimulatedPro
     parked: await readParked(processes),
     ledgers: [],
     cursors: recorder.cursors,
-    streams: app.streams.map(({ name, events }) => ({ name, types: events.map(({ type }) => type) })),
+    streams: streamsOf(app),
     appends: recorder.appends,
     ruled: ruledRecords(recorder.log, app),
     endedMs: Math.min(

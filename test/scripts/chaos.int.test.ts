@@ -31,6 +31,7 @@ describe.each(Object.entries(chaosEngines).filter(([, { isHere }]) => isHere))(
       // Servers that are away are waited for.
       expect(round.gaps.map(({ refused }) => refused)).toEqual(faults[name]?.map(() => ({})))
       expect(round.acknowledged).toBeGreaterThan(100)
+      expect(round.appended).toBeGreaterThan(20)
       expect(round.attempts).toBeGreaterThan(300)
     })
   },

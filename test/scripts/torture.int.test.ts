@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { Account } from '../../scripts/torture/app.ts'
 import { canFail } from '../../scripts/torture/faulty-disk.ts'
 import { readKilledHistory } from '../../scripts/torture/kill-history.ts'
 import { killRound } from '../../scripts/torture/kill-round.ts'
@@ -15,6 +16,7 @@ import { tasksOf } from '../../scripts/torture/tasks.ts'
 import { realRuntime } from '../../src/core/real-runtime.ts'
 import { openLmdb } from '../../src/engines/lmdb/lmdb-engine.ts'
 import { acknowledgedEventsKept } from '../../src/testing/invariants/acknowledged-events-kept.ts'
+import { streamsHaveNoGap } from '../../src/testing/invariants/streams-have-no-gap.ts'
 
 const timeoutMs = 300_000
 let folder: string
@@ -41,6 +43,8 @@ describe('an application whose processes are killed', () => {
     expect(round.breaches).toEqual([])
     expect(round.kills).toBeGreaterThan(1)
     expect(round.acknowledged).toBeGreaterThan(400)
+    expect(round.appended).toBeGreaterThan(50)
+    expect(round.conflicts).toBeGreaterThan(5)
     expect(round.attempts).toBeGreaterThan(1_000)
     expect(round.deadLetters).toBeGreaterThan(10)
   })
@@ -50,6 +54,7 @@ describe('an application whose processes are killed', () => {
     expect(round.breaches).toEqual([])
     expect(round.refused).toBeGreaterThan(0)
     expect(round.acknowledged).toBeGreaterThan(20)
+    expect(round.appended).toBeGreaterThan(5)
   })
 
   it('is judged by what the disk has: an acknowledged event that is not there is a breach', async () => {
@@ -57,14 +62,20 @@ describe('an application whose processes are killed', () => {
     await engine.createTopic('torture', {})
     await engine.close()
     const acknowledged = [{ id: 'lost', topic: 'torture', partition: 1, offset: 0 }]
+    const [stream, told] = [Account.name, { version: 1, ids: ['a1.1'] }]
+    const appends = [{ stream, id: 'a', append: 'a1', expectedVersion: 0, count: 1, told }]
     const history = await readKilledHistory({
       log: `lmdb:${folder}`,
       journals: [],
       acknowledged,
+      appends,
       settled: {},
     })
     expect(acknowledgedEventsKept(history)).toEqual([
       "'lost' was acknowledged at torture/1 0 and is not there",
+    ])
+    expect(streamsHaveNoGap(history)).toEqual([
+      "append 'a1' to torture-account 'a' was told that 'a1.1' has version 1, and it has none",
     ])
   })
 })

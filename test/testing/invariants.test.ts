@@ -380,14 +380,18 @@ describe('streams have no gap', () => {
     }
     return { ...history, streams, appends }
   }
-  const append = { stream: 'order', id: 'k' }
+  const append = { stream: 'order', id: 'k', expectedVersion: 'any' as const, count: 1 }
   const done = (name: string, version: number) => {
     return { ...append, append: name, told: { version, ids: [`${name}.1`] } }
   }
+  const refused = (name: string, conflict: number) => {
+    return { ...append, append: name, expectedVersion: 1, told: { conflict } }
+  }
+  const untold = (name: string) => ({ ...append, append: name, told: 'nothing' as const })
 
   it('holds for versions in order, with what was told of them', () => {
-    const refused = { ...append, append: 'a-9', told: 'refused' as const }
-    expect(rule?.(withStream([1, 2, 3], [done('a-0', 1), done('a-2', 3), refused]))).toEqual([])
+    const appends = [done('a-0', 1), untold('a-1'), done('a-2', 3), refused('a-9', 3), untold('a-8')]
+    expect(rule?.(withStream([1, 2, 3], appends))).toEqual([])
   })
 
   it.each([[[2]], [[1, 3]], [[1, 1]], [[2, 1]], [[1, undefined]]])('fails for versions %j', (versions) => {
@@ -400,6 +404,44 @@ describe('streams have no gap', () => {
   })
 
   it('fails when an append that was refused is there', () => {
-    expect(rule?.(withStream([1], [{ ...append, append: 'a-0', told: 'refused' }]))).toHaveLength(1)
+    expect(rule?.(withStream([1, 2], [refused('a-1', 2)]))).toHaveLength(1)
+  })
+
+  it('fails when an append was refused for the version that it expected, or for one that there never was', () => {
+    expect(rule?.(withStream([1, 2], [refused('a-9', 1)]))).toHaveLength(1)
+    expect(rule?.(withStream([1, 2], [refused('a-9', 3)]))).toHaveLength(1)
+  })
+
+  it('fails when an event is there twice', () => {
+    const { history, builder } = soundHistory()
+    for (const streamversion of [1, 2])
+      builder.append('shop', { id: 'a-0.1', type: 'shop.opened', streamversion })
+    expect(rule?.({ ...history, streams })).toHaveLength(1)
+  })
+
+  it.each(['any', 'no-stream', 0] as const)(
+    'holds for the first append, which expected %s',
+    (expectedVersion) => {
+      const appends = [{ ...untold('a-0'), expectedVersion }]
+      expect(rule?.(withStream([1], appends))).toEqual([])
+    },
+  )
+
+  it.each(['no-stream', 0, 2] as const)(
+    'fails when an append that expected %s is the second',
+    (expectedVersion) => {
+      expect(rule?.(withStream([1, 2], [{ ...untold('a-1'), expectedVersion }]))).toHaveLength(1)
+      expect(rule?.(withStream([1, 2], [{ ...done('a-1', 2), expectedVersion }]))).toHaveLength(1)
+    },
+  )
+
+  it('fails when of two appends that expected the same version both are there', () => {
+    const appends = [done('a-1', 2), untold('a-2')].map((each) => ({ ...each, expectedVersion: 1 }))
+    expect(rule?.(withStream([1, 2, 3], appends))).toHaveLength(1)
+    expect(rule?.(withStream([1, 2, 2], appends))).toHaveLength(1)
+  })
+
+  it('fails when a part of an append is there', () => {
+    expect(rule?.(withStream([1], [{ ...untold('a-0'), count: 2 }]))).toHaveLength(1)
   })
 })

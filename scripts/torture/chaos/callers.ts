@@ -1,5 +1,6 @@
-import type { SeededRandom } from '../../../src/testing/random.ts'
+import { SeededRandom } from '../../../src/testing/random.ts'
 import { nextEvent, type TortureEvent } from '../app.ts'
+import { Appenders } from '../appenders.ts'
 import type { RecordPlace } from '../journal.ts'
 import type { Answer } from '../messages.ts'
 import type { Fleet, FleetMember } from './fleet.ts'
@@ -18,6 +19,8 @@ interface Open {
 
 const everyMs = 30
 const mostOpen = 150
+/** How many appends to streams there are for each event. */
+const appendsPerEvent = 0.2
 /** So long a caller waits for an answer before it asks another process. */
 const patienceMs = 1_000
 const againMs = 50
@@ -25,12 +28,13 @@ const refusals = ['UNREACHABLE', 'LOG_FULL', 'OVERLOADED', 'LOG_CLOSED', 'STORAG
 /** The event is durable all the same. */
 const durable = ['HANDLER_FAILED', 'WAIT_TIMEOUT', 'ALREADY_PUBLISHED']
 
-/** Publishes all the time, by whichever process answers, and writes down what was acknowledged. */
+/** Publishes and appends to streams all the time, by whichever process answers, and writes down what was acknowledged. */
 export class Callers {
   readonly acknowledged: Acknowledged[] = []
   /** Events that were refused and not tried again: they must not be there. */
   readonly givenUp = new Set<string>()
   readonly problems: string[] = []
+  readonly appenders: Appenders<FleetMember>
   readonly #fleet: () => Fleet
   readonly #random: SeededRandom
   readonly #meter: Pick<GapMeter, 'acknowledged' | 'refused'>
@@ -40,16 +44,22 @@ export class Callers {
   #turn = 0
   #ended = false
 
-  constructor(fleet: () => Fleet, random: SeededRandom, meter: Pick<GapMeter, 'acknowledged' | 'refused'>) {
+  constructor(fleet: () => Fleet, seed: number, meter: Pick<GapMeter, 'acknowledged' | 'refused'>) {
     this.#fleet = fleet
-    this.#random = random
+    this.#random = new SeededRandom(seed, 'torture')
     this.#meter = meter
+    this.appenders = new Appenders({
+      seed,
+      next: () => this.#next(),
+      ask: (member, request) => this.#fleet().ask(member, request),
+      allowed: () => this.#published * appendsPerEvent,
+    })
     this.#timer = setInterval(() => this.#tick(), everyMs)
   }
 
-  /** How many events wait for an acknowledgement. */
+  /** How many events and appends wait for an acknowledgement. */
   get open(): number {
-    return this.#open.size
+    return this.#open.size + this.appenders.open
   }
 
   /** Since when the oldest of them has been waiting for one answer; undefined where there is none. */
@@ -61,13 +71,16 @@ export class Callers {
   /** Publishes nothing new; what is open is still tried. */
   end(): void {
     this.#ended = true
+    this.appenders.end()
   }
 
   close(): void {
     clearInterval(this.#timer)
+    this.appenders.close()
   }
 
   hear(member: FleetMember, answer: Answer): void {
+    this.appenders.hear(member, answer)
     if ('acknowledged' in answer) this.#acknowledge(answer.acknowledged)
     if ('refused' in answer) this.#refused(member, answer.refused)
     if ('problem' in answer) this.problems.push(answer.problem)
@@ -76,6 +89,7 @@ export class Callers {
   /** What was asked of a process that has ended is asked of another. */
   ended(member: FleetMember): void {
     for (const open of this.#open.values()) if (open.asked === member) this.#again(open)
+    this.appenders.ended(member)
   }
 
   #tick(): void {

@@ -27,6 +27,9 @@ export interface ChaosRound {
   /** How long nothing went on, for each thing that failed, in order. */
   readonly gaps: readonly Gap[]
   readonly acknowledged: number
+  /** How many appends to streams were answered to be done, and how many to be refused. */
+  readonly appended: number
+  readonly conflicts: number
   readonly attempts: number
   /** How many events were refused for want of room and not published again. */
   readonly refused: number
@@ -89,8 +92,7 @@ class Round {
       onEnded: (member) => callers.ended(member),
       onProblem: (problem) => this.#problems.push(problem),
     })
-    const data = new SeededRandom(this.#seed, 'torture')
-    const callers = new Callers(() => fleet, data, this.#meter)
+    const callers = new Callers(() => fleet, this.#seed, this.#meter)
     try {
       await Promise.all(fleet.members.map((member) => fleet.start(member)))
       await this.#goesOn('starting')
@@ -139,7 +141,7 @@ class Round {
     callers.end()
     const deadlineMs = performance.now() + limitMs
     while (callers.open > 0 && performance.now() < deadlineMs) await sleep(20)
-    if (callers.open > 0) this.#problems.push(`${callers.open} events were never acknowledged`)
+    if (callers.open > 0) this.#problems.push(`${callers.open} events and appends were never acknowledged`)
     const [last, ...others] = fleet.members
     for (const member of others) await fleet.stop(member)
     if (last === undefined) return
@@ -158,7 +160,7 @@ class Round {
   async #judge(fleet: Fleet, callers: Callers): Promise<ChaosRound> {
     const damage = await this.#cluster.damage()
     const history = await this.#history(fleet, callers)
-    const breaches = [...this.#problems, ...callers.problems]
+    const breaches = [...this.#problems, ...callers.problems, ...callers.appenders.problems]
     for (const [rule, invariant] of Object.entries(invariants)) {
       breaches.push(...invariant(history).map((what) => `${rule}: ${what}`))
     }
@@ -177,17 +179,18 @@ class Round {
       damage,
       gaps: this.#meter.gaps,
       acknowledged: callers.acknowledged.length,
+      ...callers.appenders.counts,
       attempts: history.attempts.length,
       refused: callers.givenUp.size,
       folder: this.#folder,
     }
   }
 
-  async #history(fleet: Fleet, { acknowledged }: Callers): Promise<History> {
+  async #history(fleet: Fleet, { acknowledged, appenders }: Callers): Promise<History> {
     const log = this.#cluster.url(this.#cluster.ports)
     try {
       return await readKilledHistory({
-        ...{ log, journals: fleet.journals, acknowledged },
+        ...{ log, journals: fleet.journals, acknowledged, appends: appenders.told },
         settled: this.#settled ?? {},
       })
     } catch (error) {
