@@ -192,8 +192,7 @@ export class Door {
     }
     for (const name in attributes) {
       const value = (attributes as Readonly<Record<string, unknown>>)[name]
-      // What passes the door fits the schema of now, whatever version an outsider claims.
-      if (value !== undefined && name !== 'dataversion') event[name] = value
+      if (value !== undefined && !ofTheDoor.has(name)) event[name] = value
     }
     if (partitionkey !== undefined) event.partitionkey = partitionkey
     if (type.version !== 1) event.dataversion = type.version
@@ -219,6 +218,12 @@ export class Door {
     return this.#place({ event: complete, value, isKnown }, at)
   }
 }
+
+/**
+ * What the door gives an event itself, whatever one from outside says: what passes fits the schema of now, whatever version
+ * an outsider claims.
+ */
+const ofTheDoor: ReadonlySet<string> = new Set(['specversion', 'type', 'data', 'dataversion'])
 
 interface Encoded {
   readonly event: Event
@@ -259,7 +264,7 @@ function declaredTwice(type: string): TypeError {
 }
 
 /** What only the bus itself writes into an event. */
-const ownAttributes = [
+const ownAttributes: ReadonlySet<string> = new Set([
   'millracereplyto',
   'millraceto',
   'millracekey',
@@ -267,12 +272,13 @@ const ownAttributes = [
   'millracemoved',
   'millracepath',
   'streamversion',
-] as const
+])
 
 /** Refuses an event whose author claims what only the bus itself says: `EVENT_INVALID`. */
-export function refuseOwnAttributes(attributes: Readonly<Record<string, unknown>>): void {
-  for (const name of ownAttributes) {
-    if (attributes[name] === undefined) continue
+export function refuseOwnAttributes(attributes: object): void {
+  for (const name of Object.keys(attributes)) {
+    if (!ownAttributes.has(name) || (attributes as Readonly<Record<string, unknown>>)[name] === undefined)
+      continue
     throw new MillraceError('EVENT_INVALID', `The attribute '${name}' is set by Millrace alone.`, {
       where: name,
       fix: 'Leave it out.',

@@ -13,6 +13,7 @@ import {
 } from './door.ts'
 import { ingestProgressedType, ingestTopic, isInternalTopic } from './internal-topics.ts'
 import type { Observers } from './observers.ts'
+import { PublishRoom } from './publish-room.ts'
 import type { RecordCache } from './record-cache.ts'
 import type { Waiter } from './waiting-publishers.ts'
 
@@ -115,13 +116,10 @@ export interface PublisherOptions {
 /** How long waiting takes at most, unless set otherwise. */
 export const defaultWaitTimeoutMs = 30_000
 
-/** How many events may be on their way to the log at once, and how many may wait behind them. */
-export const publishBounds = { inFlight: 16_384, waiting: 16_384 } as const
-
-/** Puts events into the log through the door. Bounded: beyond {@link publishBounds} publishing is `OVERLOADED`. */
+/** Puts events into the log through the door. Bounded: beyond `publishBounds` publishing is `OVERLOADED`. */
 export class Publisher {
   readonly #options: PublisherOptions
-  readonly #room: Room = new Room()
+  readonly #room = new PublishRoom()
 
   constructor(options: PublisherOptions) {
     this.#options = options
@@ -241,7 +239,23 @@ export class Publisher {
   }
 
   /** Validates and appends events from outside, all in one step or none. */
-  async accept(events: readonly IncomingEvent[], topic?: string): Promise<readonly Published[]> {
+  accept(events: readonly IncomingEvent[], topic?: string): Promise<readonly Published[]> {
+    const [event] = events
+    if (event === undefined || events.length > 1 || topic !== undefined) return this.#acceptAll(events, topic)
+    return this.#acceptOne(event).then((published) => [published])
+  }
+
+  #acceptOne(event: IncomingEvent): Promise<Published> {
+    try {
+      const admitted = this.#admitIncoming(event, undefined)
+      if (admitted instanceof Promise) return admitted.then((later) => this.#appendOne(later, undefined))
+      return this.#appendOne(admitted, undefined)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  async #acceptAll(events: readonly IncomingEvent[], topic?: string): Promise<readonly Published[]> {
     if (topic !== undefined) await this.#checkTopic(topic)
     const admitted: Admitted[] = []
     for (const [index, event] of events.entries()) {
@@ -268,9 +282,8 @@ export class Publisher {
         },
       )
     }
-    const { data, type: _type, specversion: _specversion, ...attributes } = event
-    refuseOwnAttributes(attributes)
-    return this.#options.door.admit(type, data, attributes, topic)
+    refuseOwnAttributes(event)
+    return this.#options.door.admit(type, event.data, event, topic)
   }
 
   async #admitProgress(event: IncomingEvent): Promise<Admitted> {
@@ -432,60 +445,4 @@ export function atIndex(error: unknown, index: number, list: string): unknown {
     cause: error,
     facts: { ...error.facts, index },
   })
-}
-
-/** Counts what is on its way; the rest waits in line, up to a bound. */
-class Room {
-  #inFlight = 0
-  readonly #line: { count: number; enter: () => void }[] = []
-  #waiting = 0
-
-  /** Undefined where there is room at once. */
-  enter(count: number, signal: AbortSignal | undefined): Promise<void> | undefined {
-    if (this.#line.length === 0 && this.#fits(count)) {
-      this.#inFlight += count
-      return undefined
-    }
-    if (this.#waiting + count > publishBounds.waiting && this.#waiting > 0) {
-      throw new MillraceError('OVERLOADED', 'Too many events are on their way to the log.', {
-        fix: 'Publish again after a moment, or wait for earlier publishes to resolve first.',
-      })
-    }
-    return this.#waitInLine(count, signal)
-  }
-
-  leave(count: number): void {
-    this.#inFlight -= count
-    for (let next = this.#line[0]; next !== undefined && this.#fits(next.count); next = this.#line[0]) {
-      this.#line.shift()
-      this.#waiting -= next.count
-      this.#inFlight += next.count
-      next.enter()
-    }
-  }
-
-  #fits(count: number): boolean {
-    return this.#inFlight === 0 || this.#inFlight + count <= publishBounds.inFlight
-  }
-
-  #waitInLine(count: number, signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const waiter = {
-        count,
-        enter: () => {
-          signal?.removeEventListener('abort', onAbort)
-          resolve()
-        },
-      }
-      const onAbort = () => {
-        this.#line.splice(this.#line.indexOf(waiter), 1)
-        this.#waiting -= count
-        reject(signal?.reason)
-      }
-      if (signal?.aborted) return reject(signal.reason)
-      signal?.addEventListener('abort', onAbort, { once: true })
-      this.#line.push(waiter)
-      this.#waiting += count
-    })
-  }
 }

@@ -7,9 +7,17 @@ export interface MediaType {
   readonly charset: string | undefined
 }
 
+/** Most requests have the type of the one before. */
+let last: { readonly header: string; readonly type: MediaType } | undefined
+
 /** Reads a `content-type`; undefined where there is none. */
 export function parseMediaType(header: string | undefined): MediaType | undefined {
   if (header === undefined || header.trim() === '') return undefined
+  if (last?.header !== header) last = { header, type: mediaTypeOf(header) }
+  return last.type
+}
+
+function mediaTypeOf(header: string): MediaType {
   const [essence = '', ...parameters] = header.split(';')
   const charset = parameters
     .map((parameter) => /^\s*charset\s*=\s*"?([^"\s]+)"?\s*$/i.exec(parameter)?.[1])

@@ -17,23 +17,22 @@ const structuredType = 'application/cloudevents+json'
 const batchType = 'application/cloudevents-batch+json'
 const prefix = 'ce-'
 
-/** A request as the CloudEvents HTTP binding looks at it. */
-export interface EventRequest {
+/** The headers of a request as the CloudEvents HTTP binding looks at them. */
+export interface EventHeaders {
   readonly headers: IncomingHttpHeaders
-  /** Every value of every header, so that one sent twice is seen. */
+  /** Every value of every header, so that one sent twice is seen; Node puts them together when they are asked for. */
   readonly headersDistinct: NodeJS.Dict<string[]>
-  readonly body: Uint8Array
 }
 
 /**
  * The events of a request, in each of the three modes of the CloudEvents HTTP binding: structured and batch by their
  * content types, binary by `ce-` headers.
  */
-export function eventsOf(request: EventRequest): readonly IncomingEvent[] {
+export function eventsOf(request: EventHeaders, body: Uint8Array): readonly IncomingEvent[] {
   checkContentEncoding(request.headers['content-encoding'])
   const type = parseMediaType(request.headers['content-type'])
-  if (type?.essence === structuredType) return [parseCloudEvent(parseJsonBody(request.body, type), '')]
-  if (type?.essence === batchType) return parseBatch(parseJsonBody(request.body, type))
+  if (type?.essence === structuredType) return [parseCloudEvent(parseJsonBody(body, type), '')]
+  if (type?.essence === batchType) return parseBatch(parseJsonBody(body, type))
   if (type?.essence.startsWith('application/cloudevents') === true) {
     throw unsupportedContentType(`'${type.essence}' is not taken.`, `Send ${structuredType} or ${batchType}.`)
   }
@@ -44,7 +43,7 @@ export function eventsOf(request: EventRequest): readonly IncomingEvent[] {
       `Send ${structuredType} or ${batchType}, or add the headers ce-specversion, ce-id, ce-source and ce-type.`,
     )
   }
-  return [parseBinary(request, type)]
+  return [parseBinary(request, body, type)]
 }
 
 function parseBatch(batch: unknown): readonly IncomingEvent[] {
@@ -57,7 +56,7 @@ function parseBatch(batch: unknown): readonly IncomingEvent[] {
   return batch.map((value, index) => parseCloudEvent(value, `[${index}]`))
 }
 
-function parseBinary(request: EventRequest, type: MediaType | undefined): IncomingEvent {
+function parseBinary(request: EventHeaders, body: Uint8Array, type: MediaType | undefined): IncomingEvent {
   // Without a prototype, so that a header named `ce-__proto__` is an attribute like any other, and refused.
   const attributes: Record<string, unknown> = Object.create(null)
   for (const [header, values] of Object.entries(request.headersDistinct)) {
@@ -74,7 +73,7 @@ function parseBinary(request: EventRequest, type: MediaType | undefined): Incomi
   if (type !== undefined) attributes.datacontenttype = request.headers['content-type']
   const at = (name: string) =>
     name === 'datacontenttype' ? 'header content-type' : `header ${prefix}${name}`
-  return { ...parseAttributes(attributes, at), data: binaryData(request.body, type) }
+  return { ...parseAttributes(attributes, at), data: binaryData(body, type) }
 }
 
 function binaryData(body: Uint8Array, type: MediaType | undefined): unknown {

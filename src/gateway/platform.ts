@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { RunningApp } from '../app/running.ts'
 import { isInternalTopic } from '../bus/internal-topics.ts'
+import type { Published } from '../bus/publisher.ts'
 import { resultIdOf } from '../bus/results.ts'
 import { isCommand } from '../core/command.ts'
 import { checkOptionNames, optionNames } from '../core/options.ts'
@@ -146,31 +147,31 @@ function methodsOf(path: string): readonly string[] {
   return routes.filter((route) => route.path === pattern).flatMap(({ method }) => withHead(method))
 }
 
-async function takeEvents(running: RunningApp, request: FastifyRequest, reply: FastifyReply) {
+/** By `then`, and keeps nothing of the events: what most requests come for waits for the disk in large numbers. */
+function takeEvents(running: RunningApp, request: FastifyRequest, reply: FastifyReply): Promise<object> {
   const { topic } = parameters(request.query, ['topic'])
   const body = Buffer.isBuffer(request.body) ? request.body : new Uint8Array()
-  const { raw } = request
-  const events = eventsOf({
-    headers: raw.headers,
-    // Node puts these together when they are asked for, and most requests have no need of them.
-    get headersDistinct() {
-      return raw.headersDistinct
-    },
-    body,
+  const events = eventsOf(request.raw, body)
+  const areCommands = events.map(({ type }) => isCommandType(running, type))
+  return running.accept(events, topic === undefined ? {} : { topic }).then((published) => {
+    reply.code(202)
+    const records = published.map((place, index) => acceptedAt(place, areCommands[index] === true))
+    return { accepted: records.length, records }
   })
-  const published = await running.accept(events, topic === undefined ? {} : { topic })
-  const records = published.map((place, index) => ({
+}
+
+/** What is told of a record; a member that is undefined is left out by JSON. */
+function acceptedAt(place: Published, isCommand: boolean) {
+  return {
     topic: place.topic,
     partition: place.partition,
     offset: place.offset,
-    ...(place.duplicate ? { duplicate: true } : {}),
-    ...(isCommandType(running, events[index]?.type) ? { resultId: resultIdOf(place) } : {}),
-  }))
-  reply.code(202)
-  return { accepted: records.length, records }
+    duplicate: place.duplicate || undefined,
+    resultId: isCommand ? resultIdOf(place) : undefined,
+  }
 }
 
-function isCommandType(running: RunningApp, name = ''): boolean {
+function isCommandType(running: RunningApp, name: string): boolean {
   const type = running.app.events.get(name)
   return type !== undefined && isCommand(type)
 }

@@ -7,7 +7,13 @@ export const requestBounds = { requests: 4096, bodyBytes: 64 * 1024 * 1024 } as 
 /** Counts the requests that are being handled, and refuses more than fit: the memory that bodies take stays bounded. */
 export class RequestRoom {
   readonly #maxBodyBytes: number
-  readonly #inside = new Set<ServerResponse>()
+  /**
+   * What is being answered, with gaps. No `Set`: that makes a new table each time it has taken as many as there is room for, and the
+   * tables of before, until V8 collects all garbage, keep what they held, which was nearly every response with its request.
+   */
+  readonly #inside: (ServerResponse | undefined)[] = []
+  /** The gaps. */
+  readonly #free: number[] = []
   #bodyBytes = 0
   #closing = false
 
@@ -23,18 +29,21 @@ export class RequestRoom {
   enter(request: IncomingMessage, response: ServerResponse): void {
     const bytes = this.#announcedBytes(request)
     const fits =
-      this.#inside.size < requestBounds.requests &&
+      this.#inside.length - this.#free.length < requestBounds.requests &&
       (this.#bodyBytes === 0 || this.#bodyBytes + bytes <= requestBounds.bodyBytes)
     if (!fits) {
       throw new MillraceError('OVERLOADED', 'Too many requests are being handled.', {
         fix: 'Send the request again after a moment.',
       })
     }
-    this.#inside.add(response)
+    const place = this.#free.pop() ?? this.#inside.length
+    this.#inside[place] = response
     this.#bodyBytes += bytes
     if (this.#closing) response.shouldKeepAlive = false
-    response.once('close', () => {
-      this.#inside.delete(response)
+    // Comes once; `once` would make two functions more.
+    response.on('close', () => {
+      this.#inside[place] = undefined
+      this.#free.push(place)
       this.#bodyBytes -= bytes
       // A response whose headers went out before closing began could not ask for the connection's end.
       if (this.#closing) request.socket.destroySoon()
@@ -44,12 +53,12 @@ export class RequestRoom {
   /** From now on every connection ends with the response that is under way on it, and says so where it still can. */
   beginClosing(): void {
     this.#closing = true
-    for (const response of this.#inside) response.shouldKeepAlive = false
+    for (const response of this.#inside) if (response !== undefined) response.shouldKeepAlive = false
   }
 
   /** Ends what is still being handled, without an answer. */
   cutOff(): void {
-    for (const { req } of this.#inside) req.socket.destroy()
+    for (const response of this.#inside) response?.req.socket.destroy()
   }
 
   /** A body of unknown length may grow up to the bound; one that is announced beyond it is refused unread. */

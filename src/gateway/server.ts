@@ -44,7 +44,8 @@ export async function createServer(options: ServerOptions): Promise<GatewayServe
     clientErrorHandler: answerBrokenRequest,
   })
   fastify.removeAllContentTypeParsers()
-  fastify.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+  // Every type, and none. What is found by a pattern is found faster the next time; what `*` stands for is not.
+  fastify.addContentTypeParser(/^/, { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
   fastify.setErrorHandler(answerError)
   fastify.setNotFoundHandler((request, reply) => sendProblem(reply, notFound(request, reply, options)))
   const room = new RequestRoom(maxBodyBytes)

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { on } from '../../src/bus/definitions.ts'
+import { publishBounds } from '../../src/bus/publish-room.ts'
 import type { IncomingEvent } from '../../src/bus/publisher.ts'
-import { publishBounds } from '../../src/bus/publisher.ts'
 import { Aside, bench, Counted, gate, shop, upTo } from './support.ts'
 
 const incoming = (id: string, n: unknown, more: object = {}): IncomingEvent => ({
