@@ -24,6 +24,7 @@ interface Open<Process> {
   expectedVersion: TortureAppend['expectedVersion'] | undefined
   asked: Process | undefined
   sinceMs: number
+  patienceMs: number
 }
 
 interface Appender<Process> {
@@ -35,8 +36,8 @@ interface Appender<Process> {
 
 const appenders = 4
 const everyMs = 30
-/** So long somebody waits for an answer before asking another process. */
-const patienceMs = 1_000
+/** So long somebody waits for an answer before asking another process; twice as long each time, so that nobody keeps slow ones busy. */
+const patienceMs = { first: 1_000, most: 8_000 } as const
 const againMs = 50
 /** Then nothing is known of an append, and it is sent again. */
 const unknown = [
@@ -118,7 +119,10 @@ export class Appenders<Process> {
     for (const appender of this.#appenders) {
       const { open } = appender
       if (open === undefined) this.#begin(appender)
-      else if (now >= open.sinceMs + (open.asked === undefined ? 0 : patienceMs)) this.#ask(open)
+      else if (open.asked === undefined ? now >= open.sinceMs : now >= open.sinceMs + open.patienceMs) {
+        open.patienceMs = Math.min(2 * open.patienceMs, patienceMs.most)
+        this.#ask(open)
+      }
     }
   }
 
@@ -131,7 +135,7 @@ export class Appenders<Process> {
       expects: expectation(chosen),
       isPatient: random.chance(0.9),
       append: `a${this.#begun}-0`,
-      ...{ expectedVersion: undefined, asked: undefined, sinceMs: 0 },
+      ...{ expectedVersion: undefined, asked: undefined, sinceMs: 0, patienceMs: patienceMs.first },
     }
     this.#begun += 1
     if (open.expects === 'what is remembered') open.expectedVersion = appender.remembered.get(open.wanted.id)

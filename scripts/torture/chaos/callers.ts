@@ -20,7 +20,7 @@ interface Open {
 const everyMs = 30
 const mostOpen = 150
 /** How many appends to streams there are for each event. */
-const appendsPerEvent = 0.2
+const appendsPerEvent = 0.1
 /** So long a caller waits for an answer before it asks another process. */
 const patienceMs = 1_000
 const againMs = 50
