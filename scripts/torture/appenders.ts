@@ -176,6 +176,7 @@ export class Appenders<Process> {
     appender.remembered.set(open.wanted.id, version)
     if (!('conflict' in told) || typeof open.expectedVersion !== 'number') {
       appender.open = undefined
+      this.#begin(appender)
       return
     }
     const [name, conflicts] = append.split('-')

@@ -5,10 +5,12 @@ import { start } from '../../src/app/start.ts'
 import { isMillraceError } from '../../src/core/errors.ts'
 import { event } from '../../src/core/event.ts'
 import { stream } from '../../src/eventstore/stream.ts'
+import type { ToldAppend } from '../../src/testing/history.ts'
+import { appendAt } from '../../src/testing/publishers.ts'
 
 /**
  * A process whose writers append to a few streams, each by the version that it has read, until its input ends or it is killed.
- * Writes `begun` once it takes part; `done APPEND STREAM VERSION COUNT` and `refused APPEND STREAM` as it is told.
+ * Writes `begun` once it takes part; before each append, and with its answer, what is told of it: a `ToldAppend` in JSON.
  */
 const [url = '', name = '', writers = '', streams = ''] = process.argv.slice(2)
 const say = (line: string) => writeSync(1, `${line}\n`)
@@ -41,14 +43,13 @@ async function write(writer: number): Promise<void> {
     const [append, id] = [`${name}-${writer}-${count}`, `s${(writer + count) % Number(streams)}`]
     const expectedVersion = await insist(() => running.streamVersion(Ledger, id))
     const events = Array.from({ length: 1 + (count % 3) }, () => ({ type: Noted, data: { by: append } }))
-    try {
-      const options = { id: append, expectedVersion, waitTimeoutMs: 5_000 }
-      const { version } = await insist(() => running.append(Ledger, id, events, options))
-      say(`done ${append} ${id} ${version} ${events.length}`)
-    } catch (error) {
-      if (!isMillraceError(error, 'VERSION_CONFLICT')) throw error
-      say(`refused ${append} ${id}`)
+    const tell = (told: ToldAppend['told']) => {
+      const all = { stream: Ledger.name, id, append, expectedVersion, count: events.length, told }
+      say(JSON.stringify(all satisfies ToldAppend))
     }
+    tell('nothing')
+    const options = { id: append, expectedVersion, waitTimeoutMs: 5_000 }
+    tell(await insist(() => appendAt(running, { stream: Ledger, id, events, options })))
   }
 }
 
