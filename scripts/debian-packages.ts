@@ -1,10 +1,12 @@
 // Installs commands that tests and benchmarks run beside ours, where they are missing: node scripts/debian-packages.ts redis-server
 //
 // Each argument is the name of a Debian package whose command has the same name, or COMMAND=PACKAGE, or PATH=PACKAGE. Needs Debian and root.
+// PACKAGE@RELEASE, as nats-server@trixie, is not installed: it is unpacked into a folder, whose name is printed, and needs no root.
 // Ends with 1, having said why, when one cannot be had.
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { unpackedPackage } from './debian-release.ts'
 
 const path = `${process.env.PATH ?? ''}${delimiter}/usr/sbin${delimiter}/sbin`
 
@@ -19,8 +21,10 @@ function run(command: string, args: readonly string[]): boolean {
   return status === 0
 }
 
-const missing = process.argv
-  .slice(2)
+const wanted = process.argv.slice(2)
+const ofReleases = wanted.filter((argument) => argument.includes('@'))
+const missing = wanted
+  .filter((argument) => !ofReleases.includes(argument))
   .map((argument) => argument.split('='))
   .filter(([command = '']) => !isInstalled(command))
   .map(([command = '', name = command]) => name)
@@ -35,4 +39,11 @@ if (missing.length > 0) {
     )
     process.exitCode = 1
   }
+}
+
+for (const argument of ofReleases) {
+  const [name = '', release = ''] = argument.split('@')
+  const folder = unpackedPackage(name, release)
+  if (folder === undefined) process.exitCode = 1
+  else console.log(folder)
 }

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { soundNats } from './engines/nats/programs.ts'
 
 const installer = fileURLToPath(new URL('../scripts/debian-packages.ts', import.meta.url))
 
@@ -11,6 +12,9 @@ const packages = ['/usr/lib/postgresql=postgresql', '/usr/lib/fiu=fiu-utils', 'n
  * something cannot be had, the tests that need it say so and are skipped.
  */
 export default function installPackages(): void {
-  if (process.platform !== 'linux' || process.getuid?.() !== 0) return
-  spawnSync(process.execPath, [installer, ...packages], { stdio: ['ignore', 'ignore', 'inherit'] })
+  if (process.platform !== 'linux') return
+  if (process.getuid?.() === 0) {
+    spawnSync(process.execPath, [installer, ...packages], { stdio: ['ignore', 'ignore', 'inherit'] })
+  }
+  soundNats()
 }

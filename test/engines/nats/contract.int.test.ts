@@ -10,12 +10,20 @@ import { MemoryStateStores } from '../../../src/log/memory-state-stores.ts'
 import type { LogEngine } from '../../../src/log/port.ts'
 import { testEngine } from '../../../src/testing/engine-contract.ts'
 import { DeafServers } from './deaf-servers.ts'
+import { soundNats, systemNats } from './programs.ts'
 import { removeLog } from './remove-log.ts'
 import { hasNats, NatsCluster, NatsServer } from './server.ts'
 
+const sound = soundNats()
+/** Where that is another server than the machine's own. */
+const newer =
+  sound === undefined || sound === systemNats()
+    ? []
+    : [{ name: 'one newer NATS server', start: () => NatsServer.start({ program: sound }) }]
 const kinds = [
   { name: 'one NATS server', start: () => NatsServer.start() },
   { name: 'three NATS servers', start: () => NatsCluster.start() },
+  ...newer,
 ]
 
 for (const { name, start } of kinds) {
@@ -25,7 +33,7 @@ for (const { name, start } of kinds) {
 
     beforeAll(async () => {
       server = await start()
-    }, 60_000)
+    }, 120_000)
 
     afterAll(() => server?.remove())
 

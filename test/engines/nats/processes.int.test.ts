@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { realRuntime } from '../../../src/core/real-runtime.ts'
 import { openNats } from '../../../src/engines/nats/nats-engine.ts'
 import { Copying } from '../copying.ts'
+import { soundNats } from './programs.ts'
 import { hasNats, NatsCluster } from './server.ts'
 
 const partitions = 4
@@ -57,7 +58,7 @@ describe.runIf(hasNats)('processes that share a log on three servers', () => {
     expect([...paused.said, ...other.said].filter((line) => line.startsWith('refused'))).toEqual([])
   }, 90_000)
 
-  // They end while nothing is being written, and a leader is not paused: servers before 2.9.15 do not outlive that, see docs/nats.md.
+  // They end while nothing is being written, and a leader is not paused: servers before 2.9.15 do not outlive that.
   it('go on when a server is killed that leads, is paused, or is stopped, and comes back', async () => {
     const both = [copying.start(), copying.start()]
     for (const copier of both) await copier.until(() => copier.owned === partitions / 2)
@@ -84,3 +85,61 @@ describe.runIf(hasNats)('processes that share a log on three servers', () => {
     expect(refused.filter((line) => !line.startsWith('refused UNREACHABLE'))).toEqual([])
   }, 300_000)
 })
+
+describe.runIf(soundNats() !== undefined)(
+  'processes that share a log on three servers of 2.9.15 or newer',
+  () => {
+    let cluster: NatsCluster
+
+    beforeAll(async () => {
+      cluster = await NatsCluster.start(soundNats())
+    }, 120_000)
+
+    afterAll(() => cluster?.remove())
+
+    it('go on when a leader is killed, or paused until another one leads, while it is being written to', async () => {
+      const log = cluster.newLog()
+      const url = cluster.url(log)
+      const copying = await Copying.begin(await openNats(url, { runtime: realRuntime(), partitions }), url)
+      try {
+        const both = [copying.start(), copying.start()]
+        for (const copier of both) await copier.until(() => copier.owned === partitions / 2)
+        const ends = [
+          { stream: `${log}_topic_in`, end: 'pause' },
+          { stream: `${log}_journals`, end: 'kill' },
+          { stream: `${log}_topic_out`, end: 'pause' },
+        ] as const
+        for (const { stream, end } of ends) {
+          const server = await cluster.leaderOf(stream)
+          const publishing = new AbortController()
+          const published = publishUntil(publishing.signal, copying)
+          await copying.untilPublished(copying.published + 3 * atOnce)
+          await server[end]()
+          await cluster.leaves(stream, server)
+          if (end === 'pause') server.resume()
+          else await server.run()
+          await copying.untilPublished(copying.published + 3 * atOnce)
+          publishing.abort()
+          await published
+          await copying.expectCopiedOnce()
+          await cluster.ready()
+          expect(await differing(cluster)).toEqual([])
+        }
+      } finally {
+        await copying.end()
+      }
+    }, 300_000)
+  },
+)
+
+const atOnce = 20
+
+async function publishUntil(signal: AbortSignal, copying: Copying): Promise<void> {
+  while (!signal.aborted) await copying.publish(atOnce)
+}
+
+/** The streams of which the servers have not the same messages. */
+async function differing(cluster: NatsCluster): Promise<readonly string[]> {
+  const found = await cluster.messagesByServer()
+  return [...found].filter(([, counts]) => new Set(counts.values()).size > 1).map(([stream]) => stream)
+}

@@ -1,39 +1,24 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { connect } from '@nats-io/transport-node'
 import { realRuntime } from '../../../src/core/real-runtime.ts'
 import { freePort } from '../free-port.ts'
+import { type NatsProgram, systemNats } from './programs.ts'
 
-const installer = fileURLToPath(new URL('../../../scripts/debian-packages.ts', import.meta.url))
-
-/** The server's program; undefined where there is none. Debian puts it where only root looks. */
-function findProgram(): string | undefined {
-  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin']
-  return folders.map((folder) => join(folder, 'nats-server')).find((path) => existsSync(path))
-}
-
-function installProgram(): string | undefined {
-  if (process.platform !== 'linux' || process.getuid?.() !== 0) return undefined
-  spawnSync(process.execPath, [installer, 'nats-server'], { stdio: ['ignore', 'ignore', 'inherit'] })
-  return findProgram()
-}
-
-const program = findProgram() ?? installProgram()
-
-/** Whether a server can be started here. Says so loudly where not. */
-export const hasNats = program !== undefined
-if (!hasNats) console.error('SKIPPED: there is no nats-server here, and it could not be installed.')
+/** Whether a server can be started here. */
+export const hasNats = systemNats() !== undefined
 
 /** What is written into the configuration of a server beside its ports and its folder. */
 export interface NatsServerOptions {
   /** Lines of its configuration. */
   readonly configuration?: string
   readonly jetStream?: boolean
+  /** The machine's own unless given. */
+  readonly program?: NatsProgram | undefined
 }
 
 /** A stream as a server has it, which may be behind the others. */
@@ -57,6 +42,8 @@ export class NatsServer {
   readonly name: string
   readonly #monitoringPort: number | undefined
   readonly #configuration: string
+  readonly #program: NatsProgram | undefined
+  #isPaused = false
   #process: ChildProcess | undefined
   #logs = 0
 
@@ -67,21 +54,27 @@ export class NatsServer {
       readonly port: number
       readonly name: string
       readonly monitoringPort?: number
+      readonly program: NatsProgram | undefined
     },
   ) {
     this.folder = at.folder
     this.port = at.port
     this.name = at.name
     this.#monitoringPort = at.monitoringPort
+    this.#program = at.program
     this.#configuration = configuration
   }
 
   /** Makes and starts one that is alone. */
-  static async start({ configuration = '', jetStream = true }: NatsServerOptions = {}): Promise<NatsServer> {
+  static async start({
+    configuration = '',
+    jetStream = true,
+    program = systemNats(),
+  }: NatsServerOptions = {}): Promise<NatsServer> {
     const folder = mkdtempSync(join(tmpdir(), 'millrace-nats-'))
     const port = await freePort()
     const store = jetStream ? `jetstream { store_dir: "${folder}" }` : ''
-    const server = new NatsServer(`${store}\n${configuration}`, { folder, port, name: 'alone' })
+    const server = new NatsServer(`${store}\n${configuration}`, { folder, port, name: 'alone', program })
     await server.run()
     return server
   }
@@ -102,7 +95,9 @@ export class NatsServer {
     const lines = [`server_name: ${this.name}`, `listen: "127.0.0.1:${this.port}"`, this.#configuration]
     if (this.#monitoringPort !== undefined) lines.push(`http: "127.0.0.1:${this.#monitoringPort}"`)
     writeFileSync(file, lines.join('\n'))
-    const child = spawn(program ?? '', ['--config', file], { stdio: ['ignore', 'ignore', 'pipe'] })
+    const child = spawn(this.#program?.path ?? '', ['--config', file], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
     this.#process = child
     const said: string[] = []
     for await (const line of createInterface({ input: child.stderr })) {
@@ -136,11 +131,18 @@ export class NatsServer {
     }
   }
 
+  /** Whether it does nothing, and takes connections all the same. */
+  get isPaused(): boolean {
+    return this.#isPaused
+  }
+
   pause(): void {
+    this.#isPaused = true
     this.#process?.kill('SIGSTOP')
   }
 
   resume(): void {
+    this.#isPaused = false
     this.#process?.kill('SIGCONT')
   }
 
@@ -159,11 +161,14 @@ export class NatsServer {
   }
 }
 
+const foundWithinMs = 45_000
+
 /** Three servers that are one cluster. */
 export class NatsCluster {
   readonly servers: readonly NatsServer[]
   readonly folder: string
   #logs = 0
+  #isRemoved = false
 
   private constructor(servers: readonly NatsServer[], folder: string) {
     this.servers = servers
@@ -171,7 +176,33 @@ export class NatsCluster {
   }
 
   /** Starts them, and resolves once they have found one another and a leader. Clients know only those that they are told of. */
-  static async start(): Promise<NatsCluster> {
+  static async start(program = systemNats()): Promise<NatsCluster> {
+    for (;;) {
+      const cluster = await NatsCluster.#make(program)
+      if (await cluster.#isReadyWithin(foundWithinMs)) return cluster
+      // Where the leader is elected while one is just starting, servers of 2.10 take themselves for two, and never let it in.
+      await cluster.remove()
+    }
+  }
+
+  async #isReadyWithin(durationMs: number): Promise<boolean> {
+    const found = new AbortController()
+    const late = realRuntime()
+      .sleep(durationMs, found.signal)
+      .then(
+        () => false,
+        () => true,
+      )
+    const ready = this.ready().then(
+      () => true,
+      () => false,
+    )
+    const isReady = await Promise.race([ready, late])
+    found.abort()
+    return isReady
+  }
+
+  static async #make(program: NatsProgram | undefined): Promise<NatsCluster> {
     const folder = mkdtempSync(join(tmpdir(), 'millrace-nats-'))
     const members = await Promise.all(
       ['one', 'two', 'three'].map(async (name) => ({
@@ -187,12 +218,10 @@ export class NatsCluster {
       mkdirSync(own)
       const configuration = `jetstream { store_dir: "${own}" }
         cluster { name: test, listen: "127.0.0.1:${clusterPort}", routes: [${routes}], no_advertise: true }`
-      return new NatsServer(configuration, { folder: own, ...member })
+      return new NatsServer(configuration, { folder: own, program, ...member })
     })
     await Promise.all(servers.map((server) => server.run()))
-    const cluster = new NatsCluster(servers, folder)
-    await cluster.ready()
-    return cluster
+    return new NatsCluster(servers, folder)
   }
 
   /** The URL of a log; each name is another log. */
@@ -217,7 +246,7 @@ export class NatsCluster {
         num_replicas: this.servers.length,
         storage: 'memory',
       }
-      while ((await ask('STREAM.CREATE.ready', config)).error !== undefined) await pause()
+      while ((await ask('STREAM.CREATE.ready', config)).error !== undefined) await this.#pause()
       await ask('STREAM.DELETE.ready')
     })
     const wanted = new Map<string, number>()
@@ -226,7 +255,7 @@ export class NatsCluster {
         if (name !== 'ready') wanted.set(name, Math.max(state.last_seq, wanted.get(name) ?? 0))
       }
     }
-    while (!(await this.#haveCaughtUp(wanted))) await pause()
+    while (!(await this.#haveCaughtUp(wanted))) await this.#pause()
   }
 
   async #haveCaughtUp(wanted: ReadonlyMap<string, number>): Promise<boolean> {
@@ -249,7 +278,7 @@ export class NatsCluster {
           return accounts.flatMap(({ stream_detail: streams = [] }) => streams)
         })
       }
-      await pause()
+      await this.#pause()
     }
   }
 
@@ -276,10 +305,15 @@ export class NatsCluster {
         const streams = answered.streams ?? []
         const answer = await ask(`STREAM.INFO.${streams.find((name) => name.startsWith(stream))}`)
         leader = (answer as { cluster?: { leader?: string } }).cluster?.leader
-        if (leader === undefined) await pause()
+        if (leader === undefined) await this.#pause()
       }
     })
     return this.servers.find(({ name }) => name === leader) ?? this.#none(leader)
+  }
+
+  /** Resolves once a stream has another leader than it had. */
+  async leaves(stream: string, leader: NatsServer): Promise<void> {
+    while ((await this.leaderOf(stream)) === leader) await this.#pause()
   }
 
   /** How many messages of each stream each server has. */
@@ -295,8 +329,15 @@ export class NatsCluster {
   }
 
   async remove(): Promise<void> {
+    this.#isRemoved = true
     await Promise.all(this.servers.map((server) => server.kill()))
     rmSync(this.folder, { recursive: true, force: true })
+  }
+
+  /** A server that elects a leader says nothing until it has one. */
+  async #pause(): Promise<void> {
+    if (this.#isRemoved) throw new Error('the servers were removed')
+    await realRuntime().sleep(50)
   }
 
   #none(leader: string | undefined): never {
@@ -307,7 +348,7 @@ export class NatsCluster {
     use: (ask: (name: string, body?: object) => Promise<{ error?: unknown }>) => Promise<void>,
   ): Promise<void> {
     const client = await connect({
-      servers: this.servers.map(({ port }) => `127.0.0.1:${port}`),
+      servers: this.servers.filter(({ isPaused }) => !isPaused).map(({ port }) => `127.0.0.1:${port}`),
       maxReconnectAttempts: -1,
     })
     try {
@@ -323,9 +364,4 @@ export class NatsCluster {
       await client.close()
     }
   }
-}
-
-/** A server that elects a leader says nothing until it has one. */
-function pause(): Promise<void> {
-  return realRuntime().sleep(50)
 }
