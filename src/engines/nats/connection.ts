@@ -2,7 +2,7 @@ import { MillraceError } from '../../core/errors.ts'
 import type { Runtime } from '../../core/runtime.ts'
 import type { Client, ClientLibrary, Headers, Message, Subscription } from './client.ts'
 import { loadClient } from './client.ts'
-import { isAway, jetStreamMissing, Refused, refusals, Unanswered } from './failures.ts'
+import { isAway, jetStreamMissing, Refused, refusals, Unanswered, UnderWay } from './failures.ts'
 import { authenticatorFor, checkCertificates, failureToConnect } from './logins.ts'
 import { Requests } from './requests.ts'
 import type { Settings } from './settings.ts'
@@ -17,6 +17,8 @@ const attemptTimeoutMs = 2500
 const bridgedMs = { usually: 60_000, closing: 3000 } as const
 const firstWaitMs = 10
 const longestWaitMs = 500
+/** A message that is under way for longer than this was lost on its way. */
+const lostAfterMs = 5000
 const oldestVersion = [2, 9] as const
 const nothing = new Uint8Array()
 
@@ -50,6 +52,8 @@ export class Connection {
   readonly #requests: Requests
   readonly #whenChanged = new Set<() => void>()
   readonly #ending = new AbortController()
+  /** When another server was asked to lead a stream. */
+  readonly #ledAnother = new Map<string, number>()
 
   private constructor(settings: Settings, runtime: Runtime, library: ClientLibrary, client: Client) {
     this.where = settings.where
@@ -102,10 +106,16 @@ export class Connection {
     return this.client.info?.max_payload ?? 1_048_576
   }
 
-  /** Whether the servers are of this version or a later one. */
-  isAtLeast(major: number, minor: number): boolean {
-    const [first = 0, second = 0] = (this.client.info?.version ?? '').split('.').map(Number)
-    return first > major || (first === major && second >= minor)
+  /** What the server that is connected to says that it is, as `2.10.27`. */
+  get version(): string {
+    return this.client.info?.version ?? 'none'
+  }
+
+  /** Whether that is this version or a later one. */
+  isAtLeast(...least: readonly number[]): boolean {
+    const version = this.version.split('.').map((number) => Number.parseInt(number, 10))
+    const index = least.findIndex((number, at) => number !== (version[at] ?? 0))
+    return index < 0 || (version[index] ?? 0) > (least[index] ?? 0)
   }
 
   headers(values: Readonly<Record<string, string>>): Headers {
@@ -164,10 +174,15 @@ export class Connection {
     }
   }
 
-  /** Tries again while servers are away, for a minute at most. What it rejects with is the last failure. */
+  /**
+   * Tries again while servers are away, for a minute at most. What it rejects with is the last failure. A leader of 2.10 that ceases to
+   * be one forgets what it had not brought to the others, but not the ids of that: should it lead again, it takes whatever has such
+   * an id for one that is under way, for as long as ids are remembered. So another one is asked to lead then.
+   */
   async bridge<T>(attempt: (tried: number) => Promise<T>): Promise<T> {
     let waitMs = firstWaitMs
     let spentMs = 0
+    let underWayMs = 0
     for (let tried = 0; ; tried += 1) {
       try {
         return await attempt(tried)
@@ -176,9 +191,15 @@ export class Connection {
         if (!isAway(error) || this.client.isClosed()) throw error
         if (error instanceof Unanswered) spentMs += error.waitedMs
         if (spentMs >= (aborted ? bridgedMs.closing : bridgedMs.usually)) throw error
+        if (!(error instanceof UnderWay)) underWayMs = 0
+        else if (underWayMs >= lostAfterMs) {
+          underWayMs = 0
+          await this.#leadAnother(error.stream)
+        }
       }
       await this.runtime.sleep(waitMs)
       spentMs += waitMs
+      underWayMs += waitMs
       waitMs = Math.min(waitMs * 2, longestWaitMs)
     }
   }
@@ -195,17 +216,25 @@ export class Connection {
     await this.client.close()
   }
 
+  /** Has another server lead a stream; callers of one time ask for that once. */
+  async #leadAnother(stream: string): Promise<void> {
+    const now = this.runtime.now()
+    const ageMs = now - (this.#ledAnother.get(stream) ?? Number.NEGATIVE_INFINITY)
+    if (ageMs >= 0 && ageMs < lostAfterMs) return
+    this.#ledAnother.set(stream, now)
+    await this.api(`STREAM.LEADER.STEPDOWN.${stream}`).catch(() => undefined)
+  }
+
   #checkServer(): void {
-    const { version = 'none', jetstream } = this.client.info ?? {}
-    const [major, minor] = oldestVersion
-    if (!this.isAtLeast(major, minor)) {
+    const { version } = this
+    if (!this.isAtLeast(...oldestVersion)) {
       throw new MillraceError('SERVER_UNSUPPORTED', `These NATS servers are of version ${version}.`, {
         where: this.where,
-        fix: `Use nats-server ${major}.${minor} or later.`,
+        fix: `Use nats-server ${oldestVersion.join('.')} or later.`,
         facts: { version },
       })
     }
-    if (jetstream !== true) throw jetStreamMissing(this.where)
+    if (this.client.info?.jetstream !== true) throw jetStreamMissing(this.where)
   }
 
   async #follow(): Promise<void> {
@@ -217,12 +246,24 @@ export class Connection {
   }
 }
 
-/** What a stream says to a message. Throws {@link Refused}, or {@link Unanswered} where it does not say yet. */
+/** What a stream says to a message. Throws {@link Refused}, or {@link UnderWay} where it does not say yet. */
 export function acknowledgedBy(answer: Uint8Array): Acknowledged {
-  const { seq, duplicate = false } = parsed<{ readonly seq: number; readonly duplicate?: boolean }>(answer)
-  // So servers of 2.10 answer what is sent again while the first is under way: it may be stored soon, or never.
-  if (seq === 0) throw new Unanswered('the same message is under way')
+  const said = read<PublishAnswer>(answer)
+  const { error, stream = '', seq = 0, duplicate = false } = said
+  // Servers of 2.10 give no sequence to what is sent again while the first is under way; later ones say so.
+  if (error?.err_code === refusals.sameUnderWay || (error === undefined && seq === 0))
+    throw new UnderWay(stream)
+  if (error !== undefined) throw new Refused(error)
   return { sequence: seq, duplicate }
+}
+
+type AnsweredError = ConstructorParameters<typeof Refused>[0]
+
+interface PublishAnswer {
+  readonly error?: AnsweredError
+  readonly stream?: string
+  readonly seq?: number
+  readonly duplicate?: boolean
 }
 
 interface MessageAnswer {
@@ -235,8 +276,11 @@ interface MessageAnswer {
 }
 
 function parsed<Answer>(data: Uint8Array): Answer {
-  const answer: unknown = JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString())
-  const { error } = answer as { error?: ConstructorParameters<typeof Refused>[0] }
-  if (error !== undefined) throw new Refused(error)
-  return answer as Answer
+  const answer = read<Answer & { readonly error?: AnsweredError }>(data)
+  if (answer.error !== undefined) throw new Refused(answer.error)
+  return answer
+}
+
+function read<Answer>(data: Uint8Array): Answer {
+  return JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString()) as Answer
 }

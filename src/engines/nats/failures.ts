@@ -24,15 +24,13 @@ export const refusals = {
   wrongLast: 10071,
   notEnabledForAccount: 10039,
   notEnabled: 10076,
+  sameUnderWay: 10158,
 } as const
 
 /** The limits of a stream, an account or a server are reached. */
 const full = new Set([10002, 10023, 10028, 10047, 10077, 10122])
-/**
- * A stream is between two leaders, or the servers are; or what was sent before, of this id or behind the same message, is under way
- * (10158 and 10164, from 2.11 on).
- */
-const passing = new Set([10008, 10009, 10013, 10092, 10158, 10164])
+/** A stream is between two leaders, or the servers are; or what was sent before, behind the same message, is under way (10164, from 2.11 on). */
+const passing = new Set([10008, 10009, 10013, 10092, 10164])
 
 /** What was asked was not answered. */
 export class Unanswered extends Error {
@@ -45,6 +43,19 @@ export class Unanswered extends Error {
     super(message)
     this.isUnheard = isUnheard
     this.waitedMs = waitedMs
+  }
+}
+
+/**
+ * A message was answered by what was sent before: the same is under way already, and may be stored soon, or never. Some leaders never
+ * give that up: see `Connection.bridge`.
+ */
+export class UnderWay extends Unanswered {
+  readonly stream: string
+
+  constructor(stream: string) {
+    super('the same message is under way')
+    this.stream = stream
   }
 }
 

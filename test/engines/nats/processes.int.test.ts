@@ -1,7 +1,11 @@
+import { jetstream, jetstreamManager } from '@nats-io/jetstream'
+import { connect } from '@nats-io/transport-node'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { realRuntime } from '../../../src/core/real-runtime.ts'
+import { idOf } from '../../../src/engines/nats/names.ts'
 import { openNats } from '../../../src/engines/nats/nats-engine.ts'
 import { Copying } from '../copying.ts'
+import { recordsAt } from '../records-at.ts'
 import { soundNats } from './programs.ts'
 import { hasNats, NatsCluster } from './server.ts'
 
@@ -97,6 +101,28 @@ describe.runIf(soundNats() !== undefined)(
 
     afterAll(() => cluster?.remove())
 
+    it('store what has the id of a message that the leader believes to be under way for good, as 2.10 may', async () => {
+      const log = cluster.newLog()
+      const engine = await openNats(cluster.url(log), { runtime: realRuntime(), partitions })
+      try {
+        await engine.createTopic('orders', {})
+        const place = { topic: 'orders', partition: 0 }
+        const append = (id: string) => {
+          return engine.append([{ ...place, value: Buffer.from(id), timeMs: 1, deduplicationId: id }])
+        }
+        await append('first')
+        await refuse(cluster, `${log}.topic.orders`, idOf('second'))
+        const [appended] = await append('second')
+        expect(appended?.duplicate).not.toBe(true)
+        expect((await recordsAt(engine, place)).map(({ value }) => Buffer.from(value).toString())).toEqual([
+          'first',
+          'second',
+        ])
+      } finally {
+        await engine.close()
+      }
+    }, 120_000)
+
     it('go on when a leader is killed, or paused until another one leads, while it is being written to', async () => {
       const log = cluster.newLog()
       const url = cluster.url(log)
@@ -136,6 +162,18 @@ const atOnce = 20
 
 async function publishUntil(signal: AbortSignal, copying: Copying): Promise<void> {
   while (!signal.aborted) await copying.publish(atOnce)
+}
+
+/** Sends a message of an id that cannot be stored, which 2.10 remembers all the same. */
+async function refuse(cluster: NatsCluster, topic: string, id: string): Promise<void> {
+  const client = await connect({ servers: cluster.servers.map(({ port }) => `127.0.0.1:${port}`) })
+  const { streams } = await jetstreamManager(client)
+  const [stream = ''] = await streams.names(topic).next()
+  const [, records = ''] = (await streams.info(stream)).config.subjects ?? []
+  const options = { msgID: id, expect: { lastSequence: 1000 } }
+  const refused = jetstream(client).publish(records.replace('>', '0.direct'), 'none', options)
+  await expect(refused).rejects.toThrow('wrong last sequence')
+  await client.close()
 }
 
 /** The streams of which the servers have not the same messages. */
