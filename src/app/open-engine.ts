@@ -1,5 +1,5 @@
 import { MillraceError } from '../core/errors.ts'
-import type { Runtime } from '../core/runtime.ts'
+import type { Logger, Runtime } from '../core/runtime.ts'
 import type { LogExport, LogImport } from '../log/moving.ts'
 import type { EngineOptions, LogEngine } from '../log/port.ts'
 
@@ -7,7 +7,11 @@ import type { EngineOptions, LogEngine } from '../log/port.ts'
 export const defaultLogUrl = 'lmdb:.millrace'
 
 /** What opening a log needs. */
-export type OpenEngineOptions = EngineOptions & { readonly runtime: Runtime }
+export interface OpenEngineOptions extends EngineOptions {
+  readonly runtime: Runtime
+  /** Takes what is to be known of the servers; nothing is logged unless given. */
+  readonly logger?: Logger
+}
 
 /** The parts of a log's URL. */
 export interface LogUrl {

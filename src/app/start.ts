@@ -76,8 +76,9 @@ export async function start(app: App, options: StartOptions = {}): Promise<Runni
   checkList('start', 'forget', options.forget)
   const runtime = options.runtime ?? realRuntime()
   const log = options.log ?? 'lmdb:.millrace'
-  const partitions = options.partitions === undefined ? {} : { partitions: options.partitions }
-  const engine = typeof log === 'string' ? await openEngine(log, { runtime, ...partitions }) : log
+  const { partitions, logger = silentLogger } = options
+  const given = { runtime, logger, ...(partitions === undefined ? {} : { partitions }) }
+  const engine = typeof log === 'string' ? await openEngine(log, given) : log
   if (!engine.capabilities.appendDeduplicates) {
     throw new TypeError('start: this engine does not deduplicate appends, which publishing twice relies on')
   }

@@ -1,4 +1,4 @@
-import type { Runtime } from '../../core/runtime.ts'
+import type { Logger, Runtime } from '../../core/runtime.ts'
 import { JournaledEngine, type JournaledOptions } from '../../log/journal/journaled-engine.ts'
 import { MemoryStateStores } from '../../log/memory-state-stores.ts'
 import { defaultPartitions, type EngineOptions, type LogEngine } from '../../log/port.ts'
@@ -11,6 +11,8 @@ export interface NatsOptions
   extends EngineOptions,
     Pick<JournaledOptions, 'heartbeatMs' | 'leaseHeartbeats' | 'journalBytes'> {
   readonly runtime: Runtime
+  /** Is warned where the servers are known to lose what they have acknowledged: a cluster of a version before 2.9.15. */
+  readonly logger?: Logger
   /** Where the states of the claims are kept on this machine; in memory unless given. Closed with the engine. */
   readonly stores?: StateStores
 }

@@ -1,5 +1,5 @@
 import { isMillraceError } from '../../core/errors.ts'
-import type { Runtime } from '../../core/runtime.ts'
+import type { Logger, Runtime } from '../../core/runtime.ts'
 import { checkPartition, logClosed } from '../../log/failures.ts'
 import type {
   ClaimName,
@@ -53,6 +53,10 @@ const defaultMaxIds = 5_000_000
 const retryMs = 500
 const headersBytes = 512
 const here = Buffer.from('here')
+/** How a leader is elected was mended here; docs/nats.md tells what was lost before. */
+const soundVersion = [2, 9, 15] as const
+const mayLose =
+  'these NATS servers may lose events that they have acknowledged, or have them twice, when one of them ends or is paused while it is written to; 2.9.15 or newer does not'
 /** So long a process that writes does not ask whether the log was moved. */
 const markKnownMs = 1000
 
@@ -133,10 +137,13 @@ export class NatsServers implements LogServers {
     ]
   }
 
-  /** Opens the log of a URL, and makes it where there is none. Errors as {@link Connection.open}. */
+  /**
+   * Opens the log of a URL, and makes it where there is none. Errors as {@link Connection.open}. Warns where the servers are known to
+   * lose what they have acknowledged; one that is alone is not.
+   */
   static async open(
     settings: Settings,
-    { runtime, ...options }: EngineOptions & { readonly runtime: Runtime },
+    { runtime, logger, ...options }: EngineOptions & { readonly runtime: Runtime; readonly logger?: Logger },
     preparation: Omit<Preparation, 'partitions'> = {},
   ): Promise<NatsServers> {
     const connection = await Connection.open(settings, runtime)
@@ -146,6 +153,9 @@ export class NatsServers implements LogServers {
         partitions: options.partitions ?? defaultPartitions,
         ...preparation,
       })
+      const { where, version } = connection
+      if (log.replicas > 1 && !connection.isAtLeast(...soundVersion))
+        logger?.warn({ where, version }, mayLose)
       const servers = new NatsServers(connection, names, log, options)
       if (preparation.whateverItsMarks !== true) servers.#watchMark()
       return servers

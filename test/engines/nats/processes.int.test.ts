@@ -1,12 +1,15 @@
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { app } from '../../../src/app/app.ts'
+import { start } from '../../../src/app/start.ts'
 import { realRuntime } from '../../../src/core/real-runtime.ts'
+import { silentLogger } from '../../../src/core/runtime.ts'
 import { idOf } from '../../../src/engines/nats/names.ts'
 import { openNats } from '../../../src/engines/nats/nats-engine.ts'
 import { Copying } from '../copying.ts'
 import { recordsAt } from '../records-at.ts'
-import { soundNats } from './programs.ts'
+import { soundNats, systemNats } from './programs.ts'
 import { hasNats, NatsCluster } from './server.ts'
 
 const partitions = 4
@@ -29,6 +32,15 @@ describe.runIf(hasNats)('processes that share a log on three servers', () => {
   }, 60_000)
 
   afterEach(() => copying.end())
+
+  it('are warned, once each, of servers that lose what they have acknowledged, and of no others', async () => {
+    const warnings: string[] = []
+    const logger = { ...silentLogger, warn: (_: object, message: string) => warnings.push(message) }
+    const running = await start(app({ name: 'warned', handlers: [] }), { log: cluster.url(log), logger })
+    await running.stop()
+    const warning = expect.stringContaining('may lose events that they have acknowledged')
+    expect(warnings).toEqual(systemNats()?.isSound === true ? [] : [warning])
+  }, 60_000)
 
   it('share the partitions, and what one that is killed had is taken over in seconds', async () => {
     const first = copying.start()
