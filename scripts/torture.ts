@@ -48,12 +48,14 @@ function planned(): {
   }
   const seeds = number('seeds', 0)
   const rounds = names.includes('lmdb') ? number('rounds', 0) : 0
-  const engines = names.filter((name) => chaosEngines[name]?.isHere)
-  const chaos = engines.length > 0 ? number('chaos', 0) : 0
+  const wanted = number('chaos', 0)
+  const shared = wanted > 0 ? names.filter((name) => name in chaosEngines) : []
+  const engines = shared.filter((name) => chaosEngines[name]?.isHere)
+  const chaos = engines.length > 0 ? wanted : 0
   const disk = rounds > 0 && canFail()
   if (rounds > 0 && !disk) console.error("LEFT OUT: faults of the disk, which take Debian's fiu-utils.")
-  for (const name of names) {
-    if (chaosEngines[name]?.isHere === false) console.error(`LEFT OUT: ${name}, whose servers are not here.`)
+  for (const name of shared) {
+    if (!engines.includes(name)) console.error(`LEFT OUT: ${name}, whose servers are not here.`)
   }
   const plan = { first: number('first', 0), seeds, rounds, disk, chaos, engines }
   return { seeds, rounds: rounds + chaos, tasks: tasksOf(Object.keys(subjects), plan) }

@@ -22,7 +22,7 @@ export interface ChaosRound {
   readonly seed: number
   /** What was broken, a sentence for each. */
   readonly breaches: readonly string[]
-  /** What is wrong with the servers themselves: then the rules could not be kept. */
+  /** What is wrong with the servers themselves, where they are known for it: then the rules could not be kept. */
   readonly damage: readonly string[]
   /** How long nothing went on, for each thing that failed, in order. */
   readonly gaps: readonly Gap[]
@@ -162,7 +162,9 @@ class Round {
   async #judge(fleet: Fleet, callers: Callers): Promise<ChaosRound> {
     const damage = await this.#cluster.damage()
     const history = await this.#history(fleet, callers)
-    const breaches = [...this.#problems, ...callers.problems, ...callers.appenders.problems]
+    const { mayLose } = this.#cluster
+    const ours = [...this.#problems, ...callers.problems, ...callers.appenders.problems]
+    const breaches = [...ours, ...(mayLose ? [] : damage)]
     for (const [rule, invariant] of Object.entries(invariants)) {
       breaches.push(...invariant(history).map((what) => `${rule}: ${what}`))
     }
@@ -178,7 +180,7 @@ class Round {
       engine: this.#engine,
       seed: this.#seed,
       breaches,
-      damage,
+      damage: mayLose ? damage : [],
       gaps: this.#meter.gaps,
       acknowledged: callers.acknowledged.length,
       ...callers.appenders.counts,

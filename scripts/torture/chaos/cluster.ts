@@ -11,6 +11,8 @@ export interface Cluster {
   url(ports: readonly number[]): string
   /** What can happen to the servers, by what it is called. */
   readonly faults: Readonly<Record<string, ServerFault>>
+  /** Whether servers such as these are known to lose what they have acknowledged: what is broken then is not held against ours. */
+  readonly mayLose: boolean
   /** What is wrong with the servers themselves, a sentence for each: then nobody can keep rules on them. */
   damage(): Promise<readonly string[]>
   remove(): Promise<void>

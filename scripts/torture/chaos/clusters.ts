@@ -1,4 +1,4 @@
-import { hasNats } from '../../../test/engines/nats/server.ts'
+import { soundNats, systemNats } from '../../../test/engines/nats/programs.ts'
 import { hasPostgres } from '../../../test/engines/postgres/server.ts'
 import type { Cluster } from './cluster.ts'
 import { ThreeNatsServers } from './nats-cluster.ts'
@@ -11,8 +11,22 @@ export interface ChaosEngine {
   start(): Promise<Cluster>
 }
 
-/** The engines whose servers, connections and processes are made to fail. */
+/**
+ * The engines whose servers, connections and processes are made to fail. `nats-2.9` is the machine's own server, where that is one
+ * of those that lose what they have acknowledged: then `nats` is a newer one of Debian's.
+ */
 export const chaosEngines: Readonly<Record<string, ChaosEngine>> = {
-  nats: { isHere: hasNats, start: () => ThreeNatsServers.start() },
+  nats: {
+    get isHere() {
+      return soundNats() !== undefined
+    },
+    start: () => ThreeNatsServers.start(soundNats()),
+  },
+  'nats-2.9': {
+    get isHere() {
+      return systemNats()?.isSound === false
+    },
+    start: () => ThreeNatsServers.start(systemNats()),
+  },
   postgres: { isHere: hasPostgres, start: () => PostgresCluster.start() },
 }

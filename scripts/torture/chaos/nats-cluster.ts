@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { SeededRandom } from '../../../src/testing/random.ts'
+import type { NatsProgram } from '../../../test/engines/nats/programs.ts'
 import { NatsCluster, type NatsServer } from '../../../test/engines/nats/server.ts'
 import type { Cluster, ServerFault } from './cluster.ts'
 
@@ -7,11 +8,13 @@ import type { Cluster, ServerFault } from './cluster.ts'
 export class ThreeNatsServers implements Cluster {
   readonly ports: readonly number[]
   readonly faults: Readonly<Record<string, ServerFault>>
+  readonly mayLose: boolean
   readonly #cluster: NatsCluster
   readonly #log: string
 
-  private constructor(cluster: NatsCluster) {
+  private constructor(cluster: NatsCluster, program: NatsProgram | undefined) {
     this.#cluster = cluster
+    this.mayLose = program?.isSound === false
     this.#log = cluster.newLog()
     this.ports = cluster.servers.map(({ port }) => port)
     this.faults = {
@@ -24,8 +27,8 @@ export class ThreeNatsServers implements Cluster {
     }
   }
 
-  static async start(): Promise<ThreeNatsServers> {
-    return new ThreeNatsServers(await NatsCluster.start())
+  static async start(program: NatsProgram | undefined): Promise<ThreeNatsServers> {
+    return new ThreeNatsServers(await NatsCluster.start(program), program)
   }
 
   url(ports: readonly number[]): string {

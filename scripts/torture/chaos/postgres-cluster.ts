@@ -11,6 +11,7 @@ const endsWithinMs = 20_000
 export class PostgresCluster implements Cluster {
   readonly ports: readonly number[]
   readonly faults: Readonly<Record<string, ServerFault>>
+  readonly mayLose = false
   readonly #server: PostgresServer
   readonly #disks: readonly SmallDisk[]
   readonly #schema: string
