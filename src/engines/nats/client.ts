@@ -70,8 +70,23 @@ export interface ClientOptions {
   readonly tls?: Readonly<Record<string, string>>
 }
 
-/** The client library. */
-export interface ClientLibrary {
+/** An object store of the servers: what is large, by names, in several messages each and with a digest. */
+export interface ObjectStore {
+  /** Resolves once the object is there as a whole, in place of another of its name. */
+  putBlob(meta: { readonly name: string }, content: Uint8Array): Promise<unknown>
+  /** Null where there is none of that name. */
+  get(name: string): Promise<FoundObject | null>
+}
+
+/** An object as it comes. It comes as fast as the servers send it, whether it is read or not. */
+export interface FoundObject {
+  /** Fails in the end where the digest is another. */
+  readonly data: ReadableStream<Uint8Array>
+  readonly error: Promise<unknown>
+}
+
+/** The part of the client library that connects. */
+interface TransportLibrary {
   connect(options: ClientOptions): Promise<Client>
   headers(): Headers
   createInbox(): string
@@ -81,19 +96,43 @@ export interface ClientLibrary {
   nkeyAuthenticator(seed: Uint8Array): (nonce: string) => unknown
 }
 
-/** Loads the client library. `ENGINE_CLIENT_MISSING` when it is not installed. */
+/** The part of it that knows object stores. */
+interface ObjectLibrary {
+  readonly Objm: new (client: Client) => { open(bucket: string, check: false): Promise<ObjectStore> }
+  setSha256Backend(backend: 'native'): void
+}
+
+/** The client library, of two packages. */
+export interface ClientLibrary extends TransportLibrary {
+  /** The object store of this name, which is there. */
+  objectStore(client: Client, bucket: string): Promise<ObjectStore>
+}
+
+/** Loads the client library. `ENGINE_CLIENT_MISSING` when a package of it is not installed. */
 export async function loadClient(): Promise<ClientLibrary> {
+  const transport = await installed('@nats-io/transport-node', () => import('@nats-io/transport-node'))
+  const objects = await installed('@nats-io/obj', () => import('@nats-io/obj'))
+  // Their types say more than what is used, and differently.
+  const { Objm, setSha256Backend } = objects as unknown as ObjectLibrary
+  // In JavaScript, as it is otherwise, a digest takes twenty times as long.
+  setSha256Backend('native')
+  return {
+    ...(transport as unknown as TransportLibrary),
+    objectStore: (client, bucket) => new Objm(client).open(bucket, false),
+  }
+}
+
+async function installed<T>(name: string, load: () => Promise<T>): Promise<T> {
   try {
-    // Its types say more than what is used, and differently.
-    return (await import('@nats-io/transport-node')) as unknown as ClientLibrary
+    return await load()
   } catch (error) {
     if ((error as { code?: unknown }).code !== 'ERR_MODULE_NOT_FOUND') throw error
     throw new MillraceError(
       'ENGINE_CLIENT_MISSING',
-      "The client library of NATS, '@nats-io/transport-node', is not installed.",
+      `The client library of NATS, '${name}', is not installed.`,
       {
-        where: '@nats-io/transport-node',
-        fix: 'Install it beside Millrace: npm install @nats-io/transport-node',
+        where: name,
+        fix: 'Install it beside Millrace: npm install @nats-io/transport-node @nats-io/obj',
         cause: error,
       },
     )

@@ -1,6 +1,6 @@
 import { MillraceError } from '../../core/errors.ts'
 import type { Runtime } from '../../core/runtime.ts'
-import type { Client, ClientLibrary, Headers, Message, Subscription } from './client.ts'
+import type { Client, ClientLibrary, Headers, Message, ObjectStore, Subscription } from './client.ts'
 import { loadClient } from './client.ts'
 import { isAway, jetStreamMissing, Refused, refusals, Unanswered, UnderWay } from './failures.ts'
 import { authenticatorFor, checkCertificates, failureToConnect } from './logins.ts'
@@ -130,6 +130,11 @@ export class Connection {
         if (error === null) listener(message)
       },
     })
+  }
+
+  /** The object store of a name, which is there. Its calls reject with what the client library says; see `ofLibrary`. */
+  objectStore(bucket: string): Promise<ObjectStore> {
+    return this.#library.objectStore(this.client, bucket)
   }
 
   inbox(): string {

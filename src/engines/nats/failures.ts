@@ -66,6 +66,26 @@ export function isAway(error: unknown): boolean {
   return error instanceof Unanswered || isOfClient(error)
 }
 
+/** For so long the client library waits for an answer to what it asks itself. */
+const libraryTimeoutMs = 5000
+
+/** A failure of what the client library asks itself, as if the engine had asked; anything else stays what it is. */
+export function ofLibrary(error: unknown): unknown {
+  if (!(error instanceof Error)) return error
+  const { name, message, cause, code, status } = error as Error & { code?: unknown; status?: unknown }
+  if (typeof code === 'number' && typeof status === 'number') {
+    return new Refused({ code: status, err_code: code, description: message })
+  }
+  if (name === 'TimeoutError') {
+    return new Unanswered('there was no answer in time', { waitedMs: libraryTimeoutMs })
+  }
+  // So it says that nobody has answered, which it takes for a server without JetStream.
+  if (name === 'JetStreamNotEnabled' || name === 'RequestError')
+    return cause === undefined ? error : ofLibrary(cause)
+  if (name === 'NoResponders') return new Unanswered('nobody leads what was asked for', { isUnheard: true })
+  return error
+}
+
 /** Whether nobody has heard what was asked. */
 export function isUnheard(error: unknown): boolean {
   return error instanceof Unanswered && error.isUnheard
@@ -173,6 +193,15 @@ export function recordCorrupt(at: Place, offset: Offset): MillraceError {
     where: `${at.topic}/${at.partition}@${offset}`,
     fix: `Read on at offset ${offset + 1}; restore the record from a backup if there is one.`,
     facts: { topic: at.topic, partition: at.partition, offset },
+  })
+}
+
+/** A stored object is not what was stored. */
+export function objectCorrupt(where: string, name: string, cause: unknown): MillraceError {
+  return new MillraceError('RECORD_CORRUPT', 'A checkpoint of a state does not match its digest.', {
+    where: `${where} ${name}`,
+    fix: 'Restore the log from a backup.',
+    cause,
   })
 }
 

@@ -6,39 +6,20 @@ import type {
   JournalValue,
 } from '../../log/journal/log-servers.ts'
 import type { ReadLimits } from '../../log/port.ts'
-import { behindHeaders, type Catalog, lastSequenceIn, removeBelow, subjectsOf } from './catalog.ts'
-import type { Connection } from './connection.ts'
-import { type Names, token } from './names.ts'
+import { behindHeaders, lastSequenceIn, removeBelow } from './catalog.ts'
+import { type JournalParts, NatsCheckpoints } from './checkpoints.ts'
 import { messagesThrough } from './scan.ts'
-
-/** Where a claim's newest checkpoint is. */
-interface CheckpointNote {
-  /** The journal sequence that it was put under. */
-  readonly sequence: number
-  readonly id: string
-  /** The sequences of its first and its last piece. */
-  readonly first: number
-  readonly last: number
-  readonly pieces: number
-}
-
-/** What journals work with. */
-export interface JournalParts {
-  readonly connection: Connection
-  readonly names: Names
-  readonly catalog: Catalog
-}
 
 /** The journal of one claim: a subject of its own in the stream of all journals. */
 export class NatsJournal implements Journal {
   readonly #parts: JournalParts
-  readonly #name: ClaimName
   readonly #subject: string
+  readonly #checkpoints: NatsCheckpoints
 
   constructor(parts: JournalParts, name: ClaimName) {
     this.#parts = parts
-    this.#name = name
     this.#subject = parts.names.journal(name)
+    this.#checkpoints = new NatsCheckpoints(parts, name)
   }
 
   async last(): Promise<JournalValue | undefined> {
@@ -93,67 +74,12 @@ export class NatsJournal implements Journal {
     await removeBelow(connection, names.journals, { subject: this.#subject, below })
   }
 
-  async putCheckpoint({ sequence, chunks }: Checkpoint): Promise<void> {
-    const { connection, names, catalog } = this.#parts
-    const id = `${sequence}-${connection.runtime.id().slice(-12)}`
-    const subject = names.checkpoint(this.#name, id)
-    const mostBytes = connection.maxPayloadBytes - headersBytes
-    let first = 0
-    let last = 0
-    let pieces = 0
-    for await (const chunk of chunks) {
-      for (let from = 0; from < chunk.length; from += mostBytes) {
-        const headers = connection.headers({ 'Nats-Msg-Id': `${id}.${pieces}` })
-        const piece = chunk.subarray(from, from + mostBytes)
-        last = (await connection.bridge(() => connection.publish(subject, piece, headers))).sequence
-        if (pieces === 0) first = last
-        pieces += 1
-      }
-    }
-    let newest = sequence
-    await catalog.change<CheckpointNote>(this.#key, (before) => {
-      newest = Math.max(sequence, before?.sequence ?? 0)
-      if (before !== undefined && before.sequence >= sequence) return undefined
-      return { sequence, id, first, last, pieces }
-    })
-    await this.#removeBelow(newest)
+  putCheckpoint(checkpoint: Checkpoint): Promise<void> {
+    return this.#checkpoints.put(checkpoint)
   }
 
-  async checkpoint(): Promise<Checkpoint | undefined> {
-    const note = await this.#parts.catalog.get<CheckpointNote>(this.#key)
-    if (note === undefined) return undefined
-    return { sequence: note.value.sequence, chunks: this.#chunks(note.value) }
-  }
-
-  get #key(): string {
-    return this.#parts.names.key('checkpoint', token(this.#name.group), String(this.#name.partition))
-  }
-
-  async *#chunks({ id, first, last, pieces }: CheckpointNote): AsyncGenerator<Uint8Array> {
-    if (pieces === 0) return
-    const { connection, names } = this.#parts
-    const subject = names.checkpoint(this.#name, id)
-    const at = { stream: names.journals, subject, from: first }
-    const there = await connection.message(names.journals, { last_by_subj: subject })
-    let count = 0
-    if (there?.sequence === last) {
-      for await (const { data } of messagesThrough(connection, at, last)) {
-        count += 1
-        yield data
-      }
-    }
-    if (count !== pieces) throw new Error('this checkpoint was replaced while it was read')
-  }
-
-  /** Removes the pieces of checkpoints that nobody can ask for any more, of whoever began to put them. */
-  async #removeBelow(newest: number): Promise<void> {
-    const { connection, names } = this.#parts
-    const subjects = await subjectsOf(connection, names.journals, names.checkpoint(this.#name))
-    for (const subject of subjects.keys()) {
-      const sequence = Number.parseInt(subject.split('.').at(-1) ?? '', 10)
-      if (sequence >= newest) continue
-      await connection.call(`STREAM.PURGE.${names.journals}`, { filter: subject })
-    }
+  checkpoint(): Promise<Checkpoint | undefined> {
+    return this.#checkpoints.newest()
   }
 
   async #isOwn(sequence: number, id: string): Promise<boolean> {
@@ -164,6 +90,5 @@ export class NatsJournal implements Journal {
   }
 }
 
-const headersBytes = 512
 /** Names the attempt to store a value, by which its writer knows it again. */
 const writeHeader = 'Millrace-Write'

@@ -41,8 +41,11 @@ export class Names {
   readonly #log: string
   /** The stream of keys and values: what the log is, where places begin, what is needed, who is there. */
   readonly catalog: string
-  /** The stream of journals and checkpoints. */
+  /** The stream of journals. Logs of before have their checkpoints there too. */
   readonly journals: string
+  /** The object store of checkpoints, and its stream. */
+  readonly bucket: string
+  readonly objects: string
   /** What processes tell one another at once; nothing depends on it. The last token says what is other than it was. */
   readonly hints: { readonly topics: string; readonly starts: string }
 
@@ -50,6 +53,8 @@ export class Names {
     this.#log = log
     this.catalog = `${log}_catalog`
     this.journals = `${log}_journals`
+    this.bucket = `${log}_checkpoints`
+    this.objects = `OBJ_${this.bucket}`
     this.hints = { topics: `${log}.hint.topics`, starts: `${log}.hint.starts` }
   }
 
@@ -107,8 +112,28 @@ export class Names {
     return `${this.#log}.journal.>`
   }
 
-  /** The pieces of one checkpoint, or of all of a claim. */
-  checkpoint({ group, partition }: ClaimName, id = '>'): string {
+  /** The names of all objects that a claim's checkpoints are made of begin so. */
+  objectsOf({ group, partition }: ClaimName): string {
+    return `${token(group)}.${partition}.`
+  }
+
+  /** The messages of an object's content, by the id that the servers' clients give it; or those of all objects. */
+  contents(id = '>'): string {
+    return `$O.${this.bucket}.C.${id}`
+  }
+
+  /** The messages that say of an object what it is, each under a subject of its own. */
+  get descriptions(): string {
+    return `$O.${this.bucket}.M.>`
+  }
+
+  /** The name of the object that is described under a subject. */
+  objectAt(description: string): string {
+    return Buffer.from(description.split('.').at(-1) ?? '', 'base64url').toString()
+  }
+
+  /** The pieces of one checkpoint in the stream of the journals, or of all of a claim. */
+  formerCheckpoint({ group, partition }: ClaimName, id = '>'): string {
     return `${this.#log}.checkpoint.${token(group)}.${partition}.${id}`
   }
 

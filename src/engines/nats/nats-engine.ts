@@ -24,7 +24,7 @@ const mostPartitions = 1024
 
 /**
  * Opens the log on NATS servers with JetStream, and makes it there where there is none: `nats://user:password@a,b,c/NAME`. Any number of
- * processes may have it open. Rejects with `ENGINE_CLIENT_MISSING` when `@nats-io/transport-node` is not installed,
+ * processes may have it open. Rejects with `ENGINE_CLIENT_MISSING` when `@nats-io/transport-node` or `@nats-io/obj` is not installed,
  * `LOG_URL_INVALID`, `UNREACHABLE` when no server answers, `SERVER_UNSUPPORTED` for servers before 2.9 or without JetStream,
  * `FILE_UNREADABLE` for a file of credentials, and `STORAGE_FAILED` when the servers refuse.
  */

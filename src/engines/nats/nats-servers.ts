@@ -41,6 +41,7 @@ import { MemberSigns } from './members.ts'
 import { Names } from './names.ts'
 import { Needs } from './needs.ts'
 import { News } from './news.ts'
+import { Objects } from './objects.ts'
 import { type KnownPlace, KnownPlaces } from './place.ts'
 import { Reader } from './reader.ts'
 import type { Settings } from './settings.ts'
@@ -76,6 +77,7 @@ export class NatsServers implements LogServers {
   readonly #connection: Connection
   readonly #names: Names
   readonly #catalog: Catalog
+  readonly #objects: Objects
   readonly #topics: Topics
   readonly #places: KnownPlaces
   readonly #appender: Appender
@@ -105,6 +107,7 @@ export class NatsServers implements LogServers {
     const writer = new MessageWriter(connection, places, topics)
     const parts = { connection, names, catalog, places, identities, writer }
     this.#catalog = catalog
+    this.#objects = new Objects(connection, names, log.replicas)
     this.#topics = topics
     this.#places = places
     this.#forwarding = new OriginForwarding(parts)
@@ -267,8 +270,8 @@ export class NatsServers implements LogServers {
   }
 
   journal(name: ClaimName): Journal {
-    const parts = { connection: this.#connection, names: this.#names, catalog: this.#catalog }
-    const journal = new NatsJournal(parts, name)
+    const { connection, names, catalog } = this.parts
+    const journal = new NatsJournal({ connection, names, catalog, objects: this.#objects }, name)
     return {
       last: () => this.#begin(() => journal.last()),
       append: (value, expectedLast) => this.#begin(() => journal.append(value, expectedLast)),

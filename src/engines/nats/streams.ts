@@ -49,6 +49,12 @@ export async function prepareStreams(
   return log
 }
 
+/** Makes the object store of checkpoints where there is none yet. `STORAGE_FAILED` when its stream is not of this kind. */
+export async function prepareObjects(connection: Connection, names: Names, replicas: number): Promise<void> {
+  const wanted = common(names.objects, [names.contents(), names.descriptions], replicas)
+  await prepare(connection, { ...wanted, discard: 'new', allow_rollup_hdrs: true, allow_direct: true })
+}
+
 /** What the log of these names is; undefined where there is none. */
 export async function readLog(connection: Connection, names: Names): Promise<LogDescription | undefined> {
   try {
@@ -72,6 +78,7 @@ export async function changeMarks(
 
 /** Removes every stream of a log, the one last by which it is known. */
 export async function removeLog(connection: Connection, names: Names): Promise<void> {
+  await removeStream(connection, names.objects)
   for (const subject of [names.topics, ...names.allOfJournals, ...names.allOfCatalog]) {
     for (;;) {
       const page = await connection.call<StreamNamesPage>('STREAM.NAMES', { subject })

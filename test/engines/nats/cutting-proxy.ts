@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
 
-/** A message that a connection is to be cut at: by a part of its subject, before the server has it or before its answer comes back. */
+/** A message that a connection is to be cut at: by how its subject begins, before the server has it, before its answer comes back, or on its way from it. */
 export interface Cut {
   readonly subject: string
-  readonly when: 'before it is stored' | 'before it is acknowledged'
+  readonly when: 'before it is stored' | 'before it is acknowledged' | 'before it is delivered'
 }
 
 /** Stands between an engine and its server, and cuts the connection at a message when it is told to. */
@@ -52,7 +52,7 @@ export class CuttingProxy {
     }
     let isAwaited = false
     client.on('data', (bytes) => {
-      const isMeant = this.cut !== undefined && bytes.includes(`HPUB ${this.cut.subject}`)
+      const isMeant = this.cut !== undefined && bytes.includes(`PUB ${this.cut.subject}`)
       if (isMeant && this.cut?.when === 'before it is stored') {
         this.cut = undefined
         return end()
@@ -64,6 +64,11 @@ export class CuttingProxy {
       server.write(bytes)
     })
     server.on('data', (bytes) => {
+      const isCut = this.cut?.when === 'before it is delivered' && bytes.includes(`MSG ${this.cut.subject}`)
+      if (isCut) {
+        this.cut = undefined
+        return end()
+      }
       if (isAwaited && bytes.includes('"stream"')) end()
       else client.write(bytes)
     })

@@ -8,7 +8,9 @@ export async function removeLog(url: string): Promise<void> {
   const client = await connect({ servers: [...servers] })
   try {
     const manager = await jetstreamManager(client, { timeout: 20_000 })
-    for await (const name of manager.streams.names(`${log}.>`)) await manager.streams.delete(name)
+    for (const subject of [`${log}.>`, `$O.${log}_checkpoints.>`]) {
+      for await (const name of manager.streams.names(subject)) await manager.streams.delete(name)
+    }
   } finally {
     await client.close()
   }
