@@ -1,5 +1,6 @@
 import { isMillraceError, messageOf } from '../core/errors.ts'
 import type { Offset } from '../log/port.ts'
+import { stackUpToHandler } from './handler-stack.ts'
 
 /** One failed attempt, as it is kept and shown. */
 export interface Failure {
@@ -14,7 +15,7 @@ export interface ErrorRecord {
   readonly name: string
   readonly message: string
   readonly code?: string
-  /** With those of what caused it, each behind `Caused by: `. */
+  /** Up to where the handler was called, with those of what caused it, each behind `Caused by: `. */
   readonly stack?: string
 }
 
@@ -49,15 +50,13 @@ const maxCauses = 8
 
 /** An error in the form that is stored. */
 export function errorRecord(error: unknown): ErrorRecord {
-  const base = {
-    name: error instanceof Error ? error.name : typeof error,
-    message: messageOf(error).slice(0, maxStackLength),
-  }
-  return {
-    ...base,
-    ...(isMillraceError(error) ? { code: error.code } : {}),
-    ...(error instanceof Error && error.stack !== undefined ? { stack: stackOf(error) } : {}),
-  }
+  const message = messageOf(error).slice(0, maxStackLength)
+  if (!(error instanceof Error)) return { name: typeof error, message }
+  const stack = stackUpToHandler(error) === undefined ? undefined : stackOf(error)
+  const { name } = error
+  const code = isMillraceError(error) ? error.code : undefined
+  if (code === undefined) return stack === undefined ? { name, message } : { name, message, stack }
+  return { name, message, code, ...(stack === undefined ? {} : { stack }) }
 }
 
 /** The stack of an error and of what caused it: one that was wrapped was thrown elsewhere. */
@@ -67,7 +66,7 @@ function stackOf(error: Error): string {
   let next: unknown = error
   while (next instanceof Error && !seen.has(next) && seen.size < maxCauses) {
     seen.add(next)
-    stacks.push((next.stack ?? messageOf(next)).slice(0, maxStackLength))
+    stacks.push((stackUpToHandler(next) ?? messageOf(next)).slice(0, maxStackLength))
     next = next.cause
   }
   if (next !== undefined && !(next instanceof Error)) stacks.push(messageOf(next).slice(0, maxStackLength))

@@ -3,6 +3,7 @@ import type { Offset } from '../log/port.ts'
 import type { CursorTracker } from './cursor-tracker.ts'
 import { deadLetterStep } from './dead-letter.ts'
 import type { HandlerDefinition } from './definitions.ts'
+import type { Lane } from './lanes.ts'
 import {
   advanced,
   discarded,
@@ -19,7 +20,6 @@ import type { Step } from './partition-state.ts'
 import type { LogRecord } from './record-cache.ts'
 import { replyEntries } from './replies.ts'
 import { mayRetry, type RetryPolicy, retryDelayMs } from './retry.ts'
-import { stateLayout } from './state-layout.ts'
 import type { SubscriptionTools } from './subscription-tools.ts'
 
 /** What an attempt was about: one record of one key. */
@@ -56,35 +56,41 @@ export class Parking {
   }
 
   /**
-   * Parks a key with all its waiting records, a running one included: they count as done now, and the entry holds them
-   * instead. An attempt that is running then completes as one of the parked key.
+   * Parks a key with all its waiting records, the first of which is running or, with a `failure`, has failed: they count as done
+   * now, and the entry holds them instead. An attempt that is running then completes as one of the parked key.
    */
-  park(records: readonly LogRecord[], key: string, tracker: CursorTracker, running: boolean): ParkedKey {
+  park(
+    records: readonly LogRecord[],
+    { key, tracker, isRunning }: Pick<Lane, 'key' | 'tracker' | 'isRunning'>,
+    failure?: FailedAttempt,
+  ): void {
     const [head] = records
     const last = records.at(-1)
     if (head === undefined || last === undefined) throw new TypeError('park: there is no record to hold')
-    const dueMs = this.#tools.runtime.now()
-    const entry = {
+    const waiting: ParkedEntry = {
       first: head.offset,
       last: last.offset,
       count: records.length,
       attempt: 0,
-      dueMs,
+      dueMs: this.#tools.runtime.now(),
       failures: [],
     }
-    const parked: ParkedKey = { topic: tracker.topic, key, entry, busy: running, ahead: [] }
-    this.#tools.state.stage({
-      puts: [this.#change(parked, entry)],
-      done: records.map(({ offset }) => ({ tracker, offset })),
-    })
-    return parked
+    const { effects, entry = waiting } =
+      failure === undefined ? { effects: {} } : this.#failed(waiting, failure)
+    const parked = this.#keys.add({ topic: tracker.topic, key, entry }, isRunning)
+    if (entry.dueMs !== null) this.#keys.keep(parked, records, true)
+    const step = { ...effects, puts: [...(effects.puts ?? []), [parked.stateKey, entry] as const] }
+    if (records.length === 1) this.#tools.state.stageDone(tracker, head.offset, step)
+    else this.#tools.state.stage({ ...step, done: records.map(({ offset }) => ({ tracker, offset })) })
   }
 
   /** One more record of a parked key was read. */
-  extend(parked: ParkedKey, offset: Offset, tracker: CursorTracker): void {
+  extend(parked: ParkedKey, record: LogRecord, tracker: CursorTracker): void {
+    const { offset } = record
     const entry = extended(parked.entry, offset)
     const puts = entry === parked.entry ? [] : [this.#change(parked, entry)]
-    this.#tools.state.stage({ puts, done: [{ tracker, offset }] })
+    if (puts.length > 0) this.#keys.keepNext(parked, record)
+    this.#tools.state.stageDone(tracker, offset, { puts })
   }
 
   /** Commits effects together with a parked key's going on behind `offset`, or with its end. */
@@ -95,36 +101,36 @@ export class Parking {
 
   /** The record at the front of a parked key failed: it is tried again, or goes to the dead letters. */
   fail(parked: ParkedKey, failure: FailedAttempt): void {
-    const { runtime, state } = this.#tools
-    const { attempt, error, subject } = failure
+    const { ahead } = parked
     // Many keys can wait for their next attempt: what they read ahead must not stay in memory.
     parked.ahead = []
+    const { effects, entry } = this.#failed(parked.entry, failure)
+    this.#tools.state.stage(this.#replaced(parked, entry, effects))
+    if (entry === undefined || entry.dueMs === null || entry.redrive !== undefined) return
+    const [front] = ahead
+    // What was handed back has failed for good where it lies below what waits.
+    if (front !== undefined && front.offset >= entry.first)
+      this.#keys.keep(parked, ahead, ahead.at(-1)?.offset === entry.last)
+  }
+
+  /** What is to be committed for a failure, and what the entry comes to; undefined when it has nothing left to hold. */
+  #failed(entry: ParkedEntry, failure: FailedAttempt): { effects: Step; entry: ParkedEntry | undefined } {
+    const { runtime } = this.#tools
+    const { attempt, error, subject } = failure
     if (mayRetry(this.#retry, attempt, error)) {
       const dueMs = runtime.now() + retryDelayMs(this.#retry, attempt, runtime)
-      const entry = failed(parked.entry, subject.offset, this.#failureOf(failure), dueMs)
-      state.stage({ puts: [this.#change(parked, entry)] })
-      return
+      return { effects: {}, entry: failed(entry, subject.offset, this.#failureOf(failure), dueMs) }
     }
-    const letter = this.deadLetter(failure, parked.entry.failures)
-    if (!this.holds) {
-      this.advance(parked, subject.offset, letter)
-      return
-    }
-    const entry = failed(parked.entry, subject.offset, this.#failureOf(failure), null)
-    state.stage({ ...letter, puts: [...letter.puts, this.#change(parked, entry)] })
+    const effects = this.deadLetter(failure, entry.failures)
+    if (!this.holds) return { effects, entry: advanced(entry, subject.offset, runtime.now()) }
+    return { effects, entry: failed(entry, subject.offset, this.#failureOf(failure), null) }
   }
 
   /** Hands a dead letter back: tried before anything of its key that waits. Gives what must be committed for it. */
   redrive(subject: Subject): Step {
     const { topic, key, offset } = subject
     const nothing: ParkedEntry = { first: offset, last: -1, count: 0, attempt: 0, dueMs: null, failures: [] }
-    const parked = this.#keys.get(topic, key) ?? {
-      topic,
-      key,
-      entry: nothing,
-      busy: false,
-      ahead: [],
-    }
+    const parked = this.#keys.get(topic, key) ?? this.#keys.add({ topic, key, entry: nothing })
     parked.ahead = []
     return { puts: [this.#change(parked, redriven(parked.entry, offset, this.#tools.runtime.now()))] }
   }
@@ -194,13 +200,11 @@ export class Parking {
     if (entry !== undefined)
       return { ...effects, puts: [...(effects.puts ?? []), this.#change(parked, entry)] }
     this.#keys.remove(parked)
-    const key = stateLayout.parked(this.#definition.name, parked.topic, parked.key)
-    return { ...effects, deletes: [...(effects.deletes ?? []), key] }
+    return { ...effects, deletes: [...(effects.deletes ?? []), parked.stateKey] }
   }
 
   #change(parked: ParkedKey, entry: ParkedEntry): readonly [string, ParkedEntry] {
-    parked.entry = entry
-    this.#keys.set(parked)
-    return [stateLayout.parked(this.#definition.name, parked.topic, parked.key), entry]
+    this.#keys.change(parked, entry)
+    return [parked.stateKey, entry]
   }
 }

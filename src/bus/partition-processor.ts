@@ -112,7 +112,7 @@ export class PartitionProcessor {
   async #load(): Promise<void> {
     await moveRenamed(this.#tools.handlers, this.state)
     await this.state.flush()
-    await this.state.lookForRemembered()
+    await this.state.lookForRare()
     this.#unreadTopics = await dropVanished(this.#tools, this.claim, this.state)
     const subscriptions = await loadSubscriptions(this.#tools, this.claim, this.state, (definition) =>
       this.#subscriptionTools(definition),

@@ -116,6 +116,8 @@ export class PartitionState {
   #reading: Reading | undefined
   /** Whether anything of `once` may be there: mostly nothing is, and then nobody need look for it. */
   #mayRemember = true
+  /** Whether a dead letter may be open here, likewise. */
+  #mayHaveDeadLetters = true
   readonly #wake = new Wake()
   #staged = 0
   #durable = 0
@@ -168,6 +170,7 @@ export class PartitionState {
 
   #write(key: string, value: Stored | undefined, sequence: number): void {
     if (!this.#mayRemember && isOnce(key)) this.#mayRemember = true
+    if (!this.#mayHaveDeadLetters && isDeadLetter(key)) this.#mayHaveDeadLetters = true
     this.#known.write(key, value, sequence)
     if (this.#reads.size > 0) this.#reads.delete(key)
   }
@@ -192,11 +195,20 @@ export class PartitionState {
     return this.#mayRemember
   }
 
-  /** Looks whether results of `once` are remembered here. To be called before anything runs. */
-  async lookForRemembered(): Promise<void> {
-    const [any] = await this.range(allOnce, endOfPrefix(allOnce), 1)
-    if (any === undefined && !this.#queue.some(({ written }) => [...written.keys()].some(isOnce)))
-      this.#mayRemember = false
+  /** Whether dead letters may be open here. */
+  get mayHaveDeadLetters(): boolean {
+    return this.#mayHaveDeadLetters
+  }
+
+  /** Looks for what mostly is not there: remembered results of `once`, open dead letters. To be called before anything runs. */
+  async lookForRare(): Promise<void> {
+    this.#mayRemember = await this.#mayHave(allOnce, isOnce)
+    this.#mayHaveDeadLetters = await this.#mayHave(allDeadLetters, isDeadLetter)
+  }
+
+  async #mayHave(prefix: string, isOne: (key: string) => boolean): Promise<boolean> {
+    const [any] = await this.range(prefix, endOfPrefix(prefix), 1)
+    return any !== undefined || this.#queue.some(({ written }) => [...written.keys()].some(isOne))
   }
 
   /** What a key is known to have without reading it, with every staged write. */
@@ -314,6 +326,12 @@ const allOnce = 'once/'
 
 function isOnce(key: string): boolean {
   return key.startsWith(allOnce)
+}
+
+const allDeadLetters = 'dead-letter/'
+
+function isDeadLetter(key: string): boolean {
+  return key.startsWith(allDeadLetters)
 }
 
 function textOf(value: Stored): string {

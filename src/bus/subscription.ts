@@ -9,7 +9,7 @@ import type { HandlerDefinition } from './definitions.ts'
 import { nextOf } from './drain.ts'
 import { FailureWatch } from './failure-watch.ts'
 import { Interest } from './interest.ts'
-import { type Lane, Lanes } from './lanes.ts'
+import { type KeyInWork, type Lane, Lanes } from './lanes.ts'
 import { frontOf, type ParkedEntry } from './parked-entry.ts'
 import { maxParkedKeys, type ParkedKey, type ParkedKeys } from './parked-keys.ts'
 import { type FailedAttempt, Parking, type Subject } from './parking.ts'
@@ -139,7 +139,7 @@ export class Subscription {
     const key = keyOf(event)
     const parked = this.parked.get(record.topic, key)
     if (parked !== undefined) {
-      this.#parking.extend(parked, record.offset, tracker)
+      this.#parking.extend(parked, record, tracker)
       return
     }
     const lane = this.#lanes.push(record, key, tracker)
@@ -191,8 +191,9 @@ export class Subscription {
     // An attempt that ends at once comes back here from below: the loop goes on with its slot.
     if (this.#pumping) return
     this.#pumping = true
+    const nowMs = this.#tools.runtime.now()
     try {
-      while (!this.#closed && this.#inFlight < this.#slots() && this.#startNext());
+      while (!this.#closed && this.#inFlight < this.#slots(nowMs) && this.#startNext(nowMs));
     } finally {
       this.#pumping = false
     }
@@ -201,9 +202,10 @@ export class Subscription {
     this.#tools.changed(this)
   }
 
-  #startNext(): boolean {
+  #startNext(nowMs: number): boolean {
     this.#parkedFirst = !this.#parkedFirst
-    return this.#parkedFirst ? this.#takeParked() || this.#takeLane() : this.#takeLane() || this.#takeParked()
+    if (this.#parkedFirst) return this.#takeParked(nowMs) || this.#takeLane()
+    return this.#takeLane() || this.#takeParked(nowMs)
   }
 
   /** Starts nothing more. */
@@ -212,10 +214,10 @@ export class Subscription {
   }
 
   /** How many attempts may run: while paused, one that probes, and only when its time has come. */
-  #slots(): number {
+  #slots(nowMs: number): number {
     const pausedUntilMs = this.#watch.pausedUntilMs
     if (pausedUntilMs === undefined) return this.#concurrency
-    return this.#tools.runtime.now() >= pausedUntilMs ? 1 : 0
+    return nowMs >= pausedUntilMs ? 1 : 0
   }
 
   #canProbe(): boolean {
@@ -235,10 +237,10 @@ export class Subscription {
     return false
   }
 
-  #takeParked(): boolean {
+  #takeParked(nowMs: number): boolean {
     if (this.parked.size === 0) return false
     const isPaused = this.#watch.pausedUntilMs !== undefined
-    const parked = this.parked.takeDue(isPaused ? Number.POSITIVE_INFINITY : this.#tools.runtime.now())
+    const parked = this.parked.takeDue(isPaused ? Number.POSITIVE_INFINITY : nowMs)
     if (parked !== undefined) this.#startParked(parked)
     return parked !== undefined
   }
@@ -269,23 +271,28 @@ export class Subscription {
     }
     parked.busy = true
     this.#inFlight += 1
-    this.#tools.runtime.spawn(this.#taskName, async () => {
-      const { entry } = parked
-      const kept = this.parked.takeKept(parked)
-      if (kept?.offset === frontOf(entry)) parked.ahead = [kept]
-      try {
-        const record = await nextOf(parked, this.#tools.readForDrain, this.#wantsAgain(parked))
-        if (this.#closed || frontOf(parked.entry) !== frontOf(entry)) return this.#lookAgain(parked)
-        if (record === undefined) return this.#nothingLeft(parked, entry)
-        const tracker = this.trackers.get(parked.topic)
-        const attempt = parked.entry.attempt + 1
-        const redriven = parked.entry.redrive?.[0] === record.offset
-        this.#run(record, { key: parked.key, tracker, lane: undefined, attempt, redriven })
-        this.pump()
-      } catch (error) {
-        this.#drainFailed(parked, error)
-      }
-    })
+    const kept = this.parked.next(parked)
+    if (kept !== undefined) this.#runParked(parked, kept)
+    else this.#tools.runtime.spawn(this.#taskName, () => this.#runNextOf(parked))
+  }
+
+  async #runNextOf(parked: ParkedKey): Promise<void> {
+    const { entry } = parked
+    try {
+      const record = await nextOf(parked, this.#tools.readForDrain, this.#wantsAgain(parked))
+      if (this.#closed || frontOf(parked.entry) !== frontOf(entry)) return this.#lookAgain(parked)
+      if (record === undefined) return this.#nothingLeft(parked, entry)
+      this.#runParked(parked, record)
+      this.pump()
+    } catch (error) {
+      this.#drainFailed(parked, error)
+    }
+  }
+
+  #runParked({ topic, key, entry }: ParkedKey, record: LogRecord): void {
+    const tracker = this.trackers.get(topic)
+    const redriven = entry.redrive?.[0] === record.offset
+    this.#run(record, { key, tracker, lane: undefined, attempt: entry.attempt + 1, redriven })
   }
 
   /** What was let through once, and is handed back, is let through again, whatever filters and rules say by now. */
@@ -331,12 +338,12 @@ export class Subscription {
     if (outcome.kind !== 'aborted') {
       this.durations.add(nowMs - run.startedMs)
       this.#count(run.attempt, outcome)
-      const parked = this.parked.get(run.topic, run.key)
+      const parked = this.#parkedOf(run)
       if (parked !== undefined) this.#completeParked(parked, run, outcome)
       else this.#completeLane(run, outcome)
     }
     if (outcome.kind !== 'failed' || outcome.settled === undefined) {
-      this.#free(run, run.lane?.inWork)
+      this.#free(run.lane?.inWork ?? this.#lanes.inWork(run.key), this.#parkedOf(run))
       return
     }
     // A handler that timed out and goes on: its key waits for it.
@@ -362,8 +369,7 @@ export class Subscription {
     }
     const failure = failureOf(run, outcome.error)
     if (mayRetry(this.#retry, attempt, outcome.error) || this.#parking.holds) {
-      const record = lane.first
-      this.#fail(this.#park(lane), failure, record)
+      this.#park(lane, failure)
       return
     }
     this.#tools.state.stageDone(lane.tracker, offset, this.#parking.deadLetter(failure, []))
@@ -373,17 +379,15 @@ export class Subscription {
   #completeParked(parked: ParkedKey, run: Run, outcome: Outcome): void {
     const { topic, offset } = run
     if (outcome.kind === 'succeeded') {
-      // Where the record was a dead letter, it is none any more.
-      const open = stateLayout.deadLetter(this.definition.name, topic, offset)
-      const effects = this.#answered(run.event, outcome)
-      this.#parking.advance(parked, offset, { ...effects, deletes: [...effects.deletes, open] })
-    } else if (outcome.kind === 'failed') this.#fail(parked, failureOf(run, outcome.error), parked.ahead[0])
+      this.#parking.advance(parked, offset, this.#closing(topic, offset, this.#answered(run.event, outcome)))
+    } else if (outcome.kind === 'failed') this.#parking.fail(parked, failureOf(run, outcome.error))
   }
 
-  #fail(parked: ParkedKey, failure: FailedAttempt, record: LogRecord | undefined): void {
-    this.#parking.fail(parked, failure)
-    const isTriedAgain = parked.entry.attempt > 0 && parked.entry.dueMs !== null
-    if (isTriedAgain && record?.offset === frontOf(parked.entry)) this.parked.keep(parked, record)
+  /** Effects together with the end of the dead letter that the record perhaps was. */
+  #closing(topic: string, offset: Offset, effects: Effects): Effects {
+    if (!this.#tools.state.mayHaveDeadLetters) return effects
+    const open = stateLayout.deadLetter(this.definition.name, topic, offset)
+    return { ...effects, deletes: [...effects.deletes, open] }
   }
 
   /** The effects of an attempt with the reply to a publisher that waits for it. */
@@ -403,8 +407,8 @@ export class Subscription {
     }
   }
 
-  #park(lane: Lane): ParkedKey {
-    return this.#parking.park(this.#lanes.remove(lane), lane.key, lane.tracker, lane.isRunning)
+  #park(lane: Lane, failure?: FailedAttempt): void {
+    this.#parking.park(this.#lanes.remove(lane), lane, failure)
   }
 
   /** Something was handed back while the next record was looked for, or nothing more is to start: that look is void. */
@@ -441,13 +445,12 @@ export class Subscription {
   }
 
   /** An attempt has ended: its key and its slot are free again, and are taken. */
-  #release(subject: Subject): void {
-    this.#free(subject)
+  #release({ topic, key }: Subject): void {
+    this.#free(this.#lanes.inWork(key), this.parked.get(topic, key))
     this.pump()
   }
 
-  #free({ topic, key }: Subject, inWork = this.#lanes.inWork(key)): void {
-    const parked = this.parked.get(topic, key)
+  #free(inWork: KeyInWork, parked: ParkedKey | undefined): void {
     if (parked !== undefined) {
       parked.busy = false
       this.parked.wait(parked)
@@ -455,5 +458,10 @@ export class Subscription {
     this.#inFlight -= 1
     this.#hasEnded = true
     inWork.free()
+  }
+
+  /** The key of an attempt where it is parked, which it is not while its lane is there. */
+  #parkedOf({ lane, topic, key }: Run): ParkedKey | undefined {
+    return lane?.isGone === false ? undefined : this.parked.get(topic, key)
   }
 }

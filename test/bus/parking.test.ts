@@ -23,6 +23,21 @@ describe('a key that fails', () => {
     expect(handled.filter((name) => name.startsWith('good'))).toEqual(upTo(20).map((n) => `good${n}`))
   })
 
+  it('goes on in order behind more events than are kept in memory, each of which fails once', async () => {
+    const b = bench()
+    const handled: string[] = []
+    const handler = on(Counted, { name: 'handler' }, ({ data }, ctx) => {
+      if (ctx.attempt === 1) throw new Error('not yet')
+      handled.push(`${data.key}${data.n}`)
+    })
+    const process = await b.start({ handlers: [handler] })
+    for (let n = 1; n <= 30; n += 1) await Promise.all(['a', 'b'].map((key) => publish(process, key, n)))
+    await b.settle(process)
+    for (const key of ['a', 'b'])
+      expect(handled.filter((name) => name.startsWith(key))).toEqual(upTo(30).map((n) => `${key}${n}`))
+    expect(b.state('parked/').size).toBe(0)
+  })
+
   it('has one parked entry, however many of its events wait, and none when it is drained', async () => {
     const b = bench()
     let broken = true

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { CursorTracker } from '../../src/bus/cursor-tracker.ts'
 import { PartitionState } from '../../src/bus/partition-state.ts'
-import type { Change, Claim } from '../../src/log/port.ts'
+import type { Change, Claim, KeyRange } from '../../src/log/port.ts'
 import { turn } from '../../src/testing/turn.ts'
 
 /** A claim over a map, which keeps count of its calls; commits and reads wait until they are let go. */
@@ -18,7 +18,10 @@ function bench(cellBytes?: number) {
       await held
       return values
     },
-    range: async () => [],
+    range: async ({ from, to }: KeyRange) =>
+      [...stored].flatMap(([key, text]) =>
+        key >= from && key < to ? [{ key, value: Buffer.from(text) }] : [],
+      ),
     commit: async (change: Change) => {
       commits.push(change)
       for (const { key, value } of change.puts) stored.set(key, Buffer.from(value).toString())
@@ -82,12 +85,25 @@ describe('the state of a claim', () => {
   test('knows when nothing is remembered of once, until something is', async () => {
     const { state } = bench()
     expect(state.mayRemember).toBe(true)
-    await state.lookForRemembered()
+    await state.lookForRare()
     expect(state.mayRemember).toBe(false)
     state.stage({ puts: [['once/handler/topic/0/name', '{}']] })
     expect(state.mayRemember).toBe(true)
-    await state.lookForRemembered()
+    await state.lookForRare()
     expect(state.mayRemember).toBe(true)
+  })
+
+  test('knows when no dead letter is open, until one is', async () => {
+    const { state } = bench()
+    expect(state.mayHaveDeadLetters).toBe(true)
+    await state.lookForRare()
+    expect(state.mayHaveDeadLetters).toBe(false)
+    state.stage({ puts: [['dead-letter/handler/topic/0', '{}']] })
+    expect(state.mayHaveDeadLetters).toBe(true)
+    const later = bench()
+    later.stored.set('dead-letter/handler/topic/0', '{}')
+    await later.state.lookForRare()
+    expect([later.state.mayHaveDeadLetters, later.state.mayRemember]).toEqual([true, false])
   })
 
   test('knows nothing any more once it is abandoned', async () => {

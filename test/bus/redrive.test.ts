@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { on } from '../../src/bus/definitions.ts'
+import { TerminalError } from '../../src/core/errors.ts'
 import { bench, Counted, Echoed, gate, publish, shop, statusOf } from './support.ts'
 
 describe('a redrive', () => {
@@ -46,6 +47,33 @@ describe('a redrive', () => {
     phase = 'working'
     await b.settle(process)
     expect(handled).toEqual([1, 2, 3, 4, 5])
+  })
+
+  it('that fails for good is not tried again, and what is parked of its key goes on where it stood', async () => {
+    const b = bench()
+    const tried: string[] = []
+    const attempts = { attempts: 1_000, baseMs: 60_000 }
+    const handler = on(Counted, { name: 'handler', retry: attempts }, ({ data }, ctx) => {
+      tried.push(`${data.n} ${ctx.redriven} ${ctx.attempt}`)
+      if (data.n === 1) throw new TerminalError('never')
+      if (data.n === 3 && ctx.attempt === 1) throw new Error('not yet')
+    })
+    const process = await b.start({ handlers: [handler] })
+    await publish(process, 'a', 1, 2)
+    await b.settle(process)
+    await publish(process, 'a', 3, 4)
+    await b.quiet()
+    await b.redrive({ key: 'a', offset: 0 })
+    await b.settle(process)
+    expect(tried).toEqual([
+      '1 false 1',
+      '2 false 1',
+      '3 false 1',
+      '1 true 1',
+      '3 false 1',
+      '3 false 2',
+      '4 false 1',
+    ])
   })
 
   it('does not disturb the attempt of its key that runs meanwhile', async () => {
