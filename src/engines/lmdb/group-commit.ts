@@ -1,5 +1,6 @@
 import type { Runtime } from '../../core/runtime.ts'
 import type { Store } from './store.ts'
+import { turn } from './turn.ts'
 import { Writes } from './writes.ts'
 
 /** Something that is to become part of a transaction. */
@@ -61,6 +62,8 @@ export class GroupCommit {
   readonly #runtime: Runtime
   #waiting: Waiting[] = []
   #running = false
+  /** Told as soon as so many steps wait. */
+  #comingBack: { readonly count: number; told(): void } | undefined
   #whenIdle: (() => void)[] = []
   /** What passes on average from when a transaction is durable until this thread has nothing to do but wait for the next, and from then on. */
   #workMs = 0
@@ -77,6 +80,7 @@ export class GroupCommit {
   submit<T>(step: Step<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       this.#waiting.push(new Waiting(step, resolve as Waiting['resolve'], reject))
+      if (this.#waiting.length === this.#comingBack?.count) this.#comingBack.told()
       if (this.#running) return
       this.#running = true
       this.#runtime.spawn('lmdb group commit', () => this.#run())
@@ -92,8 +96,10 @@ export class GroupCommit {
     let durable: Durable | undefined
     for (;;) {
       const durableMs = this.#runtime.now()
+      const known = this.#waiting.length + (durable?.steps.length ?? 0)
       if (durable !== undefined) this.#answer(durable, this.#answeredFirst(durable.steps.length))
       await this.#callersToComeBack()
+      if (durable?.steps.length === 0) await this.#halfToComeBack(known >> 1)
       const written = this.#waiting.length === 0 ? undefined : this.#commit(this.#take())
       const left = durable?.steps.length ?? 0
       if (durable !== undefined && left > 0) this.#answer(durable, left)
@@ -119,7 +125,27 @@ export class GroupCommit {
   }
 
   async #callersToComeBack(): Promise<void> {
-    for (let turn = 0; turn < turnsToGather; turn += 1) await undefined
+    for (let count = 0; count < turnsToGather; count += 1) await undefined
+  }
+
+  /**
+   * Callers who come by sockets are back one after the other, in turns of the event loop to come. There is no transaction until half
+   * of all that are known wait, or a turn has brought nobody: otherwise the first would be written alone, and all others together
+   * behind it, with nobody left to work for meanwhile.
+   */
+  async #halfToComeBack(half: number): Promise<void> {
+    if (this.#waiting.length >= half) return
+    const back = new Promise<void>((resolve) => {
+      this.#comingBack = { count: half, told: resolve }
+    })
+    // The turn that is under way may have begun before they were answered.
+    await Promise.race([back, turn()])
+    let before: number
+    do {
+      before = this.#waiting.length
+      await Promise.race([back, turn()])
+    } while (before < this.#waiting.length && this.#waiting.length < half)
+    this.#comingBack = undefined
   }
 
   /**

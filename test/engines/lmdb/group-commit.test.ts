@@ -40,7 +40,11 @@ it('LMDB writes a transaction while the thread that put it together goes on', as
 
 describe('callers who come back with their next step', () => {
   /** How many steps each transaction had when callers and the disk take so long, once that is known. */
-  async function stepsOfTransactions(tookMs: { caller: number; disk: number }): Promise<number[]> {
+  async function stepsOfTransactions(tookMs: {
+    caller: number
+    disk: number
+    isBack?: () => Promise<void>
+  }): Promise<number[]> {
     const transactions: number[] = []
     let steps = 0
     const commits = new GroupCommit(opened.store, runtime, {
@@ -64,6 +68,7 @@ describe('callers who come back with their next step', () => {
       for (let call = 0; call < callsOfEach; call += 1) {
         await commits.submit({ sizeBytes: content.length, stage })
         runtime.advance(tookMs.caller)
+        await tookMs.isBack?.()
       }
     }
     await Promise.all(Array.from({ length: callers }, caller))
@@ -79,5 +84,23 @@ describe('callers who come back with their next step', () => {
   it('share all one transaction where the disk takes longer', async () => {
     const transactions = await stepsOfTransactions({ caller: 1, disk: 1000 })
     expect(new Set(transactions)).toEqual(new Set([callers]))
+  })
+
+  it('share transactions by halves where they are back in later turns, one after the other', async () => {
+    const transactions = await stepsOfTransactions({ caller: 1, disk: 1000, isBack: turn })
+    expect(new Set(transactions)).toEqual(new Set([callers / 2]))
+  })
+
+  it('are not waited for when they do not come', async () => {
+    const commits = new GroupCommit(opened.store, runtime, {
+      before: () => undefined,
+      staged: () => undefined,
+      after: () => undefined,
+    })
+    const step = { sizeBytes: content.length, stage: (writes: Writes) => writes.put(content, content) }
+    const all = Array.from({ length: callers }, () => commits.submit(step))
+    const late = all[0]?.then(() => commits.submit(step))
+    await Promise.all(all)
+    await late
   })
 })
