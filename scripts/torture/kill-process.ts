@@ -118,10 +118,20 @@ async function publish(
     say({ acknowledged: { id, topic, partition, offset } })
   } catch (error) {
     if (!isMillraceError(error)) return say({ problem: `publishing ${id}: ${String(error)}` })
-    if (asks && error.code === 'HANDLER_FAILED') {
-      await journaled.writeTold({ told: { id, source: 'torture', told: 'given up', isFinal: false } })
-    }
-    say({ refused: { id, code: error.code } })
+    const isTold = asks && error.code === 'HANDLER_FAILED' ? await writeGivenUp(id) : true
+    say({ refused: { id, code: isTold ? error.code : 'LOG_CLOSED' } })
+  }
+}
+
+/** Whether it could still be noted that a command was given up. */
+async function writeGivenUp(id: string): Promise<boolean> {
+  try {
+    await journaled.writeTold({ told: { id, source: 'torture', told: 'given up', isFinal: false } })
+    return true
+  } catch (error) {
+    // It came as the application was stopping, and the log is closed by now.
+    if (isMillraceError(error, 'LOG_CLOSED')) return false
+    throw error
   }
 }
 
