@@ -38,7 +38,7 @@ export class ThreeNatsServers implements Cluster {
   /** Every replica of a stream must have the same messages, once all servers are up. */
   async damage(): Promise<readonly string[]> {
     // One that came back just now has yet to catch up.
-    for (let looks = 0; looks < 40; looks += 1) {
+    for (let looks = 0; looks < 240; looks += 1) {
       const found = await this.#differences()
       if (found.length === 0) return found
       await sleep(500)
