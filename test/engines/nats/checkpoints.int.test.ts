@@ -17,6 +17,7 @@ import { hasNats, NatsCluster, NatsServer } from './server.ts'
 const runtime = realRuntime()
 const claim = { group: 'shop', partition: 0 }
 const other = { group: 'shop', partition: 1 }
+const patiently = { timeout: 60_000 }
 const dayMs = 24 * 60 * 60 * 1000
 const text = (value: Uint8Array | undefined) => Buffer.from(value ?? []).toString()
 
@@ -86,7 +87,7 @@ describe.runIf(hasNats)('a checkpoint on NATS', () => {
   beforeAll(async () => {
     server = await NatsServer.start({ configuration: 'max_payload: 65536' })
     proxy = await CuttingProxy.start(server.port)
-  }, 60_000)
+  })
 
   afterAll(async () => {
     await proxy?.close()
@@ -190,10 +191,10 @@ describe.runIf(hasNats)('a checkpoint on NATS', () => {
       )
       return info.state.consumer_count
     }
-    await expect.poll(readers).toBe(1)
+    await expect.poll(readers, patiently).toBeGreaterThan(0)
     await purge(names.descriptions)
     await expect(reading).rejects.toThrow('replaced')
-  }, 60_000)
+  })
 
   it('is put and read as a whole where the connection is cut', async () => {
     const bytes = manyBytes(1_000_000)
@@ -214,7 +215,7 @@ describe.runIf(hasNats)('a checkpoint on NATS', () => {
     } finally {
       await cut.close()
     }
-  }, 60_000)
+  })
 
   const value = Buffer.from('x'.repeat(20_000))
   const step = (index: number) => ({
@@ -231,7 +232,7 @@ describe.runIf(hasNats)('a checkpoint on NATS', () => {
     const engine = await openNats(url, { runtime, ...(journalBytes === undefined ? {} : { journalBytes }) })
     const claims: Claim[] = []
     await engine.join(claim.group, { id: runtime.id() }, (each) => claims.push(each))
-    await expect.poll(() => claims.length, { timeout: 10_000 }).toBe(2)
+    await expect.poll(() => claims.length, patiently).toBe(2)
     return { engine, claim: claims.find(({ partition }) => partition === 0) as Claim }
   }
 
@@ -245,31 +246,32 @@ describe.runIf(hasNats)('a checkpoint on NATS', () => {
   it('is what another process begins with, along the journal behind it', async () => {
     const first = await joined(100_000)
     for (let index = 0; index < 40; index += 1) await first.claim.commit(step(index))
-    await expect.poll(() => journal.checkpoint()).toBeDefined()
+    await expect.poll(() => journal.checkpoint(), patiently).toBeDefined()
     await first.engine.close()
     expect(await seen.journaled()).toBeLessThan(40)
     const second = await joined()
     await expectState(second.claim, 40)
     await second.engine.close()
-  }, 30_000)
+  })
 
   it('of a log of before is begun with, and the next one takes its place', async () => {
     const first = await joined(100_000)
     for (let index = 0; index < 40; index += 1) await first.claim.commit(step(index))
+    await expect.poll(() => journal.checkpoint(), patiently).toBeDefined()
     await first.engine.close()
     const before = await writeAsBefore(await journal.checkpoint())
     const second = await joined(100_000)
     await expectState(second.claim, 40)
-    for (let index = 40; index < 60; index += 1) await second.claim.commit(step(index))
+    for (let index = 40; index < 100; index += 1) await second.claim.commit(step(index))
+    await expect.poll(async () => (await journal.checkpoint())?.sequence, patiently).toBeGreaterThan(before)
     await second.engine.close()
-    expect((await journal.checkpoint())?.sequence).toBeGreaterThan(before)
     const { connection, names } = seen
     const left = await subjectsOf(connection, names.journals, names.formerCheckpoint(claim))
     expect([...left.keys()]).toEqual([])
     const third = await joined()
-    await expectState(third.claim, 60)
+    await expectState(third.claim, 100)
     await third.engine.close()
-  }, 30_000)
+  })
 
   /** Stores a checkpoint in pieces behind the journals, as logs had it before there was an object store, and in no other way. */
   async function writeAsBefore(checkpoint: Checkpoint | undefined): Promise<number> {
@@ -295,7 +297,7 @@ describe.runIf(hasNats)('a checkpoint on three NATS servers', () => {
 
   beforeAll(async () => {
     cluster = await NatsCluster.start()
-  }, 60_000)
+  })
 
   afterAll(() => cluster?.remove())
 
@@ -322,5 +324,5 @@ describe.runIf(hasNats)('a checkpoint on three NATS servers', () => {
       await servers.close()
       await seen.connection.close()
     }
-  }, 90_000)
+  })
 })
