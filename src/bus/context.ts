@@ -14,7 +14,8 @@ import type {
   StateAccess,
   StateSchemas,
 } from './definitions.ts'
-import { type Admitted, checkAttributes, type Door, type EventAttributes } from './door.ts'
+import { type Admitted, checkAttributes, type Door } from './door.ts'
+import type { EventAttributes } from './made-event.ts'
 import type { PartitionState } from './partition-state.ts'
 import { dueTime } from './publisher.ts'
 import { rememberedKeys } from './remembered.ts'

@@ -1,31 +1,21 @@
 import { checkAttribute, parseAttributes } from '../core/cloud-event.ts'
 import { MillraceError } from '../core/errors.ts'
-import { type AnyEventType, checkKey, defaultMaxEventBytes, type Event, keyOf } from '../core/event.ts'
+import {
+  type AnyEventType,
+  checkKey,
+  defaultMaxEventBytes,
+  type Event,
+  type IncomingEvent,
+  keyOf,
+} from '../core/event.ts'
 import { encodeCopied, encodeEvent, jsonCopy, notCopied } from '../core/event-codec.ts'
 import type { Runtime } from '../core/runtime.ts'
 import { validate } from '../core/schema.ts'
 import { dataOfType } from '../core/xml-text.ts'
 import { partitionOf } from '../log/partition.ts'
 import { deduplicationIdOf } from './deduplication-id.ts'
+import { type EventAttributes, madeEvent } from './made-event.ts'
 import type { KnownEntry } from './record-cache.ts'
-
-/** The attributes that a publisher may set itself. */
-export interface EventAttributes {
-  readonly id?: string | undefined
-  readonly source?: string | undefined
-  readonly time?: string | undefined
-  readonly subject?: string | undefined
-  readonly datacontenttype?: string | undefined
-  readonly partitionkey?: string | undefined
-  readonly correlationid?: string | undefined
-  readonly causationid?: string | undefined
-  readonly traceparent?: string | undefined
-  readonly hops?: number | undefined
-  readonly dataversion?: number | undefined
-  readonly millracereplyto?: string | undefined
-  readonly millraceto?: string | undefined
-  readonly millracepath?: string | undefined
-}
 
 /** The event types of a stream. */
 export interface StreamEvents {
@@ -126,6 +116,15 @@ export class Door {
     return this.#complete(type, output, attributes, topic)
   }
 
+  /** As {@link admit}, an event from outside, with whatever attributes it has. */
+  admitIncoming(type: AnyEventType, event: IncomingEvent, topic?: string): Admitted | Promise<Admitted> {
+    this.checkAdmissible(type)
+    const output = validated(type, event.data, event.datacontenttype)
+    if (output instanceof Promise)
+      return output.then((settled) => this.#complete(type, settled, event, topic, event))
+    return this.#complete(type, output, event, topic, event)
+  }
+
   /** Throws as {@link admit} does for a type that it never admits. */
   checkAdmissible(type: AnyEventType): void {
     const declared = this.#admissible.get(type.type)
@@ -174,56 +173,48 @@ export class Door {
     return this.#time.text
   }
 
+  /** `outside`: the event as it came from there, which may have attributes that are none of {@link EventAttributes}. */
   #complete(
     type: AnyEventType,
     data: unknown,
     attributes: EventAttributes,
     topic: string | undefined,
+    outside?: IncomingEvent,
   ): Admitted {
     const { runtime, source } = this.#options
     const partitionkey = type.key === undefined ? attributes.partitionkey : keyGiven(type, data)
     const nowMs = runtime.now()
-    const event: Record<string, unknown> = {
-      specversion: '1.0',
+    // XML stays text, also where a schema would give something else.
+    const whole = dataOfType(data, attributes.datacontenttype)
+    // Where the event is read in this process, a frozen copy of its data is encoded: so handlers can be given that very event,
+    // whatever its publisher does to the data meanwhile, and nothing is parsed.
+    const copy = this.#options.isRead ? jsonCopy(whole) : notCopied
+    const isKnown = copy !== notCopied
+    const event = madeEvent({
       id: attributes.id ?? runtime.id(),
       source: attributes.source ?? source,
       type: type.type,
       time: attributes.time ?? this.#timeText(nowMs),
-    }
-    for (const name in attributes) {
-      const value = (attributes as Readonly<Record<string, unknown>>)[name]
-      if (value !== undefined && !ofTheDoor.has(name)) event[name] = value
-    }
-    if (partitionkey !== undefined) event.partitionkey = partitionkey
-    if (type.version !== 1) event.dataversion = type.version
-    // XML stays text, also where a schema would give something else.
-    return this.#encode(event, dataOfType(data, attributes.datacontenttype), {
+      attributes,
+      outside,
+      partitionkey,
+      // What passes the door fits the schema of now, whatever version an outsider claims.
+      dataversion: type.version === 1 ? undefined : type.version,
+      data: isKnown ? copy : whole,
+    })
+    return this.#encode(event, isKnown, {
       topic: topic ?? this.topicOf(type),
       deduplicate: attributes.id !== undefined,
       nowMs,
     })
   }
 
-  /**
-   * Where the event is read in this process, a frozen copy of its data is encoded: so handlers can be given that very event, whatever
-   * its publisher does to the data meanwhile, and nothing is parsed.
-   */
-  #encode(event: Record<string, unknown>, data: unknown, at: Destination): Admitted {
-    const copy = this.#options.isRead ? jsonCopy(data) : notCopied
-    const isKnown = copy !== notCopied
-    if (data !== undefined) event.data = isKnown ? copy : data
-    const complete = event as unknown as Event
+  #encode(event: Event, isKnown: boolean, at: Destination): Admitted {
     if (isKnown) Object.freeze(event)
-    const value = isKnown ? encodeCopied(complete) : encodeEvent(complete)
-    return this.#place({ event: complete, value, isKnown }, at)
+    const value = isKnown ? encodeCopied(event) : encodeEvent(event)
+    return this.#place({ event, value, isKnown }, at)
   }
 }
-
-/**
- * What the door gives an event itself, whatever one from outside says: what passes fits the schema of now, whatever version
- * an outsider claims.
- */
-const ofTheDoor: ReadonlySet<string> = new Set(['specversion', 'type', 'data', 'dataversion'])
 
 interface Encoded {
   readonly event: Event

@@ -88,6 +88,17 @@ class Gathered {
   }
 }
 
+/** A value on its way. */
+class Put implements KeyValue {
+  readonly key: string
+  readonly value: Uint8Array
+
+  constructor(key: string, value: Uint8Array) {
+    this.key = key
+    this.value = value
+  }
+}
+
 /** Keys that are read together. */
 interface Reading {
   readonly keys: string[]
@@ -346,7 +357,7 @@ function changedKeys(written: ReadonlyMap<string, Stored | undefined>): {
   const deletes: string[] = []
   for (const [key, value] of written) {
     if (value === undefined) deletes.push(key)
-    else puts.push({ key, value: Buffer.from(textOf(value)) })
+    else puts.push(new Put(key, Buffer.from(textOf(value))))
   }
   return { puts, deletes }
 }

@@ -2,16 +2,12 @@ import { MillraceError } from '../core/errors.ts'
 import type { AnyEventType, Event, IncomingEvent } from '../core/event.ts'
 import { encodeEvent } from '../core/event-codec.ts'
 import { checkDuration, checkOptionNames, optionNames } from '../core/options.ts'
+import { plainObjects } from '../core/plain-object.ts'
 import type { Runtime } from '../core/runtime.ts'
 import type { Appended, Entry, LogEngine, Place } from '../log/port.ts'
-import {
-  type Admitted,
-  checkAttributes,
-  type Door,
-  type EventAttributes,
-  refuseOwnAttributes,
-} from './door.ts'
+import { type Admitted, checkAttributes, type Door, refuseOwnAttributes } from './door.ts'
 import { ingestProgressedType, ingestTopic, isInternalTopic } from './internal-topics.ts'
+import type { EventAttributes } from './made-event.ts'
 import type { Observers } from './observers.ts'
 import { PublishRoom } from './publish-room.ts'
 import type { RecordCache } from './record-cache.ts'
@@ -283,7 +279,7 @@ export class Publisher {
       )
     }
     refuseOwnAttributes(event)
-    return this.#options.door.admit(type, event.data, event, topic)
+    return this.#options.door.admitIncoming(type, event, topic)
   }
 
   async #admitProgress(event: IncomingEvent): Promise<Admitted> {
@@ -335,13 +331,13 @@ export class Publisher {
   }
 
   #appendInRoom(admitted: Admitted, signal: AbortSignal | undefined): Promise<Published> {
-    // Nothing but the id of the event is kept until it is durable.
+    // Nothing but the entry and the id of the event is kept until it is durable.
+    const { entry } = admitted
     const { id } = admitted.event
-    const entries = [admitted.entry]
-    return this.#options.engine.append(entries, signal).then(
+    return this.#options.engine.append([entry], signal).then(
       (appended) => {
         this.#room.leave(1)
-        return published(id, this.#told(entries, appended)[0])
+        return published(id, this.#told([entry], appended)[0])
       },
       (error: unknown) => {
         this.#room.leave(1)
@@ -428,11 +424,18 @@ function encodeWithin(value: Uint8Array): string {
   return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('utf8')
 }
 
+const PublishedAt = plainObjects<Published, [appended: Appended, id: string]>(function (appended, id) {
+  this.topic = appended.topic
+  this.partition = appended.partition
+  this.offset = appended.offset
+  this.duplicate = appended.duplicate
+  this.id = id
+})
+
 function published(id: string, appended: Appended | undefined): Published {
   if (appended === undefined)
     throw new MillraceError('STORAGE_FAILED', 'The engine gave no place for an appended event.')
-  const { topic, partition, offset, duplicate } = appended
-  return { topic, partition, offset, duplicate, id }
+  return new PublishedAt(appended, id)
 }
 
 /** An error of one of several, saying which it was: `list` is what they are called, and may be empty. */

@@ -59,7 +59,7 @@ export class RunningAttempts<Subject, Outcome> {
     batch.running += 1
     this.#running += 1
     if (!this.#isFollowing) this.#follow()
-    return { batch, index: batch.attempts.length - 1 }
+    return new RunningPlace(batch, batch.attempts.length - 1)
   }
 
   /** An attempt has ended, in time or not. To be called once for each. */
@@ -119,7 +119,12 @@ interface Batch {
 }
 
 /** Where a running attempt is kept. */
-export interface RunningPlace {
+export class RunningPlace {
   readonly batch: Batch
   readonly index: number
+
+  constructor(batch: Batch, index: number) {
+    this.batch = batch
+    this.index = index
+  }
 }

@@ -1,3 +1,5 @@
+import { plainObjects } from '../core/plain-object.ts'
+
 /** Two random unsigned 32-bit numbers. */
 export type HashKey = readonly [number, number]
 
@@ -6,6 +8,11 @@ export interface Hash64 {
   readonly high: number
   readonly low: number
 }
+
+const HashOf = plainObjects<Hash64, [high: number, low: number]>(function (high, low) {
+  this.high = high
+  this.low = low
+})
 
 /** Rounds before each half of the hash is taken. */
 const finalRounds = 3
@@ -46,7 +53,7 @@ export function halfSipHash(key: HashKey, prefix: number, text: string): Hash64 
     c = rotate(c, 16)
     a ^= word
   }
-  return { high, low: b ^ d }
+  return new HashOf(high, b ^ d)
 }
 
 function pairAt(text: string, index: number): number {

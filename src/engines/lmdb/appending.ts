@@ -1,4 +1,5 @@
 import { MillraceError } from '../../core/errors.ts'
+import { plainObjects } from '../../core/plain-object.ts'
 import type { Fingerprint } from '../../log/deduplication-window.ts'
 import type { Appended, Entry } from '../../log/port.ts'
 import { recordBytes } from './block.ts'
@@ -44,59 +45,72 @@ export interface AppendContext {
   checkRoom(bytes: number, writes: Writes): void
 }
 
-/** A fingerprint that was asked for before its transaction, for the topic that an entry's had then. */
-interface Foreseen {
-  readonly topicId: number
-  readonly fingerprint: Fingerprint
-}
-
 /** A call of `append` as a step of a transaction: all of its entries, or none. */
 export class AppendStep {
   readonly sizeBytes: number
-  readonly #entries: readonly Entry[]
+  // Of one entry, which most have, the list is not kept: V8 would come to take lists of one for such as live long.
+  readonly #entry: Entry | undefined
+  readonly #entries: readonly Entry[] | undefined
   readonly #context: AppendContext
   readonly #signal: AbortSignal | undefined
-  readonly #foreseen: Foreseen | undefined
+  /** Of the only entry, in the topic that had its name when it came. */
+  readonly #fingerprint: Fingerprint | undefined
+  readonly #topicId: number | undefined
 
   /** Throws `COMMIT_TOO_LARGE`. */
   constructor(entries: readonly Entry[], context: AppendContext, signal: AbortSignal | undefined) {
     this.sizeBytes = checkSize(sizeOf(entries))
-    this.#entries = entries
+    const [entry] = entries
+    this.#entry = entries.length === 1 ? entry : undefined
+    this.#entries = entries.length === 1 ? undefined : entries
     this.#context = context
     this.#signal = signal
-    this.#foreseen = foresee(entries, context)
+    const id = this.#entry?.deduplicationId
+    const topicId = id === undefined ? undefined : context.catalog.topicIdForStep(entry?.topic ?? '')
+    this.#topicId = topicId
+    if (id === undefined || topicId === undefined) return
+    this.#fingerprint = context.identities.expect(topicId, id)
   }
 
-  stage(writes: Writes): Appended[] {
+  stage(writes: Writes): Appended | readonly Appended[] {
     this.#signal?.throwIfAborted()
-    return stageAppends(this.#entries, this.#context, writes, this.#foreseen)
+    if (this.#entry === undefined) return stageAppends(this.#entries ?? [], this.#context, writes)
+    const foreseen = { topicId: this.#topicId, fingerprint: this.#fingerprint }
+    return stageOne(this.#entry, this.#context, writes, foreseen)
+  }
+
+  answer(staged: Appended | readonly Appended[]): readonly Appended[] {
+    return Array.isArray(staged) ? staged : [staged as Appended]
   }
 }
 
-function foresee(
-  [entry, second]: readonly Entry[],
-  { catalog, identities }: AppendContext,
-): Foreseen | undefined {
-  if (entry?.deduplicationId === undefined || second !== undefined) return undefined
-  const topicId = catalog.topicIdForStep(entry.topic)
-  if (topicId === undefined) return undefined
-  return { topicId, fingerprint: identities.expect(topicId, entry.deduplicationId) }
+/** Where an entry that is new was put. */
+const AppendedAt = plainObjects<Appended, [topic: string, partition: number, offset: number]>(
+  function (topic, partition, offset) {
+    this.topic = topic
+    this.partition = partition
+    this.offset = offset
+    this.duplicate = false
+  },
+)
+
+/** A fingerprint that was asked for before its transaction, for the topic that an entry's had then. */
+interface Foreseen {
+  readonly topicId: number | undefined
+  readonly fingerprint: Fingerprint | undefined
+}
+
+function stageOne(entry: Entry, context: AppendContext, writes: Writes, foreseen?: Foreseen): Appended {
+  const plan = planAppend(entry, context, foreseen)
+  if (plan.appended !== undefined) return plan.appended
+  context.checkRoom(recordBytes(entry.value.length), writes)
+  return stageNew(plan, context, writes)
 }
 
 /** Puts the entries of one call into a transaction: all of them, or none when it throws. */
-export function stageAppends(
-  entries: readonly Entry[],
-  context: AppendContext,
-  writes: Writes,
-  foreseen?: Foreseen,
-): Appended[] {
+export function stageAppends(entries: readonly Entry[], context: AppendContext, writes: Writes): Appended[] {
   const [entry] = entries
-  if (entry !== undefined && entries.length === 1) {
-    const plan = planAppend(entry, context, foreseen)
-    if (plan.appended !== undefined) return [plan.appended]
-    context.checkRoom(sizeOf(entries), writes)
-    return [stageNew(plan, context, writes)]
-  }
+  if (entry !== undefined && entries.length === 1) return [stageOne(entry, context, writes)]
   const plans = planAppends(entries, context)
   const added = plans.filter(({ appended, sameAs }) => appended === undefined && sameAs === undefined)
   if (added.length > 0) context.checkRoom(sizeOf(added.map((plan) => plan.entry)), writes)
@@ -116,7 +130,7 @@ function stageNew({ entry, place, fingerprint }: Plan, context: AppendContext, w
   if (fingerprint !== undefined) {
     context.identities.stage(fingerprint, { topicId, partition, offset }, writes)
   }
-  return { topic, partition, offset, duplicate: false }
+  return new AppendedAt(topic, partition, offset)
 }
 
 /** What becomes of an entry by what was there before its call. Changes nothing. */
@@ -125,8 +139,8 @@ function planAppend(entry: Entry, { catalog, identities }: AppendContext, forese
   const id = entry.deduplicationId
   if (id === undefined) return { entry, place }
   const { topic, topicId } = place
-  const fingerprint =
-    foreseen?.topicId === topicId ? foreseen.fingerprint : identities.fingerprint(topicId, id)
+  const known = foreseen?.topicId === topicId ? foreseen.fingerprint : undefined
+  const fingerprint = known ?? identities.fingerprint(topicId, id)
   const seen = identities.find(entry, topicId, fingerprint)
   if (seen === undefined) return { entry, place, fingerprint }
   const { partition, offset } = seen

@@ -4,14 +4,16 @@ import { turn } from './turn.ts'
 import { Writes } from './writes.ts'
 
 /** Something that is to become part of a transaction. */
-export interface Step<T> {
+export interface Step<Staged, T = Staged> {
   /** What it adds to the transaction, approximately. */
   readonly sizeBytes: number
   /**
    * Called when its transaction is put together, after all earlier steps. Adds its writes and gives the answer that is
    * due once they are durable; or throws, and then it must have added and changed nothing.
    */
-  stage(writes: Writes): T
+  stage(writes: Writes): Staged
+  /** Makes the answer of what was staged, where that is not the answer itself. */
+  answer?(staged: Staged): T
 }
 
 /** What every transaction does beside its steps. */
@@ -30,7 +32,7 @@ class Waiting {
   readonly resolve: (answer: unknown) => void
   readonly reject: (error: unknown) => void
   /** What the step gave when it was staged. */
-  answer: unknown
+  staged: unknown
 
   constructor(step: Step<unknown>, resolve: (answer: unknown) => void, reject: (error: unknown) => void) {
     this.step = step
@@ -77,9 +79,9 @@ export class GroupCommit {
   }
 
   /** Resolves once the step is durable. Steps are staged in the order of the calls. */
-  submit<T>(step: Step<T>): Promise<T> {
+  submit<Staged, T = Staged>(step: Step<Staged, T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      this.#waiting.push(new Waiting(step, resolve as Waiting['resolve'], reject))
+      this.#waiting.push(new Waiting(step as Step<unknown>, resolve as Waiting['resolve'], reject))
       if (this.#waiting.length === this.#comingBack?.count) this.#comingBack.told()
       if (this.#running) return
       this.#running = true
@@ -153,7 +155,8 @@ export class GroupCommit {
    * those that are told come for.
    */
   #answer({ steps, writes }: Durable, count: number): void {
-    for (const { resolve, answer } of steps.splice(0, count)) resolve(answer)
+    for (const { step, resolve, staged } of steps.splice(0, count))
+      resolve(step.answer === undefined ? staged : step.answer(staged))
     if (steps.length === 0) this.#hooks.after(writes)
   }
 
@@ -182,7 +185,7 @@ export class GroupCommit {
       this.#hooks.before(writes)
       for (const step of steps) {
         try {
-          step.answer = step.step.stage(writes)
+          step.staged = step.step.stage(writes)
           staged.push(step)
         } catch (error) {
           step.reject(error)
