@@ -15,11 +15,12 @@ import type {
   StateSchemas,
 } from './definitions.ts'
 import { type Admitted, checkAttributes, type Door } from './door.ts'
+import type { KeptValue } from './known-values.ts'
 import type { EventAttributes } from './made-event.ts'
 import type { PartitionState } from './partition-state.ts'
 import { dueTime } from './publisher.ts'
 import { rememberedKeys } from './remembered.ts'
-import { AttemptCell, type DeclaredCell } from './state-cells.ts'
+import { AttemptCell, type DeclaredCell, type KnownCells } from './state-cells.ts'
 import { stateLayout } from './state-layout.ts'
 import type { StopRegistry } from './stop-registry.ts'
 
@@ -34,6 +35,8 @@ export interface AttemptSubject {
   readonly attempt: number
   readonly silent: boolean
   readonly redriven: boolean
+  /** What is known of its cells, where that is kept from one attempt at its key to the next. */
+  readonly known?: KnownCells | undefined
 }
 
 /** What an attempt works with. */
@@ -52,9 +55,12 @@ export interface AttemptTools {
   ensureTopic(name: string): Promise<void> | undefined
 }
 
+/** A value that is to be put, and what was known of its key. */
+type StatePut = readonly [key: string, value: string, kept?: KeptValue | undefined]
+
 /** What an attempt leaves behind when it succeeds. */
 export interface Effects {
-  readonly puts: readonly (readonly [string, string])[]
+  readonly puts: readonly StatePut[]
   readonly deletes: readonly string[]
   readonly appends: readonly Entry[]
 }
@@ -166,7 +172,8 @@ export class AttemptContext implements HandlerContext {
     const { subject, datacontenttype } = options
     if (subject !== undefined || datacontenttype !== undefined)
       checkAttributes({ subject, datacontenttype }, type.type)
-    const dueMs = dueTime(options, this.now())
+    const isLater = options.delay !== undefined || options.at !== undefined
+    const dueMs = isLater ? dueTime(options, this.now()) : undefined
     if (this.silent) return
     this.#keep(this.#tools.door.admit(type, data, this.#attributes(options, millraceto)), dueMs)
   }
@@ -260,14 +267,15 @@ export class AttemptContext implements HandlerContext {
 
   #collect(remembered: string[]): Effects {
     const { definition, topic, offset } = this.#subject
-    let puts: (readonly [string, string])[] = none
+    let puts: StatePut[] = none
     let deletes = remembered
     let appends: Entry[] = none
     for (const name in this.#cells) {
-      const { isWritten, written, stateKey } = this.#cells[name] as AttemptCell
+      const cell = this.#cells[name] as AttemptCell
+      const { isWritten, written, stateKey } = cell
       if (!isWritten) continue
       if (written === undefined) deletes = withOneMore(deletes, stateKey)
-      else puts = withOneMore(puts, [stateKey, written])
+      else puts = withOneMore(puts, [stateKey, written, cell.known])
     }
     for (let emitted = this.#emitted; emitted !== undefined; emitted = emitted.before) {
       const { admitted, dueMs } = emitted as { admitted: Admitted; dueMs: number | undefined }
@@ -309,8 +317,8 @@ export class AttemptContext implements HandlerContext {
   #makeCells(): Readonly<Record<string, AttemptCell>> {
     const { cells, state } = this.#tools
     const made: Record<string, AttemptCell> = {}
-    for (const declared of cells)
-      made[declared.name] = new AttemptCell(declared, this, this.#subject.key, state)
+    const { key, known = [] } = this.#subject
+    for (const declared of cells) made[declared.name] = new AttemptCell(declared, this, state, { key, known })
     return made
   }
 

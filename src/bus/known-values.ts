@@ -9,13 +9,34 @@ export interface KnownValue {
   readonly value: Stored | undefined
 }
 
-interface Kept {
+/** A key whose value is known. Whoever holds it on need not look for it by its text, until it is {@link KeptValue.isGone}. */
+export class KeptValue implements KnownValue {
+  readonly key: string
   value: Stored | undefined
   /** Of the step that wrote it; 0 for what was read. */
   sequence: number
   bytes: number
   /** Asked for, or written again, since it came or was last looked at whether it may go. */
-  isUsed: boolean
+  isUsed = false
+  #isGone = false
+
+  constructor(key: string, value: Stored | undefined, sequence: number, bytes: number) {
+    this.key = key
+    this.value = value
+    this.sequence = sequence
+    this.bytes = bytes
+  }
+
+  /** Whether what it has is not known any more. */
+  get isGone(): boolean {
+    return this.#isGone
+  }
+
+  /** It is not known any more. */
+  letGo(): void {
+    this.#isGone = true
+    this.value = undefined
+  }
 }
 
 /** What keeping a value takes beside its text, approximately. */
@@ -27,7 +48,7 @@ const overheadBytes = 128
  * nobody else writes them. What is durable is bounded by bytes.
  */
 export class KnownValues {
-  readonly #values = new Map<string, Kept>()
+  readonly #values = new Map<string, KeptValue>()
   readonly #maxBytes: number
   #bytes = 0
   /** The last step that is durable. */
@@ -37,15 +58,15 @@ export class KnownValues {
     this.#maxBytes = maxBytes
   }
 
-  get(key: string): KnownValue | undefined {
+  get(key: string): KeptValue | undefined {
     const kept = this.#values.get(key)
     if (kept !== undefined) kept.isUsed = true
     return kept
   }
 
-  /** A staged step writes a key. */
-  write(key: string, value: Stored | undefined, sequence: number): void {
-    this.#keep(key, value, sequence)
+  /** A staged step writes a key; `kept`: what was known of it, if it was. */
+  write(key: string, value: Stored | undefined, sequence: number, kept?: KeptValue): void {
+    this.#keep(key, value, sequence, kept)
   }
 
   /** A durable value was read. */
@@ -60,23 +81,24 @@ export class KnownValues {
     for (const key of keys) {
       if (isHandlerState(key)) continue
       const kept = this.#values.get(key)
-      if (kept !== undefined && kept.sequence <= sequence) this.#delete(key, kept)
+      if (kept !== undefined && kept.sequence <= sequence) this.#letGo(kept)
     }
     this.#durable = sequence
     this.#makeRoom()
   }
 
   clear(): void {
+    for (const kept of this.#values.values()) kept.letGo()
     this.#values.clear()
     this.#bytes = 0
   }
 
-  #keep(key: string, value: Stored | undefined, sequence: number): void {
+  #keep(key: string, value: Stored | undefined, sequence: number, known?: KeptValue): void {
     const bytes = overheadBytes + key.length + (typeof value === 'string' ? value.length : 0)
-    const kept = this.#values.get(key)
+    const kept = known === undefined || known.isGone ? this.#values.get(key) : known
     this.#bytes += bytes - (kept?.bytes ?? 0)
     if (kept === undefined) {
-      this.#values.set(key, { value, sequence, bytes, isUsed: false })
+      this.#values.set(key, new KeptValue(key, value, sequence, bytes))
       return
     }
     kept.value = value
@@ -91,16 +113,19 @@ export class KnownValues {
     for (const [key, kept] of this.#values) {
       if (this.#bytes <= this.#maxBytes) return
       if (kept.sequence > this.#durable) continue
-      this.#delete(key, kept)
-      if (!kept.isUsed) continue
+      if (!kept.isUsed) {
+        this.#letGo(kept)
+        continue
+      }
       kept.isUsed = false
+      this.#values.delete(key)
       this.#values.set(key, kept)
-      this.#bytes += kept.bytes
     }
   }
 
-  #delete(key: string, kept: Kept): void {
-    this.#values.delete(key)
+  #letGo(kept: KeptValue): void {
+    this.#values.delete(kept.key)
     this.#bytes -= kept.bytes
+    kept.letGo()
   }
 }

@@ -1,5 +1,6 @@
 import type { CursorTracker } from './cursor-tracker.ts'
 import type { LogRecord } from './record-cache.ts'
+import type { KnownCells } from './state-cells.ts'
 
 /** The records of one key of one topic that wait, the first of them perhaps running. */
 export class Lane {
@@ -48,6 +49,8 @@ export class Lane {
 /** A key that a subscription works on, or did lately. A handler has one state for a key, whatever the topic. */
 export class KeyInWork {
   readonly key: string
+  /** What is known of the cells that the handler keeps for it. */
+  readonly known: KnownCells = []
   /** Mostly one: handlers take from one topic. */
   lanes: readonly Lane[] = []
   #isTaken = false

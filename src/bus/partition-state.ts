@@ -1,7 +1,7 @@
 import { MillraceError } from '../core/errors.ts'
 import type { Appended, Claim, Entry, KeyValue, Offset } from '../log/port.ts'
 import type { CursorTracker } from './cursor-tracker.ts'
-import { type KnownValue, KnownValues, type Stored } from './known-values.ts'
+import { type KeptValue, KnownValues, type Stored } from './known-values.ts'
 import { endOfPrefix } from './state-layout.ts'
 import { Wake } from './wake.ts'
 
@@ -15,7 +15,8 @@ export interface DoneMark {
 
 /** What is committed together or not at all: the one step that everything is built from. */
 export interface Step {
-  readonly puts?: readonly (readonly [key: string, value: Stored])[]
+  /** `kept`: what was known of the key beforehand, where that is at hand. */
+  readonly puts?: readonly (readonly [key: string, value: Stored, kept?: KeptValue | undefined])[]
   readonly deletes?: readonly string[]
   readonly appends?: readonly Entry[]
   readonly done?: readonly DoneMark[]
@@ -157,7 +158,9 @@ export class PartitionState {
   #gather(step: Step): Gathered {
     this.#staged += 1
     const sequence = this.#staged
-    if (step.puts !== undefined) for (const [key, value] of step.puts) this.#write(key, value, sequence)
+    if (step.puts !== undefined) {
+      for (const [key, value, kept] of step.puts) this.#write(key, value, sequence, kept)
+    }
     if (step.deletes !== undefined) for (const key of step.deletes) this.#write(key, undefined, sequence)
     const gathered = this.#gatheredFor(sizeOf(step))
     gathered.sequence = sequence
@@ -179,10 +182,10 @@ export class PartitionState {
     return gathered
   }
 
-  #write(key: string, value: Stored | undefined, sequence: number): void {
+  #write(key: string, value: Stored | undefined, sequence: number, kept?: KeptValue): void {
     if (!this.#mayRemember && isOnce(key)) this.#mayRemember = true
     if (!this.#mayHaveDeadLetters && isDeadLetter(key)) this.#mayHaveDeadLetters = true
-    this.#known.write(key, value, sequence)
+    this.#known.write(key, value, sequence, kept)
     if (this.#reads.size > 0) this.#reads.delete(key)
   }
 
@@ -223,7 +226,7 @@ export class PartitionState {
   }
 
   /** What a key is known to have without reading it, with every staged write. */
-  known(key: string): KnownValue | undefined {
+  known(key: string): KeptValue | undefined {
     return this.#known.get(key)
   }
 

@@ -6,6 +6,7 @@ import type { HandlerDefinition } from './definitions.ts'
 import type { Lane } from './lanes.ts'
 import type { FailedAttempt } from './parking.ts'
 import type { LogRecord } from './record-cache.ts'
+import type { KnownCells } from './state-cells.ts'
 
 /** What an attempt is about beside its record. */
 export interface RunOf {
@@ -28,6 +29,7 @@ export class Run implements AttemptSubject {
   readonly silent: boolean
   readonly redriven: boolean
   readonly lane: Lane | undefined
+  readonly known: KnownCells | undefined
   readonly startedMs: number
 
   constructor(
@@ -47,6 +49,7 @@ export class Run implements AttemptSubject {
     this.silent = record.offset < (tracker?.silentUntil ?? 0) || event.millracesilent === true
     this.redriven = redriven
     this.lane = lane
+    this.known = lane?.inWork.known
     this.startedMs = startedMs
   }
 }

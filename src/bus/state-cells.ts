@@ -1,6 +1,7 @@
 import { storableJson } from '../core/event-codec.ts'
 import { type Schema, validate } from '../core/schema.ts'
 import type { HandlerDefinition, StateCell } from './definitions.ts'
+import type { KeptValue } from './known-values.ts'
 import type { PartitionState } from './partition-state.ts'
 import { stateLayout } from './state-layout.ts'
 
@@ -11,14 +12,19 @@ export interface DeclaredCell {
   readonly schema: Schema
   /** What the keys of its values begin with. */
   readonly prefix: string
+  /** Which one it is of those that the handler declares. */
+  readonly place: number
 }
 
 /** The state cells of a handler. */
 export function declaredCells({ name: handler, options }: HandlerDefinition): readonly DeclaredCell[] {
-  return Object.entries(options.state ?? {}).map(([name, schema]) => {
-    return { name, handler, schema, prefix: stateLayout.cell(handler, name, '') }
+  return Object.entries(options.state ?? {}).map(([name, schema], place) => {
+    return { name, handler, schema, prefix: stateLayout.cell(handler, name, ''), place }
   })
 }
+
+/** What is known of the cells of one key, by the places of these among those that a handler declares. */
+export type KnownCells = (KeptValue | undefined)[]
 
 /** The attempt that a cell belongs to. */
 export interface CellOwner {
@@ -31,17 +37,42 @@ export class AttemptCell implements StateCell<Schema> {
   readonly #declared: DeclaredCell
   readonly #owner: CellOwner
   readonly #state: PartitionState
-  /** The key of the value in the claim's state. */
-  readonly stateKey: string
+  /** The key of the event. */
+  readonly #key: string
+  /** Of that key. */
+  readonly #known: KnownCells
   #isWritten = false
   #written: string | undefined
 
-  /** `key` is that of the event. */
-  constructor(declared: DeclaredCell, owner: CellOwner, key: string, state: PartitionState) {
+  constructor(
+    declared: DeclaredCell,
+    owner: CellOwner,
+    state: PartitionState,
+    of: { readonly key: string; readonly known: KnownCells },
+  ) {
     this.#declared = declared
     this.#owner = owner
     this.#state = state
-    this.stateKey = declared.prefix + key
+    this.#key = of.key
+    this.#known = of.known
+  }
+
+  /** What is known of the value. */
+  get known(): KeptValue | undefined {
+    const { place } = this.#declared
+    const known = this.#known[place]
+    if (known !== undefined && !known.isGone) {
+      known.isUsed = true
+      return known
+    }
+    const found = this.#state.known(this.#declared.prefix + this.#key)
+    this.#known[place] = found
+    return found
+  }
+
+  /** The key of the value in the claim's state. */
+  get stateKey(): string {
+    return this.#known[this.#declared.place]?.key ?? this.#declared.prefix + this.#key
   }
 
   /** Whether this attempt has set or deleted the value. */
@@ -57,7 +88,7 @@ export class AttemptCell implements StateCell<Schema> {
   async get(): Promise<unknown> {
     this.#owner.useState()
     if (this.#isWritten) return this.#parsed(this.#written)
-    const known = this.#state.known(this.stateKey)
+    const { known } = this
     if (typeof known?.value === 'string') return JSON.parse(known.value)
     return this.#parsed(await this.#state.get(this.stateKey))
   }

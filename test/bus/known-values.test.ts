@@ -45,4 +45,26 @@ describe('what is known of the state', () => {
     expect(kept).toBeGreaterThan(5)
     expect(kept).toBeLessThanOrEqual(10)
   })
+
+  test('is held on to by who works on a key, and is looked for again once it has gone', () => {
+    const known = new KnownValues(300)
+    known.remember(cell(1), '1')
+    const held = known.get(cell(1))
+    known.write(cell(1), '2', 1, held)
+    expect([held?.value, known.get(cell(1))?.value]).toEqual(['2', '2'])
+    known.settle([cell(1)], 1)
+    for (let n = 2; n <= 4; n += 1) known.remember(cell(n), textOf100)
+    expect([held?.isGone, known.get(cell(1))]).toEqual([true, undefined])
+    known.write(cell(1), '3', 2, held)
+    expect(known.get(cell(1))?.value).toBe('3')
+    expect(known.get(cell(1))).not.toBe(held)
+  })
+
+  test('is held by nobody once all of it is forgotten', () => {
+    const known = new KnownValues(10_000)
+    known.write(cell(1), '1', 1)
+    const held = known.get(cell(1))
+    known.clear()
+    expect(held?.isGone).toBe(true)
+  })
 })
