@@ -5,8 +5,8 @@ import type { Row } from './connection.ts'
 /**
  * A block is a row: the records that one transaction appended to one place, or some of them. Its value is their values, one behind
  * the other. The offset and the time of the row are those of its last record. Its head has for each record where its value ends (4
- * bytes), the CRC-32 of that (4), how far its offset is below that of the row (4), and its time (8). A row of earlier versions has one
- * record and no head.
+ * bytes), the CRC-32 of that (4), how far its offset is below that of the row (4), and its time (8), which is at least that of the row of
+ * the place when it was stored. A row of earlier versions has one record and no head.
  */
 const headBytes = 20
 const maxBlockBytes = 16 * 1024
@@ -75,7 +75,8 @@ function blockOf(records: readonly NewRecord[]): NewBlock {
 }
 
 /** The columns of a block without its value, as {@link Block} takes them. */
-export const headColumns = '"offset", time_ms, appended_bytes, checksum, head, octet_length(value) as size'
+export const headColumns =
+  '"offset", time_ms, least_time_ms, appended_bytes, checksum, head, octet_length(value) as size'
 
 /** A row as it was read, with its value or with only its size. */
 export class Block {
@@ -88,12 +89,14 @@ export class Block {
   /** Whether its head is as it was written; otherwise nothing is known of its records. */
   readonly isReadable: boolean
   readonly #head: Buffer
+  readonly #leastTimeMs: number
   readonly #size: number
   readonly #value: Buffer | undefined
 
   constructor(row: Row) {
     this.last = Number(row.offset)
     this.appendedBytes = Number(row.appended_bytes)
+    this.#leastTimeMs = Number(row.least_time_ms ?? Number.NEGATIVE_INFINITY)
     this.#value = row.value as Buffer | undefined
     this.#size = this.#value?.length ?? Number(row.size)
     const stored = row.head as Buffer | null
@@ -122,7 +125,7 @@ export class Block {
   }
 
   timeMsAt(index: number): number {
-    return this.#head.readDoubleBE(index * headBytes + 12)
+    return Math.max(this.#leastTimeMs, this.#head.readDoubleBE(index * headBytes + 12))
   }
 
   /** The bytes of all records of the place before this one. */

@@ -13,7 +13,7 @@ import { checksumOf } from './block.ts'
 import type { Row } from './connection.ts'
 import type { Database } from './database.ts'
 import { topicUnknown } from './failures.ts'
-import { idAt, idsIn } from './id-block.ts'
+import { idAt, idsIn, placesIn } from './id-block.ts'
 import { readRecords } from './records.ts'
 import { listTopics } from './topics.ts'
 
@@ -35,7 +35,8 @@ const stateText = `select key, checksum, value from (
     order by s.key limit $4
   ) as portion where nth = 1 or total <= $5 order by key`
 
-const idsText = 'select sequence, at_ms, ids from id_block where sequence > $1 order by sequence limit $2'
+const idsText = `select sequence, at_ms, ids, topic_ids, ends from id_batch
+  where sequence > $1 order by sequence limit $2`
 
 const idBlocksAtOnce = 100
 
@@ -108,8 +109,9 @@ export class PostgresContents implements LogContents {
       for (const row of rows) {
         const block = row.ids as Buffer
         const first = Number(row.sequence) - idsIn(block)
+        const places = placesIn(row)
         for (let index = Math.max(0, next - first); index < idsIn(block) && ids.length < limit; index += 1) {
-          const { topicId, partition, offset } = idAt(block, index)
+          const { topicId, partition, offset } = idAt(block, index, places)
           const topic = names.get(topicId)
           // Those of a topic that was deleted stay until they are too old.
           if (topic !== undefined) ids.push({ topic, partition, offset, timeMs: Number(row.at_ms) })

@@ -1,8 +1,11 @@
 import type { Fingerprint, Sighting } from '../../log/deduplication-window.ts'
+import { arrayIn } from './columns.ts'
+import type { Row } from './connection.ts'
 
 /**
  * The ids of one transaction are one value: for each its fingerprint (8 bytes), and the topic (4), the partition (2) and the offset (6)
- * of its record.
+ * of its record. Beside it stand the topics of the places that it appended to and where these ended: then the topic is the number of
+ * such a place, from 1 on, and the offset counts from its end. Values of earlier versions have neither.
  */
 export const idBytes = 20
 
@@ -19,15 +22,28 @@ export function lowAt(ids: Buffer, index: number): number {
   return ids.readInt32BE(index * idBytes + 4)
 }
 
+/** What stands beside a value. */
+export interface WrittenPlaces {
+  readonly topicIds: readonly number[]
+  readonly ends: readonly number[]
+}
+
+/** Reads what stands beside a value in a row; undefined in one of an earlier version. */
+export function placesIn({ topic_ids: topicIds, ends }: Row): WrittenPlaces | undefined {
+  return topicIds === null ? undefined : { topicIds: arrayIn(topicIds), ends: arrayIn(ends) }
+}
+
 /** One id of a value. */
-export function idAt(ids: Buffer, index: number): StoredId {
+export function idAt(ids: Buffer, index: number, places?: WrittenPlaces): StoredId {
   const position = index * idBytes
+  const topic = ids.readUInt32BE(position + 8)
+  const offset = ids.readUIntBE(position + 14, 6)
   return {
     high: ids.readInt32BE(position),
     low: ids.readInt32BE(position + 4),
-    topicId: ids.readUInt32BE(position + 8),
+    topicId: places?.topicIds[topic - 1] ?? topic,
     partition: ids.readUInt16BE(position + 12),
-    offset: ids.readUIntBE(position + 14, 6),
+    offset: offset + (places?.ends[topic - 1] ?? 0),
   }
 }
 

@@ -93,7 +93,7 @@ const addStateText = `insert into state (group_id, partition, key, checksum, val
   on conflict (group_id, partition, key) do update set checksum = excluded.checksum, value = excluded.value`
 
 const countIdsText = 'update log set id_count = id_count + $1 returning id_count'
-const addIdsText = `insert into id_block (sequence, at_ms, ids)
+const addIdsText = `insert into id_batch (sequence, at_ms, ids)
   select sequence, at_ms, substring($1::bytea from first for size)
   from unnest($2::bigint[], $3::double precision[], $4::integer[], $5::integer[]) as w (sequence, at_ms, first, size)`
 
@@ -235,7 +235,7 @@ class PostgresImport extends PostgresContents implements LogImport {
     })
     // Nobody has looked at how many rows there are; plans for a few would be slow for many.
     await this.database.transact(async (connection) => {
-      for (const table of ['record_block', 'state', 'id_block']) await connection.query(`analyze ${table}`)
+      for (const table of ['record_block', 'state', 'id_batch']) await connection.query(`analyze ${table}`)
     })
   }
 

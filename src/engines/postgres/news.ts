@@ -1,7 +1,7 @@
 import type { Offset, Place } from '../../log/port.ts'
 import type { Database } from './database.ts'
 import { topicUnknown } from './failures.ts'
-import type { PlannedPlace } from './plan.ts'
+import type { PlannedPlace } from './planned-place.ts'
 
 interface Watch {
   /** The places of the caller, by their names here. */

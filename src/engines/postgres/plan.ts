@@ -1,26 +1,16 @@
 import type { Appended, Entry, Offset } from '../../log/port.ts'
 import { compareEvents } from '../../log/same-event.ts'
-import type { NewRecord } from './block.ts'
 import { idReused, topicUnknown } from './failures.ts'
 import type { StoredId } from './id-block.ts'
 import type { BroughtId, BroughtIds } from './identities.ts'
+import type { PlannedPlace } from './planned-place.ts'
+import type { Receipt } from './receipt.ts'
 import type { CommitPart } from './step.ts'
-
-/** The row of a place, locked, as it becomes. */
-export interface PlannedPlace {
-  readonly topicId: number
-  readonly partition: number
-  endOffset: Offset
-  appendedBytes: number
-  lastTimeMs: number
-  /** What is to be appended. */
-  readonly records: NewRecord[]
-}
 
 /** Places by topic and partition; absent where the topic is not there. */
 export type Places = ReadonlyMap<string, ReadonlyMap<number, PlannedPlace>>
 
-/** What a plan is made from: rows of the database, all of them locked. */
+/** What a plan is made from. */
 export interface Ground {
   readonly places: Places
   readonly ids: BroughtIds
@@ -33,17 +23,20 @@ interface Fate {
   readonly entry: Entry
   readonly place: PlannedPlace
   readonly id: BroughtId | undefined
-  readonly repeats: Appended | undefined
+  readonly repeats: (Appended & { offset: Offset }) | undefined
   /** The index of that entry. */
   readonly sameAs: number | undefined
 }
 
 /** What one transaction writes, as its steps are added one after the other. */
 export class Plan {
-  /** The places that have grown. */
-  readonly grown = new Set<PlannedPlace>()
-  /** To be remembered. */
+  /** The places that it is about. */
+  readonly places: PlannedPlace[] = []
+  /** To be remembered: each with the number of its place in the plan as that of its topic. */
   readonly ids: StoredId[] = []
+  /** What becomes of the steps that were added. */
+  readonly #appended: { offset: Offset }[] = []
+  readonly #places: PlannedPlace[] = []
   /** The last word on each key. */
   readonly values = new Map<
     string,
@@ -60,7 +53,18 @@ export class Plan {
     this.#ground = ground
   }
 
-  /** Adds a step; throws when it must be refused, and then it has changed nothing. */
+  /** It is written: gives the places and what was appended their offsets. */
+  written({ topicIds, ends }: Receipt): void {
+    this.places.forEach((place, index) => {
+      place.topicId = topicIds[index] as number
+      place.before = ends[index] as Offset
+    })
+    for (const [index, appended] of this.#appended.entries()) {
+      appended.offset += (this.#places[index] as PlannedPlace).before
+    }
+  }
+
+  /** Adds a step, and gives what becomes of it, which is so once the plan is written; throws when it must be refused, and then it has changed nothing. */
   add(entries: readonly Entry[], commit?: CommitPart): readonly Appended[] {
     const fates: Fate[] = []
     const within = entries.length > 1 ? new Map<BroughtId, number>() : undefined
@@ -96,21 +100,35 @@ export class Plan {
   }
 
   #append({ entry, place, id, repeats, sameAs }: Fate, before: readonly Appended[]): Appended {
-    if (repeats !== undefined) return repeats
     const first = sameAs === undefined ? undefined : before[sameAs]
-    if (first !== undefined) return { ...first, duplicate: true }
+    const repeated = first === undefined ? repeats : { ...first, duplicate: true }
+    if (repeated !== undefined) {
+      const seenIn = id?.sighting?.place
+      if (seenIn !== undefined) this.#note(repeated, seenIn)
+      return repeated
+    }
     const { topic, partition, value } = entry
-    const offset = place.endOffset
-    place.endOffset += 1
-    place.appendedBytes += value.length
+    const offset = place.records.length
+    place.bytes += value.length
     place.lastTimeMs = Math.max(entry.timeMs, place.lastTimeMs)
     place.records.push({ offset, timeMs: place.lastTimeMs, value })
-    this.grown.add(place)
+    this.#use(place)
     if (id !== undefined) {
-      id.sighting = { partition, offset, value }
-      this.ids.push({ high: id.high, low: id.low, topicId: place.topicId, partition, offset })
+      id.sighting = { partition, offset, value, place }
+      this.ids.push({ high: id.high, low: id.low, topicId: place.nth, partition, offset })
     }
-    return { topic, partition, offset, duplicate: false }
+    const appended = { topic, partition, offset, duplicate: false }
+    this.#note(appended, place)
+    return appended
+  }
+
+  #use(place: PlannedPlace): void {
+    if (place.nth === 0) place.nth = this.places.push(place)
+  }
+
+  #note(appended: { offset: Offset }, place: PlannedPlace): void {
+    this.#appended.push(appended)
+    this.#places.push(place)
   }
 
   #addCommit(commit: CommitPart): void {
@@ -121,7 +139,9 @@ export class Plan {
     }
     for (const [topic, offset] of Object.entries(commit.needs)) {
       const place = this.#ground.places.get(topic)?.get(commit.partition)
-      if (place !== undefined) this.needs.set(`${prefix}${topic}`, { of: commit, place, offset })
+      if (place === undefined) continue
+      this.#use(place)
+      this.needs.set(`${prefix}${topic}`, { of: commit, place, offset })
     }
   }
 }

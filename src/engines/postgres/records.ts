@@ -10,11 +10,11 @@ const placeText = `select p.topic_id, p.start_offset, p.end_offset, p.appended_b
 // One row is given even when there is no record: the place, without a value. Offsets may skip, but no more records than asked for are up
 // to the block of the last offset that they could have.
 const readText = `
-select p.start_offset, p.end_offset, b."offset", b.time_ms, b.appended_bytes, b.checksum, b.head, b.value
+select p.start_offset, p.end_offset, b."offset", b.time_ms, b.least_time_ms, b.appended_bytes, b.checksum, b.head, b.value
 from topic t join place p on p.topic_id = t.id
 left join lateral (
   select * from (
-    select "offset", time_ms, checksum, head, value, appended_bytes,
+    select "offset", time_ms, least_time_ms, checksum, head, value, appended_bytes,
            first_value(appended_bytes - octet_length(value)) over (order by "offset") as beginning,
            row_number() over (order by "offset") as nth
     from record_block where topic_id = p.topic_id and partition = p.partition and "offset" >= $3::bigint

@@ -3,6 +3,7 @@ import { logOccupied, type Move } from '../../log/moving.ts'
 import { Connection, type Connector } from './connection.ts'
 import { storageFailed } from './failures.ts'
 import { checkUsable, createMoveText, note, readMarks } from './marks.ts'
+import { createWriteFunction } from './write-function.ts'
 
 /** What tells a log from every other, a copy of it on another server included. */
 export type LogIdentity = string
@@ -163,8 +164,25 @@ drop table identity;
 drop sequence identity_sequence;
 `
 
+const fourthVersion = `
+-- Whoever writes takes this one first.
+lock table place in access exclusive mode;
+-- No record of a block counts as earlier, whatever the head says. Blocks of earlier versions have none.
+alter table record_block add column least_time_ms double precision;
+-- Processes of earlier versions do not find the table any more, and fail.
+alter table id_block rename to id_batch;
+alter index id_block_pkey rename to id_batch_pkey;
+-- Half of each fingerprint. Rows of earlier versions have none of these, and topics and offsets as they are among their ids.
+alter table id_batch add column lows integer[], add column topic_ids integer[], add column ends bigint[],
+  alter column lows set storage external;
+-- Where the last transaction of a writer has written, and up to which one none may begin any more.
+alter table writer add column ids_before bigint, add column topic_ids integer[], add column ends bigint[],
+  add column fenced bigint not null default 0;
+${createWriteFunction}
+`
+
 /** What leads from each version of the tables to the next: the first from nothing to version 1. */
-export const migrations: readonly string[] = [firstVersion, secondVersion, thirdVersion]
+export const migrations: readonly string[] = [firstVersion, secondVersion, thirdVersion, fourthVersion]
 
 /** What the tables of a log are prepared for. */
 export interface Preparation {
@@ -252,7 +270,9 @@ async function describe(
 
 /** What the migrations create, in order. */
 const created = [
-  ...migrations.join('\n').matchAll(/^(?:create (table|sequence)|alter table \w+ rename to) (\w+)/gm),
+  ...migrations
+    .join('\n')
+    .matchAll(/^(?:create (table|sequence|function)|alter table \w+ rename to) (\w+)/gm),
 ]
 
 /** Removes the tables of a log, and the schema where nothing else is in it and this role may. */

@@ -95,12 +95,12 @@ export async function sweepIdentities(
   { windowMs, maxIds, nowMs }: { readonly windowMs: number; readonly maxIds: number; readonly nowMs: number },
 ): Promise<void> {
   const text = `with old as (
-      select sequence from id_block
-      where sequence in (select sequence from id_block order by sequence limit ${removedAtOnce})
+      select sequence from id_batch
+      where sequence in (select sequence from id_batch order by sequence limit ${removedAtOnce})
         and (sequence <= (select id_count from log) - $1::bigint or at_ms + $2::double precision <= $3::double precision)
       for update skip locked
     ), gone as (
-      delete from id_block i using old where i.sequence = old.sequence returning 1
+      delete from id_batch i using old where i.sequence = old.sequence returning 1
     ) select count(*) as count from gone`
   const some = async (connection: Connection) => {
     const [row] = await connection.rows(text, [maxIds, windowMs, nowMs])

@@ -4,9 +4,10 @@ import type { Connection, Connector } from './connection.ts'
 import { Link } from './database.ts'
 import { isConnectionLost, isPassing, outcomeUnknown, overloaded, toMillraceError } from './failures.ts'
 import { MovingEntries } from './outbox/moving-entries.ts'
-import type { PlannedPlace } from './plan.ts'
+import type { PlannedPlace } from './planned-place.ts'
+import { type Receipt, receiptIn } from './receipt.ts'
 import type { Step } from './step.ts'
-import { type Prepared, prepare, type TransactionContext } from './transaction.ts'
+import { type Prepared, prepare, prepareAhead, type TransactionContext } from './transaction.ts'
 
 /** What a writer tells its engine. */
 export interface WriterHooks {
@@ -35,7 +36,7 @@ const attempts = { usually: 18, away: 3 } as const
 const turnsToGather = 16
 
 /** Whether a transaction whose answer was lost holds. */
-type Outcome = 'committed' | 'not committed' | 'unknown'
+type Outcome = Receipt | 'not committed' | 'unknown'
 
 /**
  * Writes what one process has to write: all that comes while a transaction is under way shares the next one. There is one at a
@@ -171,6 +172,11 @@ export class Writer {
   async #attempt(steps: readonly Step[], moves: boolean): Promise<void> {
     const connection = await this.#link.get()
     this.#batch += 1
+    if (!moves) {
+      const prepared = await prepareAhead(connection, steps, this.#batch, this.#context)
+      if (prepared !== undefined && (await this.#settle(prepared, []))) return
+      this.#batch += 1
+    }
     const { moving, prepared } = await this.#prepare(connection, steps, moves)
     if (prepared !== undefined) await this.#settle(prepared, moving?.refused ?? [])
     if (moving === undefined) return
@@ -178,23 +184,27 @@ export class Writer {
     else this.#hooks.moved(!moving.isBlocked)
   }
 
-  async #settle(prepared: Prepared, refused: readonly RefusedEntry[]): Promise<void> {
-    await this.#commit(prepared)
-    prepared.committed()
+  /** Gives whether it is written. */
+  async #settle(prepared: Prepared, refused: readonly RefusedEntry[]): Promise<boolean> {
+    const receipt = await this.#commit(prepared)
+    if (receipt === undefined) return false
+    prepared.committed(receipt)
     this.#hooks.grown(prepared.grown)
     for (const { step, appended } of prepared.parts) step.resolve(appended)
     if (prepared.ids > 0) this.#hooks.remembered(prepared.ids)
     if (refused.length > 0) this.#hooks.refused(refused)
+    return true
   }
 
-  async #commit(prepared: Prepared): Promise<void> {
+  async #commit(prepared: Prepared): Promise<Receipt | undefined> {
     try {
-      await prepared.commit()
+      return await prepared.commit()
     } catch (error) {
       if (!isConnectionLost(error)) throw error
       const outcome = await this.#findOutcome()
       if (outcome === 'unknown') throw outcomeUnknown(this.#context.where, error)
       if (outcome === 'not committed') throw error
+      return outcome
     }
   }
 
@@ -208,17 +218,21 @@ export class Writer {
     }
   }
 
-  /** The session that was lost may still be committing: its row is locked until it has, or has not. */
+  /**
+   * The session that was lost may still be at it: then the row of the writer is locked until it has committed, or has not. Where what it
+   * was sent has not arrived yet, it finds that it is too late.
+   */
   async #findOutcome(): Promise<Outcome> {
     let waitMs = firstWaitMs
     for (let left = attempts.usually; left > 0; left -= 1) {
       try {
         const connection = await this.#link.get()
-        const text = 'select batch from writer where id = $1 for update'
-        const [row] = await connection.rows(text, [this.#context.writerId])
+        const text =
+          'update writer set fenced = $2 where id = $1 returning batch, ids_before, topic_ids, ends'
+        const [row] = await connection.rows(text, [this.#context.writerId, this.#batch])
         this.#away = false
         if (row === undefined) return 'unknown'
-        return Number(row.batch) === this.#batch ? 'committed' : 'not committed'
+        return Number(row.batch) === this.#batch ? receiptIn(row) : 'not committed'
       } catch {
         await this.#runtime.sleep(waitMs)
         waitMs = Math.min(2 * waitMs, longestWaitMs)

@@ -1,15 +1,20 @@
 import { once } from 'node:events'
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
 
-/** What becomes of the connection on which a `commit` comes next. */
-export type Cut = 'before the commit' | 'after the commit' | undefined
+/** What becomes of the connection on which a writer writes next. `late` is that its engine is cut off, and the write comes later. */
+export type Cut = 'before the commit' | 'after the commit' | 'late' | undefined
 
-/** Stands between an engine and its server, and cuts a connection at a commit when it is told to. */
+/** What a server ends each answer with when no transaction is open. */
+const isReady = Buffer.from([0x5a, 0, 0, 0, 5, 0x49])
+
+/** Stands between an engine and its server, and cuts a connection at a write when it is told to. */
 export class CuttingProxy {
   /** Set it to cut one connection; it is unset when that has happened. */
   cut: Cut
   /** What happens before anybody can connect again after a cut. */
   whenCut: () => Promise<void> = async () => undefined
+  /** After a cut with `late`: sends what was held back, and resolves when the server is done with it. */
+  sendLate: () => Promise<void> = async () => undefined
   #cutting: Promise<void> = Promise.resolve()
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
@@ -41,8 +46,13 @@ export class CuttingProxy {
     return parsed.href
   }
 
-  async close(): Promise<void> {
+  /** Cuts every connection. */
+  cutAll(): void {
     for (const socket of this.#sockets) socket.destroy()
+  }
+
+  async close(): Promise<void> {
+    this.cutAll()
     this.#server.close()
     await once(this.#server, 'close')
   }
@@ -59,12 +69,22 @@ export class CuttingProxy {
     }
     let committing = false
     client.on('data', (bytes) => {
-      // Only the writer has statements of this name in front of its commit.
-      const isCommit = this.cut !== undefined && bytes.includes('write') && bytes.includes('commit\0')
+      // Only the writer has a statement of this name.
+      const isCommit = this.cut !== undefined && bytes.includes('write\0')
       if (isCommit && this.cut === 'before the commit') {
         this.cut = undefined
         this.#cutting = this.whenCut()
         return end()
+      }
+      if (isCommit && this.cut === 'late') {
+        this.cut = undefined
+        client.off('close', end).destroy()
+        server.removeAllListeners('data')
+        this.sendLate = async () => {
+          server.end(bytes)
+          await once(server.resume(), 'close')
+        }
+        return
       }
       if (isCommit) {
         this.cut = undefined
@@ -74,7 +94,7 @@ export class CuttingProxy {
     })
     server.on('data', (bytes) => {
       if (!committing) return void client.write(bytes)
-      if (!bytes.includes('COMMIT\0')) return
+      if (!bytes.includes(isReady)) return
       this.#cutting = this.whenCut()
       end()
     })

@@ -54,6 +54,20 @@ describe.runIf(hasPostgres)('an id that a publisher chose', () => {
     }
   })
 
+  it('is known where two processes bring it at the same moment, among others', async () => {
+    const two = [await open(), await open()]
+    for (let round = 0; round < 20; round += 1) {
+      const both = await Promise.all(
+        two.map((engine, index) =>
+          Promise.all([outcome(engine, `of ${index} ${round}`), outcome(engine, `of both ${round}`)]),
+        ),
+      )
+      expect(both.map(([own]) => own?.duplicate)).toEqual([false, false])
+      expect(both.map(([, shared]) => shared?.duplicate).toSorted()).toEqual([false, true])
+      expect(new Set(both.map(([, shared]) => shared?.offset)).size).toBe(1)
+    }
+  })
+
   it('is told from another one that has its fingerprint', async () => {
     const engine = await open()
     await engine.append([entryOf('first'), entryOf('second')])
@@ -62,7 +76,10 @@ describe.runIf(hasPostgres)('an id that a publisher chose', () => {
       ...fingerprintOf(String(log?.id_key), id),
       ...{ topicId: 1, partition: 0, offset },
     }))
-    await administer(url, `update id_block set ids = '\\x${encodeIds(forged).toString('hex')}'`)
+    await administer(
+      url,
+      `update id_batch set topic_ids = null, ends = null, ids = '\\x${encodeIds(forged).toString('hex')}'`,
+    )
     const later = await open()
     expect(await outcome(later, 'other')).toMatchObject({ offset: 2, duplicate: false })
     expect(await outcome(later, 'other')).toMatchObject({ offset: 2, duplicate: true })
@@ -77,7 +94,7 @@ describe.runIf(hasPostgres)('an id that a publisher chose', () => {
     expect(await outcome(other, 'old 0')).toMatchObject({ duplicate: true })
     runtime.advance(1001)
     await writer.append(Array.from({ length: 10_000 }, (_, n) => entryOf(`new ${n}`)))
-    const rows = () => administer(url, 'select sequence::integer from id_block')
+    const rows = () => administer(url, 'select sequence::integer from id_batch')
     await expect.poll(rows).toEqual([{ sequence: 20_000 }])
     for (const each of [other, await open(options)]) {
       expect(await outcome(each, 'new 9999')).toMatchObject({ duplicate: true })
@@ -93,13 +110,14 @@ describe.runIf(hasPostgres)('an id that a publisher chose', () => {
     // As a server does that takes the place of another, which had sent it no more.
     await administer(
       url,
-      'delete from id_block where sequence = 2',
+      'delete from id_batch where sequence = 2',
       'delete from record_block where "offset" = 1',
       'update place set end_offset = 1 where end_offset = 2',
       'update log set id_count = 1',
     )
-    expect(await outcome(lost, 'lost')).toMatchObject({ offset: 1, duplicate: false })
-    expect(await outcome(other, 'lost')).toMatchObject({ offset: 1, duplicate: true })
+    expect(await outcome(lost, 'next')).toMatchObject({ offset: 1, duplicate: false })
+    expect(await outcome(lost, 'lost')).toMatchObject({ offset: 2, duplicate: false })
+    expect(await outcome(other, 'lost')).toMatchObject({ offset: 2, duplicate: true })
     expect(await outcome(lost, 'kept')).toMatchObject({ offset: 0, duplicate: true })
   })
 })

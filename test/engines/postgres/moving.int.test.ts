@@ -3,7 +3,7 @@ import { realRuntime } from '../../../src/core/real-runtime.ts'
 import { exportPostgres } from '../../../src/engines/postgres/export.ts'
 import { importPostgres } from '../../../src/engines/postgres/import.ts'
 import { openPostgres } from '../../../src/engines/postgres/postgres-engine.ts'
-import type { Claim } from '../../../src/log/port.ts'
+import type { Appended, Claim } from '../../../src/log/port.ts'
 import { ManualRuntime } from '../../../src/testing/manual-runtime.ts'
 import { administer } from './administer.ts'
 import { hasPostgres, PostgresServer } from './server.ts'
@@ -51,6 +51,28 @@ describe.runIf(hasPostgres)('a log in PostgreSQL that is moved', () => {
     await log.close()
     expect(await engine.append([entry])).toMatchObject([{ offset: 1 }])
     await engine.close()
+  })
+
+  it('tells where the record of each id is, whichever transaction wrote it', async () => {
+    const url = server.url()
+    const engine = await openPostgres(url, options)
+    for (const topic of ['orders', 'replies']) await engine.createTopic(topic, {})
+    const places = [at, { topic: 'replies', partition: 1 }, at, { topic: 'replies', partition: 0 }]
+    const written = ['first', 'second'].map((transaction) =>
+      places.map((place, nth) => ({ ...place, value, timeMs: 1, deduplicationId: `${transaction} ${nth}` })),
+    )
+    const appended = []
+    for (const entries of written) appended.push(...(await engine.append(entries)))
+    await engine.close()
+    const log = await exportPostgres(url, { runtime })
+    const { ids } = await log.ids(0, 100)
+    await log.close()
+    const placed = ({ topic, partition, offset }: Omit<Appended, 'duplicate'>) => ({
+      topic,
+      partition,
+      offset,
+    })
+    expect(ids.map(placed)).toEqual(appended.map(placed))
   })
 
   it('is in use while events of committed transactions wait to be taken into it', async () => {

@@ -4,6 +4,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { realRuntime } from '../../../src/core/real-runtime.ts'
 import { openPostgres } from '../../../src/engines/postgres/postgres-engine.ts'
@@ -81,6 +82,34 @@ describe.runIf(hasPostgres)('a connection that is lost during a commit', () => {
       expect(await claim.get(['key'])).toEqual([new Uint8Array(Buffer.from('value'))])
     },
   )
+
+  it('has nothing written by what comes to the server only after it was found out that nothing was', async () => {
+    proxy.cut = 'late'
+    expect(await engine.append([entryOf('once')])).toMatchObject([{ offset: 0, duplicate: false }])
+    await proxy.sendLate()
+    await engine.append([entryOf('next')])
+    expect(await textsIn(engine)).toEqual(['once', 'next'])
+  })
+
+  it('is waited for by who looks what became of it while its session waits for others', async () => {
+    const waiting = `select count(*)::integer as sessions from pg_stat_activity
+      where application_name = 'millrace ${new URL(url).searchParams.get('schema')}' and wait_event_type = 'Lock'`
+    const other = new pg.Client({ connectionString: url.replace(/\?.*/, '') })
+    await other.connect()
+    try {
+      await other.query('begin')
+      await other.query(`select from "${new URL(url).searchParams.get('schema')}".place for update`)
+      const appending = engine.append([entryOf('once')])
+      await expect.poll(() => administer(url, waiting)).toEqual([{ sessions: 1 }])
+      proxy.cutAll()
+      await expect.poll(() => administer(url, waiting)).toEqual([{ sessions: 2 }])
+      await other.query('commit')
+      expect(await appending).toMatchObject([{ offset: 0, duplicate: false }])
+      expect(await textsIn(engine)).toEqual(['once'])
+    } finally {
+      await other.end()
+    }
+  })
 
   it('is not taken for a success when nobody can know, and then says so', async () => {
     proxy.cut = 'after the commit'

@@ -34,14 +34,14 @@ describe.runIf(hasPostgres)('what the server reads', () => {
     await engine.close()
     // What a session has counted is told when it ends.
     const text = `select sum(n_tup_ins)::integer as written, sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::integer as read
-      from pg_stat_user_tables where schemaname = current_schema() and relname in ('id_block', 'record_block')`
+      from pg_stat_user_tables where schemaname = current_schema() and relname in ('id_batch', 'record_block')`
     // Of each place two blocks, and one of ids.
     const stored = appends * (2 * 4 + 1)
     const told = async () => (await administer(url, text))[0] as { written: number; read: number }
     await expect.poll(async () => (await told()).written, { timeout: 20_000 }).toBe(stored)
     expect((await told()).read).toBeLessThan(stored)
     const indexes = `select coalesce(sum(idx_tup_read), 0)::integer as read from pg_stat_user_indexes
-      where schemaname = current_schema() and relname in ('id_block', 'record_block')`
+      where schemaname = current_schema() and relname in ('id_batch', 'record_block')`
     expect((await administer(url, indexes))[0]?.read).toBeLessThan(stored)
   }, 60_000)
 })
