@@ -8,8 +8,8 @@ export async function removeLog(url: string): Promise<void> {
   const client = await connect({ servers: [...servers] })
   try {
     const manager = await jetstreamManager(client, { timeout: 20_000 })
-    for (const subject of [`${log}.>`, `$O.${log}_checkpoints.>`]) {
-      for await (const name of manager.streams.names(subject)) await manager.streams.delete(name)
+    for await (const name of manager.streams.names()) {
+      if (/^(OBJ_)?([^_]+)_/.exec(name)?.[2] === log) await manager.streams.delete(name)
     }
   } finally {
     await client.close()
