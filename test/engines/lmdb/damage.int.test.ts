@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { verifyApart } from '../../../src/cli/doctor/verify-apart.ts'
 import { realRuntime } from '../../../src/core/real-runtime.ts'
+import { newPageBytes as pageBytes } from '../../../src/engines/lmdb/database.ts'
 import { currentMeta } from '../../../src/engines/lmdb/meta-pages.ts'
 import { PageFile, pageHeaderBytes } from '../../../src/engines/lmdb/page-file.ts'
 import { freePages, walkTree } from '../../../src/engines/lmdb/page-tree.ts'
@@ -14,7 +15,6 @@ import { type Answer, contentsOf, type Failure } from './damaged-process.ts'
 import { TestLog } from './opened.ts'
 
 const seed = 20_261
-const pageBytes = 4096
 /** The bytes of a meta page that LMDB goes by. */
 const metaBytes = 136
 /** The bytes of a node before its key. */

@@ -2,11 +2,11 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { realRuntime } from '../../../src/core/real-runtime.ts'
+import { newPageBytes as pageBytes } from '../../../src/engines/lmdb/database.ts'
 import { currentMeta } from '../../../src/engines/lmdb/meta-pages.ts'
 import { PageFile, pageHeaderBytes } from '../../../src/engines/lmdb/page-file.ts'
 import { TestLog } from './opened.ts'
 
-const pageBytes = 4096
 /** Where a page of LMDB's first two has its number of pages and its transaction. */
 const at = { lastPage: pageHeaderBytes + 120, transaction: pageHeaderBytes + 128 }
 
