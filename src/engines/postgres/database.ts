@@ -8,6 +8,8 @@ const longestWaitMs = 1000
 const attempts = 14
 /** Reads touch little, so one that takes longer meets a connection of which only one side is left. */
 const readTimeoutMs = 10_000
+/** A transaction waits for a lock for ten seconds at most; see `Connection`. */
+const changeTimeoutMs = 12_000
 
 /**
  * Every statement finds its rows by an index, one by one. The server must not choose otherwise: what it plans while a table is
@@ -72,7 +74,7 @@ export class Database {
     this.where = connector.settings.where
     this.runtime = runtime
     this.#reading = new Link(connector, readTimeoutMs)
-    this.#changing = new Link(connector)
+    this.#changing = new Link(connector, changeTimeoutMs)
   }
 
   /** Reads; tries again while the server is away, within bounds. `name` must stand for one text. */
