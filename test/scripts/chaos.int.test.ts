@@ -32,7 +32,7 @@ describe.each(Object.keys(faults).filter((name) => chaosEngines[name]?.isHere ==
       // Servers that are away are waited for.
       expect(round.gaps.map(({ refused }) => refused)).toEqual(faults[name]?.map(() => ({})))
       expect(round.acknowledged).toBeGreaterThan(100)
-      expect(round.appended).toBeGreaterThan(20)
+      expect(round.appended).toBeGreaterThan(3)
       expect(round.attempts).toBeGreaterThan(300)
     })
   },
