@@ -25,10 +25,12 @@ export class CursorTracker {
   readonly #recovered: readonly (readonly [Offset, Offset])[]
   #read: Offset
   #highestDone: Offset
+  #documented: Offset
 
   constructor(topic: string, document: CursorDocument) {
     this.topic = topic
     this.#read = document.cursor
+    this.#documented = document.cursor
     this.#recovered = document.done
     this.#highestDone = document.done.at(-1)?.[1] ?? document.cursor
     this.silentUntil = document.silentUntil ?? 0
@@ -42,6 +44,11 @@ export class CursorTracker {
   /** Everything below is done. */
   get cursor(): Offset {
     return this.#undone.first ?? this.#read
+  }
+
+  /** Whether it has gone on from where the last document says it is: records were read past, which nothing is committed for. */
+  get isPastDocument(): boolean {
+    return this.cursor > this.#documented
   }
 
   /** How many records are read and not done. */
@@ -84,6 +91,7 @@ export class CursorTracker {
   /** The durable form, as of the marks so far. */
   document(): CursorDocument {
     const { cursor } = this
+    this.#documented = cursor
     const silent = this.silentUntil > cursor ? { silentUntil: this.silentUntil } : {}
     return {
       cursor,

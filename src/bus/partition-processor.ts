@@ -417,13 +417,7 @@ export class PartitionProcessor {
   }
 
   #parts(marked: ReadonlySet<CursorTracker>, all: boolean) {
-    const puts: (readonly [string, Stored])[] = []
-    for (const tracker of marked) {
-      puts.push([
-        stateLayout.subscription(this.#owners.get(tracker) ?? '', tracker.topic),
-        tracker.document(),
-      ])
-    }
+    const puts = [...marked].map((tracker) => this.#placeOf(tracker))
     this.#marks += marked.size
     const nowMs = this.#tools.runtime.now()
     const isTime =
@@ -433,7 +427,13 @@ export class PartitionProcessor {
     this.#marks = 0
     this.#needsToldMs = nowMs
     this.#trims = true
-    return { puts, needs: this.#needs() }
+    // What is not needed any more may be trimmed: no place that is kept may lie there.
+    const passed = [...this.#owners.keys()].filter((tracker) => tracker.isPastDocument)
+    return { puts: [...puts, ...passed.map((tracker) => this.#placeOf(tracker))], needs: this.#needs() }
+  }
+
+  #placeOf(tracker: CursorTracker): readonly [string, Stored] {
+    return [stateLayout.subscription(this.#owners.get(tracker) ?? '', tracker.topic), tracker.document()]
   }
 
   /** For each topic, the lowest offset that a cursor or a parked key stands at. */

@@ -2,6 +2,7 @@ import { discardType, type RedriveRequest, redriveType } from '../bus/dead-lette
 import type { Event } from '../core/event.ts'
 import type { ExpectedVersion } from '../eventstore/append-request.ts'
 import type { Offset } from '../log/port.ts'
+import type { Finding } from '../log/verification.ts'
 import { type Witness, witnessOf, witnessTopic } from './witness.ts'
 
 /** A record of the log, in the order in which records became visible over all topics and partitions. */
@@ -198,6 +199,8 @@ export interface History {
   readonly appends?: readonly ToldAppend[]
   /** What rules have to say of records. */
   readonly ruled?: RuledRecords
+  /** What a verification of the states of all partitions finds at the end. */
+  readonly findings?: readonly Finding[]
   /** The last time of the simulation by the slowest clock, in milliseconds since 1970 UTC. */
   readonly endedMs: number
 }

@@ -23,6 +23,7 @@ import { eventName, witnessesOf } from './history.ts'
 import { type Publishers, toldOf } from './publishers.ts'
 import { ruledRecords } from './ruled-records.ts'
 import type { SimulatedProcess, World } from './simulated-process.ts'
+import { verifiedStates } from './verified-states.ts'
 import { type Ledger, ledgerName } from './witness.ts'
 
 /** Timers look at the clock at least this often, so that is how late they can be once it has jumped. */
@@ -158,6 +159,7 @@ export async function readHistory(world: World, processes: readonly SimulatedPro
     streams: streamsOf(app),
     appends: recorder.appends,
     ruled: ruledRecords(recorder.log, app),
+    findings: verifiedStates(world),
     endedMs: Math.min(
       epochMs + time.elapsedMs,
       ...processes.map((process) => process.clock?.now() ?? epochMs),

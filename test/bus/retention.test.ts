@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import type { CursorDocument } from '../../src/bus/cursor-tracker.ts'
 import { on } from '../../src/bus/definitions.ts'
 import { openMemory } from '../../src/engines/memory/index.ts'
-import { type Bench, bench, Counted, gate, publish, shop, upTo } from './support.ts'
+import { type Bench, bench, Counted, Echoed, gate, publish, shop, upTo } from './support.ts'
 
 const second = 1_000
 const minute = 60 * second
@@ -73,6 +74,21 @@ describe('retention', () => {
     hung.open()
     await b.settle(process)
     expect(handled).toEqual(upTo(9))
+  })
+
+  it('never passes the place that is kept of a handler that wants nothing of what there is', async () => {
+    const b = bench()
+    const counts = on(Counted, { name: 'counts' }, () => {})
+    const echoes = on(Echoed, { name: 'echoes' }, () => {})
+    const process = await b.start({ handlers: [counts, echoes], topics })
+    for (const n of upTo(6)) {
+      await publish(process, 'a', n)
+      await b.settle(process)
+      await b.pass(2 * minute, second)
+    }
+    expect(await startOf(b)).toBeGreaterThanOrEqual(4)
+    const { cursor } = b.state('subscription/echoes/').get(`subscription/echoes/${shop}`) as CursorDocument
+    expect(cursor).toBeGreaterThanOrEqual(await startOf(b))
   })
 
   it('never passes a parked key', async () => {

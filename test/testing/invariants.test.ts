@@ -445,3 +445,20 @@ describe('streams have no gap', () => {
     expect(rule?.(withStream([1], [{ ...untold('a-0'), count: 2 }]))).toHaveLength(1)
   })
 })
+
+describe('the state verifies', () => {
+  it('fails when a verification finds something', () => {
+    const { history } = soundHistory()
+    const where = 'shop/0: subscription/pack/shop'
+    const found = {
+      kind: 'cursor-invalid',
+      severity: 'damage',
+      where,
+      problem: 'It has no cursor.',
+      fix: '',
+    } as const
+    expect(invariants['state verifies']?.({ ...history, findings: [found] })).toEqual([
+      'shop/0: subscription/pack/shop: It has no cursor.',
+    ])
+  })
+})

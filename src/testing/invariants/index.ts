@@ -13,6 +13,7 @@ import { oneAtATime } from './one-at-a-time.ts'
 import { parkedKeysDrained } from './parked-keys-drained.ts'
 import { rulesHold } from './rules-hold.ts'
 import { stateFollowsEffects } from './state-follows-effects.ts'
+import { stateVerifies } from './state-verifies.ts'
 import { streamsHaveNoGap } from './streams-have-no-gap.ts'
 import { waitingEndsWhenHandled } from './waiting-ends-when-handled.ts'
 
@@ -27,6 +28,7 @@ export const invariants: Readonly<Record<string, Invariant>> = {
   'failed attempts leave nothing': failedAttemptsLeaveNothing,
   'effects happen once': effectsOnce,
   'state follows effects': stateFollowsEffects,
+  'state verifies': stateVerifies,
   'cursors stay behind effects': cursorsBehindEffects,
   'once is stable': onceStable,
   'parked keys are drained': parkedKeysDrained,
