@@ -1,4 +1,5 @@
 import type { Hash64 } from './half-sip-hash.ts'
+import { IdTable } from './id-table.ts'
 
 /** A keyed 64-bit hash of an id. */
 export type Fingerprint = Hash64
@@ -18,12 +19,16 @@ export interface DeduplicationWindowOptions {
   readonly maxIds: number
 }
 
-const firstCapacity = 1024
+/** A table doubles when its buckets have so many entries on average, */
+const usualEntries = 16
+/** unless it is large enough for all that may be remembered, with so many in each. */
+const entriesAtBound = 20
+const firstBuckets = 32
 
 /**
- * Remembers which ids came in the last while, in 11 to 18 bytes for each: half of its fingerprint, in a ring in the order of
- * arrival, which is the order in which they expire; and a slot in an open-addressing table that leads from there to
- * the entries. Several ids may share that half: whoever asks has what the entries stand for, and compares.
+ * Remembers which ids came in the last while, in 8 to 20 bytes for each, 8 where most are remembered: half of its fingerprint, and its
+ * number in the order of arrival, which is the order in which they expire. Several ids may share that half: whoever asks
+ * has what the entries stand for, and compares.
  *
  * Entries have sequence numbers: `oldest` is that of the first one remembered, `next` that of the next to come.
  */
@@ -32,16 +37,7 @@ export class DeduplicationWindow {
   readonly #maxIds: number
   #oldest: number
   #next: number
-  #capacity: number
-  /** The lower half of each fingerprint. */
-  #ring: Int32Array
-  /**
-   * Holds ring index + 1 in as many of the lower bits as that needs; above them how many slots further than its home an
-   * entry is, as far as four bits tell; and in the others those of the fingerprint. So hardly ever the ring is looked at for
-   * an entry that is of another fingerprint or has to move up. Zero is an empty slot; collisions go to the next one.
-   */
-  #table: Int32Array
-  #bits: SlotBits
+  #table: IdTable
   readonly #times = new Times()
   /** What {@link prefetch} read: of no use to anybody, but what goes nowhere is not read at all. */
   fetched = 0
@@ -55,10 +51,8 @@ export class DeduplicationWindow {
     this.#maxIds = options.maxIds
     this.#oldest = firstSequence
     this.#next = firstSequence
-    this.#capacity = Math.max(1, Math.min(Math.max(firstCapacity, expected), options.maxIds))
-    this.#ring = new Int32Array(this.#capacity)
-    this.#table = new Int32Array(slotsFor(this.#capacity))
-    this.#bits = slotBitsFor(this.#capacity)
+    const buckets = Math.max(firstBuckets, expected / usualEntries)
+    this.#table = new IdTable(Math.min(buckets, options.maxIds / entriesAtBound))
   }
 
   get oldest(): number {
@@ -73,170 +67,60 @@ export class DeduplicationWindow {
     return this.#next - this.#oldest
   }
 
-  /** The sequence numbers of entries that may have this fingerprint, in no particular order; mostly there is none. */
+  /** The sequence numbers of entries that may have this half of a fingerprint, in no particular order; mostly there is none. */
   find({ low }: Pick<Fingerprint, 'low'>): readonly number[] {
-    let found: number[] | undefined
-    const { index: indexMask, shift, most } = this.#bits
-    const mask = this.#table.length - 1
-    const tag = this.#tagOf(low)
-    for (let slot = low & mask, passed = 0; ; slot = (slot + 1) & mask, passed += 1) {
-      const held = this.#table[slot] as number
-      if (held === 0) return found ?? none
-      const sought = tag | (Math.min(passed, most) << shift)
-      const index = (held & indexMask) - 1
-      if (((held ^ sought) & ~indexMask) === 0 && this.#ring[index] === low) {
-        found ??= []
-        found.push(this.#sequenceAt(index))
-      }
-    }
+    return this.#table.find(low, this) ?? none
   }
 
   /**
-   * Has the processor fetch what {@link find} and forgetting will look at for these lower halves. Where many are told at once it
-   * waits for the memory of several together, and for that of each otherwise.
+   * Has the processor fetch what {@link find} will look at for these lower halves. Where many are told at once it waits for the memory
+   * of several together, and for that of each otherwise.
    */
-  prefetch(lows: Int32Array | readonly number[]): void {
-    const mask = this.#table.length - 1
-    let fetched = 0
-    for (let index = 0; index < lows.length; index += 1)
-      fetched ^= this.#table[(lows[index] as number) & mask] as number
-    this.fetched = fetched
+  prefetch(lows: readonly number[]): void {
+    this.fetched = this.#table.prefetch(lows)
   }
 
   /** Remembers an id. Times should not fall; where they do, an entry lives as long as the ones before it. */
   add({ low }: Pick<Fingerprint, 'low'>, timeMs: number): void {
     if (this.#maxIds < 1) return
-    if (this.size === this.#capacity) this.#makeRoom()
-    const index = this.#indexOf(this.#next)
-    this.#ring[index] = low
-    this.#times.add(this.#next, timeMs)
-    this.#next += 1
-    this.#link(index)
+    if (this.size === this.#maxIds) this.#forgetBelow(this.#oldest + 1 + (this.#maxIds >> 12))
+    if (this.size >= this.#table.buckets * usualEntries) this.#grow()
+    const sequence = this.#next
+    this.#times.add(sequence, timeMs)
+    this.#next = sequence + 1
+    this.#table.put(low, sequence, this)
   }
 
-  /** Forgets the newest `count` entries, as if they had not been added. */
-  dropNewest(count: number): void {
-    const until = Math.max(this.#oldest, this.#next - count)
-    while (this.#next > until) {
+  /** Forgets the newest entries as if they had not been added: those of these lower halves, in the order in which they came. */
+  dropNewest(lows: readonly number[]): void {
+    for (let index = lows.length - 1; index >= 0 && this.size > 0; index -= 1) {
+      this.#table.remove(lows[index] as number, this.#next - 1)
       this.#next -= 1
-      this.#unlink(this.#indexOf(this.#next))
     }
-    this.#times.dropFrom(until)
+    this.#times.dropFrom(this.#next)
   }
 
   /** Forgets the entries whose time in the window is over. */
   expire(nowMs: number): void {
-    const until = this.#times.firstAfter(nowMs - this.#windowMs) ?? this.#next
-    while (this.#oldest < until) this.#dropOldest()
+    this.#forgetBelow(this.#times.firstAfter(nowMs - this.#windowMs) ?? this.#next)
+  }
+
+  #forgetBelow(sequence: number): void {
+    this.#oldest = Math.max(this.#oldest, Math.min(sequence, this.#next))
     this.#times.dropBelow(this.#oldest)
   }
 
-  #dropOldest(): void {
-    this.#unlink(this.#indexOf(this.#oldest))
-    this.#oldest += 1
-  }
-
-  #makeRoom(): void {
-    if (this.#capacity >= this.#maxIds) {
-      // Some at once: fetching them is what takes time.
-      const first = this.#indexOf(this.#oldest)
-      const last = Math.min(first + (this.#maxIds >> 12), this.#capacity - 1)
-      this.prefetch(this.#ring.subarray(first, last + 1))
-      for (let index = first; index <= last; index += 1) this.#dropOldest()
-      this.#times.dropBelow(this.#oldest)
-      return
-    }
-    const capacity = Math.min(this.#capacity * 2, this.#maxIds)
-    const grown = new Int32Array(capacity)
-    for (let sequence = this.#oldest; sequence < this.#next; sequence += 1) {
-      grown[sequence % capacity] = this.#ring[this.#indexOf(sequence)] as number
-    }
-    this.#ring = grown
-    this.#capacity = capacity
-    const slots = slotsFor(capacity)
-    if (slots === this.#table.length) this.#table.fill(0)
-    else this.#table = new Int32Array(slots)
-    this.#bits = slotBitsFor(capacity)
-    for (let sequence = this.#oldest; sequence < this.#next; sequence += 1)
-      this.#link(this.#indexOf(sequence))
-  }
-
-  #indexOf(sequence: number): number {
-    return sequence % this.#capacity
-  }
-
-  #sequenceAt(index: number): number {
-    const ahead = index - this.#indexOf(this.#oldest)
-    return this.#oldest + (ahead < 0 ? ahead + this.#capacity : ahead)
-  }
-
-  /** What a slot has of a fingerprint. */
-  #tagOf(low: number): number {
-    const { shift, most } = this.#bits
-    return low & ~(this.#bits.index | (most << shift))
-  }
-
-  #link(index: number): void {
-    const low = this.#ring[index] as number
-    const { shift, most } = this.#bits
-    const mask = this.#table.length - 1
-    let slot = low & mask
-    let passed = 0
-    while (this.#table[slot] !== 0) {
-      slot = (slot + 1) & mask
-      passed += 1
-    }
-    this.#table[slot] = this.#tagOf(low) | (Math.min(passed, most) << shift) | (index + 1)
-  }
-
-  /** How many slots further than its home an entry is. */
-  #passed(held: number, slot: number): number {
-    const { index: indexMask, shift, most } = this.#bits
-    const passed = (held >>> shift) & most
-    if (passed !== most) return passed
-    const mask = this.#table.length - 1
-    return (slot - (this.#ring[(held & indexMask) - 1] as number)) & mask
-  }
-
-  /** Empties an entry's slot and moves up what had to pass it by, so that no search ends too early. */
-  #unlink(index: number): void {
-    const { index: indexMask, shift, most } = this.#bits
-    const mask = this.#table.length - 1
-    let hole = (this.#ring[index] as number) & mask
-    while (((this.#table[hole] as number) & indexMask) !== index + 1) hole = (hole + 1) & mask
-    for (let slot = (hole + 1) & mask; ; slot = (slot + 1) & mask) {
-      const held = this.#table[slot] as number
-      if (held === 0) break
-      const passed = this.#passed(held, slot)
-      const ahead = (slot - hole) & mask
-      if (passed < ahead) continue
-      this.#table[hole] = (held & ~(most << shift)) | (Math.min(passed - ahead, most) << shift)
-      hole = slot
-    }
-    this.#table[hole] = 0
+  #grow(): void {
+    const { buckets } = this.#table
+    if (buckets >= this.#maxIds / entriesAtBound) return
+    const grown = new IdTable(buckets * 2)
+    if (grown.buckets === buckets) return
+    this.#table.copyTo(grown, this)
+    this.#table = grown
   }
 }
 
 const none: readonly number[] = Object.freeze([])
-
-function slotsFor(capacity: number): number {
-  return 2 ** Math.ceil(Math.log2(capacity * 1.5 + 1))
-}
-
-/** Which bits of a slot hold what. */
-interface SlotBits {
-  /** Ones where the ring index + 1 is. */
-  readonly index: number
-  /** Above so many bits is how far an entry is from its home. */
-  readonly shift: number
-  /** The largest number that says how far; it stands for all from there on. */
-  readonly most: number
-}
-
-function slotBitsFor(capacity: number): SlotBits {
-  const shift = Math.ceil(Math.log2(capacity + 1))
-  return { index: 2 ** shift - 1, shift, most: 2 ** Math.min(4, 32 - shift) - 1 }
-}
 
 /** When entries came: those of one time that follow one another share it. */
 class Times {

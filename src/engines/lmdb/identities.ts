@@ -166,7 +166,7 @@ export class Identities {
   }
 
   #unstage(): void {
-    this.#window.dropNewest(this.#added.count)
+    this.#window.dropNewest(this.#added.lows())
     this.#added.clear()
   }
 

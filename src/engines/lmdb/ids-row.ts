@@ -33,6 +33,13 @@ export class IdsRow {
     this.#count += 1
   }
 
+  /** The lower halves of the fingerprints it has so far. */
+  lows(): number[] {
+    return Array.from({ length: this.#count }, (_, index) =>
+      this.#row.readInt32BE(contentHeaderBytes + index * idBytes + 4),
+    )
+  }
+
   /** What it has so far, without a checksum; it changes with the row. */
   content(): Buffer {
     return this.#row.subarray(0, contentHeaderBytes + this.#count * idBytes)
