@@ -10,6 +10,7 @@ import { simulateFarBehind, simulatePartlyKeyed, simulatePausing } from './cours
 import { simulateOperated } from './courses/operated.ts'
 import { simulateFed, simulateLoops, simulateVersions } from './courses/outside.ts'
 import { simulateRules } from './courses/rules.ts'
+import { simulateVaried } from './courses/varied.ts'
 
 /** Simulates one seed of an application. Rejects with `SimulationFailed`. */
 export type Subject = (seed: number) => Promise<SimulationReport>
@@ -78,6 +79,7 @@ export const subjects: Readonly<Record<string, Subject>> = {
       replay: replayProbe,
     }),
   operated: (seed) => simulateOperated(seed, probeCourseOf(seed)),
+  varied: (seed) => simulateVaried(seed, probeCourseOf(seed)),
   rules: (seed) => simulateRules(seed, probeCourseOf(seed)),
   keys: simulateKeys,
   outside: (seed) => (outside[seed % outside.length] ?? simulateFed)(seed, probeCourseOf(seed)),

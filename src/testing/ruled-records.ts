@@ -1,11 +1,13 @@
 import type { App } from '../app/app.ts'
 import { routedView } from '../bus/routed-view.ts'
 import { loadedCompiler } from '../bus/rules/application-rules.ts'
-import { CompiledRules, isDecided } from '../bus/rules/compiled-rules.ts'
+import { CompiledRules, type CompileExpression, hidesEvents, isDecided } from '../bus/rules/compiled-rules.ts'
 import type { Rule } from '../bus/rules/rule.ts'
 import type { RuleBook, RuleChange } from '../bus/rules/rule-book.ts'
 import { ruleChangedType } from '../bus/rules/rule-history.ts'
 import { ruleMarkType } from '../bus/rules/rule-marks.ts'
+import { isCommand } from '../core/command.ts'
+import type { Event } from '../core/event.ts'
 import type { LoggedRecord, RuledRecord, RuledRecords } from './history.ts'
 
 /**
@@ -36,7 +38,11 @@ export function ruledRecords(log: readonly LoggedRecord[], app: App): RuledRecor
     const holding = isDecided(event) ? undefined : places.get(place)
     if (holding === undefined || event.type.startsWith('millrace.')) continue
     const { acting, hiddenBy } = holding.decide(event)
-    if (acting.length > 0) ruled.set(record, { hidden: hiddenBy !== undefined, ...doneBy(acting) })
+    if (acting.length === 0) continue
+    const able = acting.filter((rule) => canAct(rule, event, app, compile))
+    // What a rule that cannot do its part would keep from the handlers is given up, and nothing is done.
+    const isLost = hiddenBy !== undefined && acting.some((rule) => hidesEvents(rule) && !able.includes(rule))
+    ruled.set(record, { hidden: hiddenBy !== undefined, ...doneBy(isLost ? [] : able) })
   }
   return ruled
 }
@@ -51,6 +57,21 @@ function changed({ policy, rules: before }: RuleBook, change: RuleChange): RuleB
     if (rule !== undefined) rules.set(change.name, { ...rule, enabled: change.change === 'enable' })
   }
   return { policy, rules }
+}
+
+/** Whether a rule can do all that it says: what it emits can be evaluated, and a command is only emitted for. */
+function canAct({ actions }: Rule, event: Event, app: App, compile: CompileExpression): boolean {
+  const type = app.events.get(event.type)
+  const isAsked = type !== undefined && isCommand(type)
+  const view = routedView(app.events)(event)
+  const evaluated = (text: string) =>
+    compile(text, { variables: ['event'], where: '' }).evaluate({ event: view })
+  return actions.every((action) => {
+    if (!('emit' in action)) return !isAsked
+    const subject = action.subject === undefined ? undefined : evaluated(action.subject)
+    const isNamed = subject === undefined || (subject.ok && typeof subject.value === 'string')
+    return isNamed && evaluated(action.data).ok
+  })
 }
 
 function doneBy(acting: readonly Rule[]): Omit<RuledRecord, 'hidden'> {

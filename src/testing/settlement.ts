@@ -124,11 +124,13 @@ export function streamsOf(app: App): NonNullable<History['streams']> {
   return app.streams.map(({ name, events }) => ({ name, types: events.map(({ type }) => type) }))
 }
 
-/** A key function that gives undefined where it throws. */
+/** A key function that gives undefined where it throws, or gives a promise. */
 function tolerant(key: (data: never) => string): (data: unknown) => string | undefined {
   return (data) => {
     try {
-      return key(data as never)
+      const given: unknown = key(data as never)
+      if (given instanceof Promise) given.catch(() => {})
+      return typeof given === 'string' ? given : undefined
     } catch {
       return undefined
     }

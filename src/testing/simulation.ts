@@ -55,7 +55,7 @@ export interface SimulationOutcome {
 }
 
 /** When every simulation begins: 2026-01-01 in UTC. */
-const epochMs = Date.UTC(2026, 0, 1)
+export const epochMs = Date.UTC(2026, 0, 1)
 
 /** How much likelier a crash is between the halves of a commit. */
 const crashWeightInCommit = 8

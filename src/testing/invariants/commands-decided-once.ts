@@ -24,8 +24,13 @@ export const commandsDecidedOnce: Invariant = (history) => {
       if (!letters.has(eventName(command))) breaches.push(`${what}, and is no dead letter`)
       else if (isFinal && known !== undefined) breaches.push(`${what}, and was decided since`)
     } else if (known === undefined || known.index >= at) breaches.push(`${what} before it was decided`)
-    else if (!isDeepStrictEqual(told, known.decision))
+    else if (!isDeepStrictEqual(asStored(told), asStored(known.decision)))
       breaches.push(`${what}, and was decided as ${JSON.stringify(known.decision)}`)
   }
   return breaches
+}
+
+/** As JSON has it, which leaves out a result that is undefined. */
+function asStored(told: unknown): unknown {
+  return JSON.parse(JSON.stringify(told))
 }
