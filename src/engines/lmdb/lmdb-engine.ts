@@ -60,7 +60,7 @@ class LmdbEngine implements LogEngine {
   readonly #runtime: Runtime
   readonly #commits: GroupCommit
   readonly #appendContexts: Readonly<Record<keyof typeof reservedBytes, AppendContext>>
-  readonly #news = new News()
+  readonly #news: News
   readonly #groups = new Map<string, Group>()
   readonly #maxBytes: number
   #begun = 0
@@ -75,6 +75,7 @@ class LmdbEngine implements LogEngine {
     this.#store = opened.store
     this.#catalog = opened.catalog
     this.#identities = opened.identities
+    this.#news = new News((named) => opened.catalog.place(named))
     this.#runtime = options.runtime
     this.#maxBytes = options.maxBytes ?? Number.POSITIVE_INFINITY
     this.partitions = opened.catalog.partitions
@@ -183,15 +184,19 @@ class LmdbEngine implements LogEngine {
   }
 
   changed(known: ReadonlyMap<Place, Offset>, signal: AbortSignal): Promise<readonly Place[]> {
-    return this.#begin(() => {
-      signal.throwIfAborted()
-      const places = Array.from(known, ([named, offset]) => ({
-        named,
-        place: this.#catalog.place(named),
-        known: offset,
-      }))
-      return this.#news.wait(places, signal)
-    })
+    if (this.#closing !== undefined || this.#store.recovery() !== undefined)
+      return this.#begin(() => this.#changed(known, signal))
+    // Closing ends every wait, so there is nothing to count.
+    try {
+      return this.#changed(known, signal)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  #changed(known: ReadonlyMap<Place, Offset>, signal: AbortSignal): Promise<readonly Place[]> {
+    signal.throwIfAborted()
+    return this.#news.wait(known, signal)
   }
 
   trim(at: Place, limits: TrimLimits): Promise<Offset> {
