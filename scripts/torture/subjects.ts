@@ -6,6 +6,8 @@ import { simulateBank } from '../../examples/streams/simulate.ts'
 import { simulateOrders } from '../../examples/xml/simulate.ts'
 import { olderProbeApp, probeApp, publishProbe, replayProbe } from '../../src/testing/probe-app.ts'
 import { type SimulateOptions, type SimulationReport, simulate } from '../../src/testing/simulate.ts'
+import { simulateBulk } from './courses/bulk.ts'
+import { simulateChanged } from './courses/changed.ts'
 import { simulateFarBehind, simulatePartlyKeyed, simulatePausing } from './courses/keys.ts'
 import { simulateOperated } from './courses/operated.ts'
 import { simulateFed, simulateLoops, simulateVersions } from './courses/outside.ts'
@@ -44,20 +46,22 @@ export const examples: Readonly<Record<string, Subject>> = {
   sales: (seed) => simulateSales(seed, courseOf(seed)),
 }
 
-/** Of so many seeds one lets a handler pause, and one lets a key fall far behind: both take hundreds of events. */
+/** Of so many seeds one lets a handler pause, one lets a key fall far behind, and one fills everything: all take hundreds of events. */
 const crowdedEvery = 40
 
 function simulateKeys(seed: number): Promise<SimulationReport> {
   if (seed % crowdedEvery === 1) return simulatePausing(seed, { twice: false })
   if (seed % crowdedEvery === 2) return simulateFarBehind(seed, { twice: false })
+  if (seed % crowdedEvery === 3) return simulateBulk(seed, { twice: false })
   return simulatePartlyKeyed(seed, probeCourseOf(seed))
 }
 
-const outside = [simulateFed, simulateVersions, simulateLoops] as const
+const outside = [simulateFed, simulateVersions, simulateLoops, simulateChanged] as const
 
 /**
- * The applications that are simulated: the one that uses all there is, before and behind an upgrade, and with an operator; rules that
- * change; keys that are not there, fail or fall behind; sources, events of other versions and chains without an end; and every example.
+ * The applications that are simulated: the one that uses all there is, before and behind an upgrade, and with an operator; one whose
+ * handlers and callers do what they can do wrong; rules that change; keys that are not there, fail or fall behind; sources, events of
+ * other versions, chains without an end and handlers that change; and every example.
  */
 export const subjects: Readonly<Record<string, Subject>> = {
   probe: (seed) =>

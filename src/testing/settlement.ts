@@ -20,6 +20,7 @@ import type {
   Subscription,
 } from './history.ts'
 import { eventName, witnessesOf } from './history.ts'
+import { PresentNames } from './present-names.ts'
 import { type Publishers, toldOf } from './publishers.ts'
 import { ruledRecords } from './ruled-records.ts'
 import type { SimulatedProcess, World } from './simulated-process.ts'
@@ -149,18 +150,20 @@ function latestEmitMs({ recorder }: World): number {
 /** What was seen, with what the processes that are given say at the end. */
 export async function readHistory(world: World, processes: readonly SimulatedProcess[]): Promise<History> {
   const { recorder, app, time, epochMs } = world
+  const names = new PresentNames(app)
+  const log = names.inLog(recorder.log)
   const history: History = {
     subscriptions: subscriptionsOf(app),
-    acknowledged: withDueTimes(recorder.acknowledged, recorder.log),
-    attempts: recorder.attempts,
-    log: recorder.log,
-    deadLetters: deadLettersOf(recorder.log),
+    acknowledged: withDueTimes(recorder.acknowledged, log),
+    attempts: names.of(recorder.attempts),
+    log,
+    deadLetters: deadLettersOf(log),
     parked: await readParked(processes),
     ledgers: [],
-    cursors: recorder.cursors,
+    cursors: names.of(recorder.cursors),
     streams: streamsOf(app),
     appends: recorder.appends,
-    ruled: ruledRecords(recorder.log, app),
+    ruled: ruledRecords(log, app),
     findings: verifiedStates(world),
     endedMs: Math.min(
       epochMs + time.elapsedMs,
@@ -209,7 +212,8 @@ async function readLedgers(
   const seen = new Set<string>()
   const owners = await readOwners(processes)
   for (const { handler, key } of witnessesOf(history, 'done')) {
-    if (seen.has(`${handler} ${key}`)) continue
+    const isThere = world.app.handlers.some(({ name }) => name === handler)
+    if (!isThere || seen.has(`${handler} ${key}`)) continue
     seen.add(`${handler} ${key}`)
     const owner = owners.get(`${handler} ${partitionOf(key, world.partitions)}`)
     const ledger = await readLedger(world, owner === undefined ? processes : [owner], handler, key)
