@@ -29,9 +29,11 @@ export class DiskTrouble {
     const { signal } = this.#stop
     const stopped = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
     this.#going = Promise.race([ready, stopped]).then(() => this.#trouble(pid, signal))
+    // Whoever ends it is told.
+    this.#going.catch(() => {})
   }
 
-  /** Resolves once the disk is mended. */
+  /** Resolves once the disk is mended. Rejects with `OutOfTime` where the process does not know of that in time. */
   async end(): Promise<void> {
     this.#stop.abort()
     await this.#going

@@ -4,6 +4,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { inSeconds, OutOfTime, patienceMs } from './out-of-time.ts'
 
 /** Calls of the system that can be made to fail, as libfiu names them, and with which error. */
 export const diskFaults = {
@@ -29,7 +30,6 @@ export function canFail(): boolean {
   return libraries.every((library) => existsSync(library))
 }
 
-const patienceMs = 5_000
 const lookAgainMs = 2
 
 /** Makes the disk of one process fail, and mends it, while the process runs. */
@@ -58,7 +58,10 @@ export class FaultyDisk {
     }
   }
 
-  /** From now on so many of the calls fail, and no others; resolves once the process knows, or has ended. */
+  /**
+   * From now on so many of the calls fail, and no others; resolves once the process knows, or has ended. Rejects with {@link OutOfTime}
+   * where it does neither, as {@link mend} does.
+   */
   async fail(pid: number, fault: DiskFault, probability = 1): Promise<void> {
     await this.mend(pid)
     const { name, errno } = diskFaults[fault]
@@ -85,7 +88,10 @@ export class FaultyDisk {
         if (await hasAnswer(answers)) return
         await sleep(lookAgainMs)
       }
-      if (isAlive(pid)) throw new Error(`process ${pid} does not answer to '${command}'`)
+      if (isAlive(pid)) {
+        const limit = inSeconds(patienceMs)
+        throw new OutOfTime(`process ${pid}, or its libfiu, did not answer to '${command}' within ${limit}`)
+      }
     } finally {
       await commands.close()
       await answers.close()

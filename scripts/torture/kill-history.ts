@@ -23,6 +23,7 @@ import { type Ledger, ledgerName, witnessOf } from '../../src/testing/witness.ts
 import { tortureApp } from './app.ts'
 import { type ClaimSeen, type Ends, type JournalLine, type RecordPlace, readJournal } from './journal.ts'
 import { allRecords, rowsOf } from './journaled-engine.ts'
+import { within } from './out-of-time.ts'
 
 /** What is known of a round besides what is on the disk. */
 export interface KilledRound {
@@ -34,19 +35,23 @@ export interface KilledRound {
   readonly acknowledged: readonly (Partial<RecordPlace> & { readonly id: string })[]
   /** What it was told of appends to streams. */
   readonly appends: readonly ToldAppend[]
-  /** The ends of all places when nothing was left to do. */
-  readonly settled: Readonly<Record<string, Offset>>
+  /** The ends of all places when nothing was left to do; undefined for a round that was cut off before. */
+  readonly settled: Readonly<Record<string, Offset>> | undefined
 }
 
-/** Puts together what the processes of a round wrote down and what the disk has, as the invariants judge it. */
+/**
+ * Puts together what the processes of a round wrote down and what the disk has, as the invariants judge it. Rejects with `OutOfTime`
+ * where the log cannot be had in time.
+ */
 export async function readKilledHistory(round: KilledRound): Promise<History> {
+  const isLate = lateness(round.settled ?? {})
   const disk = await readDisk(round.log)
   const merged = new MergedJournals(disk.records)
   // What one process wrote is in order already, and stays so.
   const lines = round.journals.flatMap(readJournal).sort((one, other) => one.atNs - other.atNs)
   for (const line of lines) merged.add(line)
   merged.finish()
-  const log = merged.log.filter((record) => !isLateTick(record, round.settled))
+  const log = merged.log.filter((record) => !isLate(record))
   const acknowledged = round.acknowledged.map((event) => acknowledgedEvent(event, log, merged.handledAt))
   return {
     subscriptions: subscriptionsOf(tortureApp),
@@ -60,14 +65,19 @@ export async function readKilledHistory(round: KilledRound): Promise<History> {
     results: merged.results,
     streams: streamsOf(tortureApp),
     appends: round.appends,
-    endedMs: Number.MAX_SAFE_INTEGER,
+    // What is delayed may not be due yet where it was cut off.
+    endedMs: round.settled === undefined ? 0 : Number.MAX_SAFE_INTEGER,
   }
 }
 
-/** The schedule goes on firing until the process is stopped; what fired after all was done may not have been handled. */
-function isLateTick({ topic, partition, offset }: LoggedRecord, settled: Readonly<Record<string, Offset>>) {
-  if (topic !== internalTopics(tortureApp.name).ticks) return false
-  return offset >= (settled[`${topic}/${partition}`] ?? 0)
+/**
+ * Which records are not judged. The schedule goes on firing until the process is stopped or killed, so what fired after all was done may
+ * not have been handled by then.
+ */
+function lateness(settled: Readonly<Record<string, Offset>>): (record: RecordPlace) => boolean {
+  const { ticks } = internalTopics(tortureApp.name)
+  return ({ topic, partition, offset }) =>
+    topic === ticks && offset >= (settled[`${topic}/${partition}`] ?? 0)
 }
 
 function acknowledgedEvent(
@@ -92,7 +102,7 @@ function acknowledgedEvent(
 interface Disk {
   /** The records of each place, by `topic/partition`. */
   readonly records: ReadonlyMap<string, readonly Omit<LoggedRecord, 'step'>[]>
-  readonly parked: readonly ParkedKey[]
+  readonly parked: readonly (ParkedKey & { readonly partition: number })[]
   readonly ledgers: readonly KeyLedger[]
 }
 
@@ -109,10 +119,12 @@ async function readDisk(log: string): Promise<Disk> {
         )
       }
     }
-    const parked: ParkedKey[] = []
+    const parked: (ParkedKey & { readonly partition: number })[] = []
     const ledgers: KeyLedger[] = []
     for (const claim of await claimsOf(engine)) {
-      for (const [key, text] of await rowsOf(claim, 'parked/')) parked.push(parkedKey(key, text))
+      for (const [key, text] of await rowsOf(claim, 'parked/')) {
+        parked.push({ ...parkedKey(key, text), partition: claim.partition })
+      }
       for (const [key, text] of await rowsOf(claim, 'state/')) ledgers.push(...ledger(key, text))
     }
     return { records, parked, ledgers }
@@ -127,21 +139,19 @@ async function claimsOf(engine: LogEngine): Promise<readonly Claim[]> {
   return (await Promise.all(groups.map((group) => allClaimsOf(engine, group)))).flat()
 }
 
-const claimsWithinMs = 60_000
-
 /** Waits for what processes have left behind that were killed a moment ago. */
 function allClaimsOf(engine: LogEngine, group: string): Promise<readonly Claim[]> {
   const claims = new Map<number, Claim>()
-  return new Promise((resolve, reject) => {
+  const all = new Promise<readonly Claim[]>((resolve, reject) => {
     const take = (claim: Claim) => {
       claims.set(claim.partition, claim)
       if (claims.size === engine.partitions) resolve([...claims.values()])
     }
     engine.join(group, { id: 'judge' }, take).catch(reject)
-    const late = () =>
-      reject(new Error(`group ${group} gives only partitions ${[...claims.keys()]} to its only member`))
-    setTimeout(late, claimsWithinMs).unref()
   })
+  const what = () =>
+    `claims on all partitions of group ${group} by its only member: it has ${[...claims.keys()]}`
+  return within(all, what)
 }
 
 function parkedKey(row: string, text: string): ParkedKey {

@@ -5,6 +5,7 @@ import type { RunningApp } from '../../src/app/running.ts'
 import { start } from '../../src/app/start.ts'
 import { internalTopics } from '../../src/bus/internal-topics.ts'
 import { resultIdOf } from '../../src/bus/results.ts'
+import type { HandlerStatus } from '../../src/bus/status.ts'
 import { isMillraceError } from '../../src/core/errors.ts'
 import { decodeEvent } from '../../src/core/event-codec.ts'
 import { realRuntime } from '../../src/core/real-runtime.ts'
@@ -93,6 +94,7 @@ async function serve(application: RunningApp, request: Request): Promise<void> {
   if ('append' in request) return append(application, request.append)
   if ('lookUp' in request) return lookUp(application, request.lookUp)
   if ('redrive' in request) return redrive(application, request.redrive)
+  if ('outstanding' in request) return say({ outstanding: await outstanding(application) })
   if ('settle' in request) return say({ settled: await settled(application) })
   await application.stop()
   await engine.close()
@@ -202,22 +204,31 @@ async function settled(application: RunningApp): Promise<Readonly<Record<string,
   for (;;) {
     const before = await endsOf(engine)
     await application.settled()
-    const statuses = await application.status()
-    // One that gave up what it probed with stays paused, and has nothing left to do.
-    const idle = statuses.every(
-      ({ partitions, lag, inFlight, waiting, stuck, parked }) =>
-        partitions.length === torturePartitions &&
-        lag + inFlight + waiting + stuck.length === 0 &&
-        parked.sample.every(({ dueMs }) => dueMs === undefined),
-    )
+    const isIdle = (await application.status()).every((status) => busy(status) === undefined)
     const after = await endsOf(engine)
     const same = Object.entries(after).every(
       ([place, end]) => place.startsWith(ticks) || before[place] === end,
     )
-    if (idle && same && (await journaled.timers()) === 0) {
+    if (isIdle && same && (await journaled.timers()) === 0) {
       await fetchResults(application)
       return before
     }
     await runtime.sleep(20)
   }
+}
+
+/** What a handler still has to do. One that gave up what it probed with stays paused, and has nothing left. */
+function busy(status: HandlerStatus): string | undefined {
+  const { name, partitions, lag, inFlight, waiting, stuck, parked } = status
+  const due = parked.sample.filter(({ dueMs }) => dueMs !== undefined).length
+  const counts = { lag, 'in flight': inFlight, waiting, stuck: stuck.length, 'parked and due': due }
+  const left = Object.entries(counts).filter(([, count]) => count > 0)
+  if (partitions.length === torturePartitions && left.length === 0) return undefined
+  const words = left.map(([what, count]) => `${what} ${count}`)
+  return `'${name}' on ${partitions.length} partitions: ${words.join(', ') || 'nothing'}`
+}
+
+async function outstanding(application: RunningApp): Promise<string> {
+  const handlers = (await application.status()).flatMap((status) => busy(status) ?? [])
+  return [...handlers, `${(await journaled.timers()) ?? 'unknown'} timers`].join('; ')
 }

@@ -6,15 +6,17 @@ import { verifyState } from '../../src/bus/verify-state.ts'
 import { realRuntime } from '../../src/core/real-runtime.ts'
 import { verifyLmdb } from '../../src/engines/lmdb/verify/verify.ts'
 import type { Offset } from '../../src/log/port.ts'
-import { invariants } from '../../src/testing/invariants/index.ts'
+import type { History } from '../../src/testing/history.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
 import { nextEvent, type TortureEvent } from './app.ts'
 import { Appenders } from './appenders.ts'
 import { DiskTrouble } from './disk-trouble.ts'
 import type { RecordPlace } from './journal.ts'
+import { breachesOf } from './judge.ts'
 import { readKilledHistory } from './kill-history.ts'
 import { KilledProcess } from './killed-process.ts'
 import type { Answer } from './messages.ts'
+import { Effort, OutOfTime, patienceMs, within } from './out-of-time.ts'
 
 /** What became of one round. */
 export interface KillRound {
@@ -23,6 +25,8 @@ export interface KillRound {
   readonly disk: boolean
   /** What was broken, a sentence for each. */
   readonly breaches: readonly string[]
+  /** What the round waited for in vain: then it came to no end, and only what must hold at any moment was judged. */
+  readonly outOfTime: string | undefined
   readonly kills: number
   readonly acknowledged: number
   readonly attempts: number
@@ -41,6 +45,8 @@ export interface KillRound {
 export interface KillOptions {
   /** Lets the disk of the processes fail now and then: fdatasync with EIO, writes with ENOSPC and EIO. */
   readonly disk?: boolean
+  /** How long it waits for anything; {@link patienceMs} unless given. */
+  readonly limitMs?: number
 }
 
 const inFlight = 12
@@ -48,8 +54,9 @@ const mostEvents = 500
 /** How many appends there are for each event. */
 const appendsPerEvent = 0.3
 const startMs = 350
-/** Far more than it takes where a dozen others use the disk too. */
-const settleLimitMs = 240_000
+/** Each time that LMDB aborts the last process takes a fault of the disk, and there are few of these. */
+const mostLast = 10
+const answersWithinMs = 10_000
 
 /**
  * Lets an application work on a log in a folder, kills its processes with SIGKILL at moments chosen by the seed, lets the
@@ -68,6 +75,7 @@ class Round {
   readonly #open = new Map<string, TortureEvent>()
   readonly #acknowledged: (Partial<RecordPlace> & { readonly id: string })[] = []
   readonly #problems: string[] = []
+  readonly #limitMs: number
   readonly #trouble: DiskTrouble | undefined
   /** Events that were refused because of the disk, and that nobody published again. */
   readonly #givenUp = new Set<string>()
@@ -78,6 +86,8 @@ class Round {
   #published = 0
   #incarnation = 0
   #publishing = true
+  #outOfTime: string | undefined
+  #outstanding: string | undefined
   #settled: Readonly<Record<string, Offset>> | undefined
   #hasStopped = false
   #isReady = false
@@ -85,8 +95,9 @@ class Round {
   #ready: Promise<void> = Promise.resolve()
   #nowReady: () => void = () => {}
 
-  constructor(seed: number, { disk = false }: KillOptions) {
+  constructor(seed: number, { disk = false, limitMs = patienceMs }: KillOptions) {
     this.#seed = seed
+    this.#limitMs = limitMs
     this.#random = new SeededRandom(seed, 'kills')
     this.#data = new SeededRandom(seed, 'torture')
     this.#folder = mkdtempSync(join(tmpdir(), 'millrace-torture-'))
@@ -105,43 +116,60 @@ class Round {
     try {
       for (let kill = 0; kill < kills; kill += 1) await this.#liveAndDie()
       await this.#liveToTheEnd()
+    } catch (error) {
+      this.#ranOutOfTime(error)
     } finally {
       this.#appenders.close()
+      await this.#process?.kill()
     }
     return await this.#judge(kills)
   }
 
+  #ranOutOfTime(error: unknown): void {
+    if (!(error instanceof OutOfTime)) throw error
+    this.#outOfTime ??= error.message
+  }
+
   async #judge(kills: number): Promise<KillRound> {
-    const journals = Array.from({ length: this.#incarnation }, (_, index) => this.#journalFile(index + 1))
-    const history = await readKilledHistory({
-      log: this.#log,
-      journals,
-      acknowledged: this.#acknowledged,
-      appends: this.#appenders.told,
-      settled: this.#settled ?? {},
-    })
+    const history = await this.#history()
     const breaches = [...this.#problems, ...this.#appenders.problems]
-    for (const [rule, invariant] of Object.entries(invariants)) {
-      breaches.push(...invariant(history).map((what) => `${rule}: ${what}`))
+    if (history !== undefined) {
+      breaches.push(...breachesOf(history, { isFinished: this.#outOfTime === undefined }))
     }
-    const readable = new Set(history.log.map(({ event }) => event.id))
+    const readable = new Set(history?.log.map(({ event }) => event.id))
     for (const id of this.#givenUp)
       if (readable.has(id)) breaches.push(`'${id}' was refused, and is in the log`)
     for await (const { kind, where, problem } of this.#verify())
       breaches.push(`${kind} at ${where}: ${problem}`)
-    if (breaches.length === 0) rmSync(this.#folder, { recursive: true, force: true })
+    const holds = breaches.length === 0 && this.#outOfTime === undefined
+    if (holds) rmSync(this.#folder, { recursive: true, force: true })
     return {
       seed: this.#seed,
       disk: this.#trouble !== undefined,
       breaches,
+      outOfTime: this.#outOfTime,
       kills,
-      acknowledged: history.acknowledged.length,
-      attempts: history.attempts.length,
+      acknowledged: this.#acknowledged.length,
+      attempts: history?.attempts.length ?? 0,
       refused: this.#givenUp.size,
       ...this.#appenders.counts,
-      records: history.log.length,
-      deadLetters: history.deadLetters.length,
+      records: history?.log.length ?? 0,
+      deadLetters: history?.deadLetters.length ?? 0,
       folder: this.#folder,
+    }
+  }
+
+  /** Undefined where even that takes too long. */
+  async #history(): Promise<History | undefined> {
+    const journals = Array.from({ length: this.#incarnation }, (_, index) => this.#journalFile(index + 1))
+    try {
+      return await readKilledHistory({
+        ...{ log: this.#log, journals, acknowledged: this.#acknowledged, appends: this.#appenders.told },
+        settled: this.#outOfTime === undefined ? (this.#settled ?? {}) : undefined,
+      })
+    } catch (error) {
+      this.#ranOutOfTime(error)
+      return undefined
     }
   }
 
@@ -167,7 +195,11 @@ class Round {
     const process = this.#start()
     if (!atStart) this.#trouble?.begin(process.pid, this.#ready)
     if (atStart) await sleep(this.#random.between(0, startMs))
-    else await this.#until(() => this.#acknowledged.length - before >= acknowledgements || this.#isDone)
+    else {
+      await this.#until('enough acknowledgements', () => {
+        return this.#acknowledged.length - before >= acknowledgements || this.#isDone
+      })
+    }
     if (stops) process.ask({ stop: true })
     await sleep(laterMs)
     await this.#end(process)
@@ -177,20 +209,37 @@ class Round {
   async #liveToTheEnd(): Promise<void> {
     const troubled = this.#start()
     this.#trouble?.begin(troubled.pid, this.#ready)
-    await this.#until(() => this.#open.size === 0 && this.#published > 0)
+    await this.#until('all acknowledgements', () => this.#open.size === 0 && this.#published > 0)
     await this.#trouble?.end()
     this.#publishing = false
     this.#appenders.end()
-    const process = troubled.hasEnded ? this.#start() : troubled
-    await this.#until(() => this.#open.size === 0 && this.#appenders.open === 0)
-    process.ask({ settle: true })
-    await this.#until(() => this.#settled !== undefined)
-    if (this.#settled === undefined) this.#problems.push('it does not settle')
+    const process = await this.#settle(troubled)
+    if (process === undefined) return
     if (this.#random.chance(0.5)) {
       process.ask({ stop: true })
-      await this.#until(() => this.#hasStopped)
+      await this.#until('its being stopped', () => this.#hasStopped)
     }
     await this.#end(process)
+  }
+
+  /**
+   * Gives the process that has nothing left to do: the one that is there, or its successors. What the disk did to one before it was mended
+   * may end it a moment later.
+   */
+  async #settle(troubled: KilledProcess): Promise<KilledProcess | undefined> {
+    let process = troubled
+    for (let count = 0; count < mostLast; count += 1) {
+      if (process.hasEnded) {
+        await this.#end(process)
+        process = this.#start()
+      }
+      await this.#until('all answers', () => this.#open.size === 0 && this.#appenders.open === 0)
+      process.ask({ settle: true })
+      await this.#until('its being settled', () => this.#settled !== undefined)
+      if (this.#settled !== undefined) return process
+    }
+    this.#problems.push(`the last process ended by itself ${mostLast} times`)
+    return undefined
   }
 
   get #isDone(): boolean {
@@ -247,6 +296,7 @@ class Round {
     }
     if ('refused' in answer) this.#refused(answer.refused)
     if ('problem' in answer) this.#problems.push(answer.problem)
+    if ('outstanding' in answer) this.#outstanding = answer.outstanding
     if ('settled' in answer) this.#settled = answer.settled
     if ('stopped' in answer) this.#hasStopped = true
     if ('ready' in answer || 'acknowledged' in answer || 'refused' in answer) this.#publish()
@@ -292,19 +342,36 @@ class Round {
     }
   }
 
-  /** Waits for what comes true by what the process says, as long as it lives. */
-  async #until(condition: () => boolean): Promise<void> {
+  /** Waits for what comes true by what the process says, as long as it lives. Rejects with {@link OutOfTime}. */
+  async #until(what: string, condition: () => boolean): Promise<void> {
     const process = this.#process
-    const late = sleep(settleLimitMs, 'late' as const, { ref: false })
-    while (!condition() && process !== undefined && !process.hasEnded) {
-      const heard = new Promise<void>((resolve) => {
+    if (process === undefined) return
+    const effort = new Effort(process.pid)
+    try {
+      await within(this.#comesTrue(process, condition), () => what, this.#limitMs)
+    } catch (error) {
+      if (!(error instanceof OutOfTime)) throw error
+      const effortMade = effort.toString()
+      throw new OutOfTime([error.message, effortMade, await this.#whatIsOutstanding(process)].join('; '))
+    }
+  }
+
+  async #comesTrue(process: KilledProcess, condition: () => boolean): Promise<void> {
+    while (!condition() && !process.hasEnded) {
+      await new Promise<void>((resolve) => {
         this.#heard = resolve
       })
-      if ((await Promise.race([heard, late])) !== 'late') continue
-      this.#problems.push(
-        `process ${this.#incarnation} does nothing any more (${this.#open.size} events and ${this.#appenders.open} appends open)`,
-      )
-      return
     }
+  }
+
+  async #whatIsOutstanding(process: KilledProcess): Promise<string> {
+    const open = `${this.#open.size} of ${this.#published} events and ${this.#appenders.open} appends were open`
+    if (!this.#isReady)
+      return `process ${this.#incarnation} had not begun; ${open}; it said: ${process.errors}`
+    process.ask({ outstanding: true })
+    const answered = this.#comesTrue(process, () => this.#outstanding !== undefined)
+    await within(answered, () => 'an answer', answersWithinMs).catch(() => {})
+    const left = this.#outstanding ?? 'it does not say what is left'
+    return `${open} at process ${this.#incarnation}: ${left}`
   }
 }

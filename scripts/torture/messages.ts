@@ -24,6 +24,8 @@ export type Request =
   /** Hands back a dead letter that the number chooses, if any is open. */
   | { readonly redrive: number }
   | { readonly settle: true }
+  /** Asks what it still has to do, when it was waited for in vain. */
+  | { readonly outstanding: true }
   | { readonly stop: true }
 
 /** What it answers. */
@@ -37,6 +39,8 @@ export type Answer =
   /** Nothing is known of an append, or of the version that was to be looked up for it. */
   | { readonly unanswered: { readonly append: string; readonly code: string } }
   | { readonly settled: Readonly<Record<string, Offset>> }
+  /** For people. */
+  | { readonly outstanding: string }
   | { readonly stopped: true }
   /** Events of these partitions are handled, and that is durable, at a time by the clock of `process.hrtime`. */
   | { readonly worked: { readonly partitions: readonly number[]; readonly atNs: number } }

@@ -27,6 +27,10 @@ export interface TaskResult {
   readonly acknowledged: number
   readonly attempts: number
   readonly failures: readonly Failure[]
+  /** How many rounds ran out of time, so that nobody knows what would have become of them; `notes` say of each what it waited for. */
+  readonly notJudged: number
+  /** Folders that are to be looked at. */
+  readonly kept?: readonly string[]
   /** What is to be told beside that. */
   readonly notes?: readonly string[]
   /** How long nothing went on while something failed. */
@@ -40,8 +44,8 @@ export type EngineGap = Gap & { readonly engine: string }
 export interface PlannedRounds {
   /** Rounds in which processes on a folder are killed. */
   readonly rounds: number
-  /** Whether the disk fails too in every third of them. */
-  readonly disk: boolean
+  /** Whether the disk fails too: in all of them, or in every third. */
+  readonly disk: 'always' | 'sometimes' | false
   /** Rounds in which processes, connections and servers fail, shared out among the engines. */
   readonly chaos: number
   readonly engines: readonly string[]
@@ -82,7 +86,12 @@ function* roundsOf(first: number, { rounds, disk, chaos, engines }: PlannedRound
   for (let index = 0; index <= rounds; index += 1) {
     for (; engines.length > 0 && chaosGiven * rounds < chaos * index; chaosGiven += 1)
       yield chaosTask(chaosGiven)
-    if (index < rounds) yield { kind: 'round', seed: first + index, disk: disk && index % 3 === 2 }
+    if (index < rounds)
+      yield {
+        kind: 'round',
+        seed: first + index,
+        disk: disk === 'always' || (disk === 'sometimes' && index % 3 === 2),
+      }
   }
   for (; engines.length > 0 && chaosGiven < chaos; chaosGiven += 1) yield chaosTask(chaosGiven)
 
@@ -92,42 +101,68 @@ function* roundsOf(first: number, { rounds, disk, chaos, engines }: PlannedRound
   }
 }
 
-/** A round that was judged, as the result of a task. */
-export function resultOfRound({
-  seed,
-  disk,
-  breaches,
-  kills,
-  acknowledged,
-  attempts,
-  folder,
-}: KillRound): TaskResult {
-  const message = [
-    `Round ${seed} breaks ${breaches.length === 1 ? 'a rule' : `${breaches.length} rules`}:`,
-    ...breaches.slice(0, 10).map((breach) => `  ${breach}`),
+/** A round that was played, as the result of a task. */
+export function resultOfRound(round: KillRound): TaskResult {
+  const { seed, disk, breaches, outOfTime, kills, acknowledged, attempts, folder } = round
+  const told = toldOf(
+    { name: `Round ${seed}`, breaches, outOfTime },
     `Its log and journals are in ${folder}`,
     `Run it again with: npm run torture -- --round ${seed}${disk ? ' --disk' : ''}`,
-  ].join('\n')
-  const failures = breaches.length === 0 ? [] : [{ message }]
-  return { seeds: 0, rounds: 1, kills, acknowledged, attempts, failures, gaps: [] }
+  )
+  const kept = told.failures.length + told.notJudged > 0 ? [folder] : []
+  return { seeds: 0, rounds: 1, kills, acknowledged, attempts, ...told, kept, gaps: [] }
 }
 
-/** A round of chaos that was judged, as the result of a task. */
+/** A round of chaos that was played, as the result of a task. */
 export function resultOfChaos(round: ChaosRound): TaskResult {
-  const { engine, seed, breaches, acknowledged, attempts, folder } = round
-  const message = [
-    `Round ${seed} on ${engine} breaks ${breaches.length === 1 ? 'a rule' : `${breaches.length} rules`}, after ${round.gaps.map(({ fault }) => fault).join(', ')}:`,
-    ...breaches.slice(0, 10).map((breach) => `  ${breach}`),
+  const { engine, seed, breaches, damage, outOfTime, acknowledged, attempts, folder } = round
+  const name = `Round ${seed} on ${engine}`
+  const gaps = round.gaps.map((gap) => ({ ...gap, engine }))
+  const counts = { seeds: 0, rounds: 1, kills: 0, acknowledged, attempts, gaps }
+  if (damage.length > 0) {
+    const note = [
+      `${name} cannot be judged, for the servers themselves have lost what they had acknowledged:`,
+      ...damage.map((what) => `  ${what}`),
+    ].join('\n')
+    return { ...counts, failures: [], notJudged: 0, notes: [note] }
+  }
+  const told = toldOf(
+    { name, breaches, outOfTime },
+    `What failed: ${round.gaps.map(({ fault }) => fault).join(', ')}`,
     `Its journals are in ${folder}`,
     `Run it again with: npm run torture -- --engine ${engine} --round ${seed}`,
-  ].join('\n')
-  const isTheirs = round.damage.length > 0
-  const failures = breaches.length === 0 || isTheirs ? [] : [{ message }]
+  )
+  return { ...counts, ...told, kept: told.failures.length + told.notJudged > 0 ? [folder] : [] }
+}
+
+/** A rule that is broken is one, whatever the time was; a round that only ran out of time has broken none. */
+function toldOf(
+  {
+    name,
+    breaches,
+    outOfTime,
+  }: {
+    readonly name: string
+    readonly breaches: readonly string[]
+    readonly outOfTime: string | undefined
+  },
+  ...more: readonly string[]
+): Required<Pick<TaskResult, 'failures' | 'notJudged' | 'notes'>> {
+  const time = outOfTime === undefined ? [] : [`  ${outOfTime}`]
+  if (breaches.length > 0) {
+    const message = [
+      `${name} BREAKS ${breaches.length === 1 ? 'A RULE' : `${breaches.length} RULES`}:`,
+      ...breaches.slice(0, 10).map((breach) => `  ${breach}`),
+      ...(time.length > 0 ? ['and then it ran out of time:', ...time] : []),
+      ...more,
+    ].join('\n')
+    return { failures: [{ message }], notJudged: 0, notes: [] }
+  }
+  if (time.length === 0) return { failures: [], notJudged: 0, notes: [] }
   const note = [
-    `Round ${seed} on ${engine} cannot be judged, for the servers themselves have lost what they had acknowledged:`,
-    ...round.damage.map((what) => `  ${what}`),
+    `${name} is NOT JUDGED, for it ran out of time; no rule was broken until then:`,
+    ...time,
+    ...more,
   ].join('\n')
-  const gaps = round.gaps.map((gap) => ({ ...gap, engine }))
-  const notes = isTheirs ? [note] : []
-  return { seeds: 0, rounds: 1, kills: 0, acknowledged, attempts, failures, gaps, notes }
+  return { failures: [], notJudged: 1, notes: [note] }
 }

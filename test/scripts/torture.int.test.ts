@@ -7,18 +7,21 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Account } from '../../scripts/torture/app.ts'
 import { canFail } from '../../scripts/torture/faulty-disk.ts'
 import { readKilledHistory } from '../../scripts/torture/kill-history.ts'
 import { killRound } from '../../scripts/torture/kill-round.ts'
-import { tasksOf } from '../../scripts/torture/tasks.ts'
+import { commandThatGoesOn, readOptions } from '../../scripts/torture/options.ts'
+import { Plan } from '../../scripts/torture/plan.ts'
+import { Progress } from '../../scripts/torture/progress.ts'
+import { resultOfRound, tasksOf } from '../../scripts/torture/tasks.ts'
 import { realRuntime } from '../../src/core/real-runtime.ts'
 import { openLmdb } from '../../src/engines/lmdb/lmdb-engine.ts'
 import { acknowledgedEventsKept } from '../../src/testing/invariants/acknowledged-events-kept.ts'
 import { streamsHaveNoGap } from '../../src/testing/invariants/streams-have-no-gap.ts'
 
-const timeoutMs = 300_000
+const timeoutMs = 900_000
 let folder: string
 
 beforeEach(() => {
@@ -80,6 +83,40 @@ describe('an application whose processes are killed', () => {
   })
 })
 
+describe('a round that runs out of time', () => {
+  it('breaks no rule, and says what it waited for', async () => {
+    const round = await killRound(104, { limitMs: 1 })
+    rmSync(round.folder, { recursive: true })
+    expect(round.breaches).toEqual([])
+    expect(round.outOfTime).toMatch(/^0 s were too short for .*; .*of 0 events and 0 appends were open/)
+  })
+
+  it('is told apart from one that breaks a rule, counted apart, and no success', () => {
+    const said: string[] = []
+    vi.spyOn(process.stdout, 'write').mockImplementation((text) => said.push(String(text)) > 0)
+    const round = {
+      ...{ seed: 7, disk: true, breaches: [] as string[], outOfTime: undefined, kills: 1, folder: '/there' },
+      ...{ acknowledged: 1, attempts: 1, refused: 0, appended: 0, conflicts: 0, records: 1, deadLetters: 0 },
+    }
+    const progress = new Progress({ seeds: 0, rounds: 3 })
+    progress.add(resultOfRound(round))
+    expect(progress.holds).toBe(true)
+    progress.add(resultOfRound({ ...round, outOfTime: '600 s were too short for it' }))
+    expect(progress.holds).toBe(false)
+    progress.add(resultOfRound({ ...round, breaches: ['keys keep their order: not so'], outOfTime: 'late' }))
+    progress.summarize({ isWhole: true })
+    const text = said.join('')
+    expect(text).toContain(
+      'Round 7 is NOT JUDGED, for it ran out of time; no rule was broken until then:\n  600 s',
+    )
+    expect(text).toContain(
+      'Round 7 BREAKS A RULE:\n  keys keep their order: not so\nand then it ran out of time:',
+    )
+    expect(text).toContain('\n1 failed: see above\n1 NOT JUDGED: out of time, see above\n')
+    expect(text).not.toContain('every rule held')
+  })
+})
+
 describe('npm run torture', () => {
   it('simulates seeds of every application and kills, and says what it did', {
     timeout: timeoutMs,
@@ -105,12 +142,37 @@ describe('npm run torture', () => {
     ['--rounds', '-1'],
     ['--chaos', '-1'],
     ['--engine', 'oracle'],
+    ['--after', '-1'],
     ['--processes', '0'],
     ['--minutes', 'soon'],
-  ])('refuses %s %s', async (option, value) => {
-    const { code, stderr } = await torture(`${option}=${value}`)
+  ])('refuses %s %s', (option, value) => {
+    expect(() => readOptions([`${option}=${value}`], ['lmdb'])).toThrow(`${option} must be `)
+  })
+
+  it('says what is wrong with an option', async () => {
+    const { code, stderr } = await torture('--seeds=many')
     expect(code).toBe(2)
-    expect(stderr).toContain(`${option} must be `)
+    expect(stderr).toBe('--seeds must be a whole number, at least 0\n')
+  })
+
+  it('goes on before the first part that is not done, whatever was done behind it', () => {
+    const tasks = ['one', 'two', 'three'].map((subject, index) => {
+      return { kind: 'seeds', subject, first: index, count: 5 } as const
+    })
+    const plan = new Plan(tasks)
+    const [first, second] = [plan.next(), plan.next()]
+    expect(plan.total).toEqual({ seeds: 15, rounds: 0 })
+    if (second !== undefined) plan.done(second)
+    expect([plan.goesOnAfter, plan.underWay]).toEqual([0, ['seeds 0 to 4 of one']])
+    if (first !== undefined) plan.done(first)
+    expect([plan.goesOnAfter, plan.underWay]).toEqual([2, []])
+    const rest = new Plan(tasks, 2)
+    expect(rest.total).toEqual({ seeds: 5, rounds: 0 })
+    expect(rest.next()?.task).toEqual(tasks[2])
+    expect(rest.next()).toBeUndefined()
+    expect(commandThatGoesOn(['--fault', "the server's", '--after', '1', '--after=1'], 2)).toBe(
+      "npm run torture -- --fault 'the server'\\''s' --after 2",
+    )
   })
 
   it('shares the seeds out among the applications, and spreads the rounds among them', () => {
@@ -119,7 +181,7 @@ describe('npm run torture', () => {
         first: 5,
         seeds: 23,
         rounds: 2,
-        disk: true,
+        disk: 'sometimes',
         chaos: 3,
         engines: ['a', 'b'],
       }),

@@ -4,11 +4,12 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Offset } from '../../../src/log/port.ts'
 import type { History } from '../../../src/testing/history.ts'
-import { invariants } from '../../../src/testing/invariants/index.ts'
 import { SeededRandom } from '../../../src/testing/random.ts'
 import { torturePartitions } from '../app.ts'
+import { breachesOf } from '../judge.ts'
 import { readKilledHistory } from '../kill-history.ts'
 import type { Answer } from '../messages.ts'
+import { inSeconds, OutOfTime, patienceMs, within } from '../out-of-time.ts'
 import { Callers } from './callers.ts'
 import type { Cluster } from './cluster.ts'
 import { chaosEngines } from './clusters.ts'
@@ -24,6 +25,8 @@ export interface ChaosRound {
   readonly breaches: readonly string[]
   /** What is wrong with the servers themselves, where they are known for it: then the rules could not be kept. */
   readonly damage: readonly string[]
+  /** What the round waited for in vain: then it came to no end, and only what must hold at any moment was judged. */
+  readonly outOfTime: string | undefined
   /** How long nothing went on, for each thing that failed, in order. */
   readonly gaps: readonly Gap[]
   readonly acknowledged: number
@@ -45,9 +48,7 @@ export interface ChaosOptions {
 
 const processes = 3
 const faultsPerRound = 4
-const limitMs = 90_000
-/** Far more than it takes, since a busy machine lets many attempts run out of time. */
-const endLimitMs = 240_000
+const answersWithinMs = 10_000
 
 /**
  * Lets several processes of an application work on one log, lets processes, connections and servers fail as the seed decides
@@ -77,6 +78,8 @@ class Round {
   readonly #folder = mkdtempSync(join(tmpdir(), 'millrace-chaos-'))
   readonly #problems: string[] = []
   readonly #meter = new GapMeter(torturePartitions)
+  #outOfTime: string | undefined
+  #outstanding: string | undefined
   #settled: Readonly<Record<string, Offset>> | undefined
 
   constructor(engine: string, seed: number, cluster: Cluster, options: ChaosOptions) {
@@ -96,15 +99,23 @@ class Round {
     })
     const callers = new Callers(() => fleet, this.#seed, this.#meter)
     try {
-      await Promise.all(fleet.members.map((member) => fleet.start(member)))
+      const begun = Promise.all(fleet.members.map((member) => fleet.start(member)))
+      await within(begun, () => 'all processes to begin')
       await this.#goesOn('starting')
       for (const fault of this.#faults()) await this.#fail(fault, fleet)
       await this.#end(fleet, callers)
+    } catch (error) {
+      this.#ranOutOfTime(error)
     } finally {
       callers.close()
       await fleet.close()
     }
     return await this.#judge(fleet, callers)
+  }
+
+  #ranOutOfTime(error: unknown): void {
+    if (!(error instanceof OutOfTime)) throw error
+    this.#outOfTime ??= error.message
   }
 
   #faults(): readonly string[] {
@@ -121,7 +132,7 @@ class Round {
     const fault = faultsOf(this.#cluster)[name]
     if (fault === undefined) throw new TypeError(`nothing is called '${name}'`)
     const fromNs = nowNs()
-    await fault({ fleet, random: this.#random })
+    await within(fault({ fleet, random: this.#random }), () => `'${name}' to be over`)
     await this.#goesOn(name)
     this.#meter.failed(name, fromNs)
   }
@@ -129,33 +140,55 @@ class Round {
   /** Waits until publishers and handlers of every partition have gone on. */
   async #goesOn(after: string): Promise<void> {
     const sinceNs = nowNs()
-    while (!this.#meter.hasGoneOnSince(sinceNs)) {
-      if (nowNs() - sinceNs > limitMs * 1e6) {
-        this.#problems.push(`after '${after}' it did not go on`)
-        return
-      }
-      await sleep(20)
-    }
+    await this.#until(
+      () => this.#meter.standingStillSince(sinceNs).length === 0,
+      () => `all to go on after '${after}': ${this.#meter.standingStillSince(sinceNs).join(', ')}`,
+    )
   }
 
   /** Lets all be handled by one process, after the others have stopped. */
   async #end(fleet: Fleet, callers: Callers): Promise<void> {
     callers.end()
-    const deadlineMs = performance.now() + endLimitMs
-    while (callers.open > 0 && performance.now() < deadlineMs) await sleep(20)
-    if (callers.open > 0) this.#problems.push(`${callers.open} events and appends were never acknowledged`)
+    await this.#until(
+      () => callers.open === 0,
+      () => `acknowledgements of ${callers.open} events and appends`,
+    )
     const [last, ...others] = fleet.members
     for (const member of others) await fleet.stop(member)
     if (last === undefined) return
     fleet.ask(last, { settle: true })
-    while (this.#settled === undefined && performance.now() < deadlineMs) await sleep(20)
-    if (this.#settled === undefined) this.#problems.push('it does not settle')
+    try {
+      await this.#until(
+        () => this.#settled !== undefined,
+        () => 'the last process to be settled',
+      )
+    } catch (error) {
+      if (error instanceof OutOfTime)
+        throw new OutOfTime(`${error.message}: ${await this.#left(fleet, last)}`)
+      throw error
+    }
     await fleet.stop(last)
+  }
+
+  async #until(condition: () => boolean, what: () => string): Promise<void> {
+    for (const deadlineMs = performance.now() + patienceMs; !condition(); await sleep(20)) {
+      if (performance.now() > deadlineMs)
+        throw new OutOfTime(`${inSeconds(patienceMs)} were too short for ${what()}`)
+    }
+  }
+
+  /** What a process says that it still has to do. */
+  async #left(fleet: Fleet, member: FleetMember): Promise<string> {
+    fleet.ask(member, { outstanding: true })
+    for (let waitedMs = 0; this.#outstanding === undefined && waitedMs < answersWithinMs; waitedMs += 20)
+      await sleep(20)
+    return this.#outstanding ?? 'it does not say what is left'
   }
 
   #hear(callers: Callers, member: FleetMember, answer: Answer): void {
     if ('worked' in answer) this.#meter.handled(answer.worked)
     else if ('settled' in answer) this.#settled = answer.settled
+    else if ('outstanding' in answer) this.#outstanding = answer.outstanding
     else callers.hear(member, answer)
   }
 
@@ -165,15 +198,16 @@ class Round {
     const { mayLose } = this.#cluster
     const ours = [...this.#problems, ...callers.problems, ...callers.appenders.problems]
     const breaches = [...ours, ...(mayLose ? [] : damage)]
-    for (const [rule, invariant] of Object.entries(invariants)) {
-      breaches.push(...invariant(history).map((what) => `${rule}: ${what}`))
+    if (history !== undefined) {
+      breaches.push(...breachesOf(history, { isFinished: this.#outOfTime === undefined }))
     }
-    const readable = new Set(history.log.map(({ event }) => event.id))
+    const log = history?.log ?? []
+    const readable = new Set(log.map(({ event }) => event.id))
     for (const id of callers.givenUp) {
       if (readable.has(id)) breaches.push(`'${id}' was refused, and is in the log`)
     }
-    if (breaches.length > 0) {
-      const lines = history.log.map((record) => `${JSON.stringify(record)}\n`)
+    if (breaches.length > 0 || this.#outOfTime !== undefined) {
+      const lines = log.map((record) => `${JSON.stringify(record)}\n`)
       writeFileSync(join(this.#folder, 'log'), lines.join(''))
     } else rmSync(this.#folder, { recursive: true, force: true })
     return {
@@ -181,26 +215,28 @@ class Round {
       seed: this.#seed,
       breaches,
       damage: mayLose ? damage : [],
+      outOfTime: this.#outOfTime,
       gaps: this.#meter.gaps,
       acknowledged: callers.acknowledged.length,
       ...callers.appenders.counts,
-      attempts: history.attempts.length,
+      attempts: history?.attempts.length ?? 0,
       refused: callers.givenUp.size,
       folder: this.#folder,
     }
   }
 
-  async #history(fleet: Fleet, { acknowledged, appenders }: Callers): Promise<History> {
+  /** Undefined where it cannot be read. */
+  async #history(fleet: Fleet, { acknowledged, appenders }: Callers): Promise<History | undefined> {
     const log = this.#cluster.url(this.#cluster.ports)
     try {
       return await readKilledHistory({
         ...{ log, journals: fleet.journals, acknowledged, appends: appenders.told },
-        settled: this.#settled ?? {},
+        settled: this.#outOfTime === undefined ? (this.#settled ?? {}) : undefined,
       })
     } catch (error) {
-      this.#problems.push(`what the log has cannot be read: ${String(error)}`)
-      const none = { subscriptions: [], attempts: [], log: [], deadLetters: [], parked: [], ledgers: [] }
-      return { ...none, acknowledged: [], cursors: [], endedMs: 0 }
+      if (error instanceof OutOfTime) this.#ranOutOfTime(error)
+      else this.#problems.push(`what the log has cannot be read: ${String(error)}`)
+      return undefined
     }
   }
 }

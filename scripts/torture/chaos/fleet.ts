@@ -1,11 +1,9 @@
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { KilledProcess } from '../killed-process.ts'
 import type { Answer, Request } from '../messages.ts'
+import { within } from '../out-of-time.ts'
 import type { Cluster } from './cluster.ts'
 import { TcpProxy } from './tcp-proxy.ts'
-
-const stopsWithinMs = 60_000
 
 /** What a fleet is made of. */
 export interface FleetOptions {
@@ -86,16 +84,13 @@ export class Fleet {
     await process.kill()
   }
 
-  /** Lets it end by itself. */
+  /** Lets it end by itself. Rejects with `OutOfTime` where it does not. */
   async stop(member: FleetMember): Promise<void> {
     const { process } = member
     member.isReady = false
     if (process === undefined) return
     process.ask({ stop: true })
-    const late = sleep(stopsWithinMs, 'late' as const, { ref: false })
-    if ((await Promise.race([process.closed, late])) !== 'late') return
-    this.#options.onProblem('a process that was told to stop did not end')
-    await this.kill(member)
+    await within(process.closed, () => 'a process that was told to stop to end')
   }
 
   ask(member: FleetMember, request: Request): void {

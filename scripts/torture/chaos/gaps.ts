@@ -34,9 +34,12 @@ export class GapMeter {
     for (const partition of partitions) this.#handled[partition]?.push(atNs)
   }
 
-  /** Whether publishers and the handlers of every partition have gone on since a time. */
-  hasGoneOnSince(sinceNs: number): boolean {
-    return [this.#acknowledged, ...this.#handled].every((times) => (times.at(-1) ?? 0) > sinceNs)
+  /** Who has not gone on since a time, of publishers and the handlers of every partition, for people. */
+  standingStillSince(sinceNs: number): readonly string[] {
+    const partitions = this.#handled.map((times, partition) => [`partition ${partition}`, times] as const)
+    return [['publishers', this.#acknowledged] as const, ...partitions]
+      .filter(([, times]) => (times.at(-1) ?? 0) <= sinceNs)
+      .map(([name]) => name)
   }
 
   /** Something failed at a time, and all have gone on by now. */

@@ -130,7 +130,8 @@ export class PostgresServer {
     const settings = [
       `port=${this.port}`,
       'listen_addresses=127.0.0.1',
-      `unix_socket_directories=${this.folder}`,
+      // The path of one has to be short, which nobody knows of a temporary folder.
+      'unix_socket_directories=',
     ]
     const args = [...settings, 'max_connections=200', ...this.#settings].flatMap((setting) => ['-c', setting])
     const child = spawn(join(programs ?? '', 'postgres'), ['-D', this.folder, ...args], {
