@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { Account } from '../../scripts/torture/app.ts'
+import { Account, tortureApp, torturePartitions } from '../../scripts/torture/app.ts'
 import { canFail } from '../../scripts/torture/faulty-disk.ts'
 import { readKilledHistory } from '../../scripts/torture/kill-history.ts'
 import { killRound } from '../../scripts/torture/kill-round.ts'
@@ -16,9 +16,15 @@ import { commandThatGoesOn, readOptions } from '../../scripts/torture/options.ts
 import { Plan } from '../../scripts/torture/plan.ts'
 import { Progress } from '../../scripts/torture/progress.ts'
 import { resultOfRound, tasksOf } from '../../scripts/torture/tasks.ts'
+import { internalTopics } from '../../src/bus/internal-topics.ts'
+import type { ParkedEntry } from '../../src/bus/parked-entry.ts'
+import { stateLayout } from '../../src/bus/state-layout.ts'
+import { encodeEvent } from '../../src/core/event-codec.ts'
 import { realRuntime } from '../../src/core/real-runtime.ts'
 import { openLmdb } from '../../src/engines/lmdb/lmdb-engine.ts'
+import type { Claim } from '../../src/log/port.ts'
 import { acknowledgedEventsKept } from '../../src/testing/invariants/acknowledged-events-kept.ts'
+import { parkedKeysDrained } from '../../src/testing/invariants/parked-keys-drained.ts'
 import { streamsHaveNoGap } from '../../src/testing/invariants/streams-have-no-gap.ts'
 
 const timeoutMs = 900_000
@@ -114,6 +120,43 @@ describe('a round that runs out of time', () => {
     )
     expect(text).toContain('\n1 failed: see above\n1 NOT JUDGED: out of time, see above\n')
     expect(text).not.toContain('every rule held')
+  })
+})
+
+describe('a firing of the schedule', () => {
+  const { ticks } = internalTopics(tortureApp.name)
+  const at = `${ticks}/0`
+
+  it.each([
+    [
+      'before all was done, is judged',
+      1,
+      ["'sweep' has not drained key 'sweep' of 'millrace.torture.ticks', due at 5"],
+    ],
+    ['after all was done, is not judged: its key may be parked between two attempts', 0, []],
+  ])('%s', async (_what, settled, breaches) => {
+    const engine = await openLmdb(folder, { runtime: realRuntime(), partitions: torturePartitions })
+    await engine.createTopic(ticks, {})
+    const named = { specversion: '1.0', id: 'tick', source: 'torture', type: 'millrace.tick' } as const
+    const firing = { ...named, time: '2026-01-01T00:00:00Z', data: {} }
+    await engine.append([{ topic: ticks, partition: 0, value: encodeEvent(firing), timeMs: 1 }])
+    const claim = await new Promise<Claim>((resolve, reject) => {
+      const take = (claim: Claim) => claim.partition === 0 && resolve(claim)
+      engine.join(tortureApp.name, { id: 'owner' }, take).catch(reject)
+    })
+    const entry: ParkedEntry = { first: 0, last: 0, count: 1, attempt: 1, dueMs: 5, failures: [] }
+    const row = {
+      key: stateLayout.parked('sweep', ticks, 'sweep'),
+      value: Buffer.from(JSON.stringify(entry)),
+    }
+    await claim.commit({ puts: [row], deletes: [], appends: [] })
+    await engine.close()
+    const history = await readKilledHistory({
+      ...{ log: `lmdb:${folder}`, journals: [], acknowledged: [], appends: [] },
+      settled: { [at]: settled },
+    })
+    expect(history.log.map(({ event }) => event.id)).toEqual(settled > 0 ? ['tick'] : [])
+    expect(parkedKeysDrained(history)).toEqual(breaches)
   })
 })
 
