@@ -102,6 +102,14 @@ describe.runIf(possible).each([
     expect(await ask('append later')).toEqual({ answer: 1 })
   })
 
+  it('a process that has ended in order, and taken its pipes away, is waited for by nobody', async () => {
+    await fail(fault)
+    const closed = once(child, 'close')
+    await ask('close')
+    await closed
+    await mend()
+  })
+
   it('a claim whose commit fails is given anew by itself', async () => {
     expect(await ask('commit a')).toEqual({ answer: 1 })
     await fail(fault)
