@@ -1,4 +1,4 @@
-// Which branches of the processor seeds of the simulation take: npm run simulate:coverage [-- --seeds 1200 --under src/bus]
+// Which branches of the processor seeds of the simulation take: npm run simulate:coverage [-- --seeds 1400 --under src/bus]
 //
 // Node.js writes what V8 counted in the worker processes of `npm run torture`. Shown are the branches that were never entered: by the
 // line where each begins, bodies of functions and `if`s, arms of `?:`, right sides of `&&`, `||` and `??`, cases, loops, `catch`.
@@ -24,7 +24,7 @@ interface Report {
 }
 
 const { values } = parseArgs({
-  options: { seeds: { type: 'string', default: '1200' }, under: { type: 'string', default: 'src/bus' } },
+  options: { seeds: { type: 'string', default: '1400' }, under: { type: 'string', default: 'src/bus' } },
 })
 const root = fileURLToPath(new URL('..', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'millrace-coverage-'))

@@ -8,6 +8,7 @@ import { olderProbeApp, probeApp, publishProbe, replayProbe } from '../../src/te
 import { type SimulateOptions, type SimulationReport, simulate } from '../../src/testing/simulate.ts'
 import { simulateBulk } from './courses/bulk.ts'
 import { simulateChanged } from './courses/changed.ts'
+import { simulateDamaged } from './courses/damaged.ts'
 import { simulateFarBehind, simulatePartlyKeyed, simulatePausing } from './courses/keys.ts'
 import { simulateOperated } from './courses/operated.ts'
 import { simulateFed, simulateLoops, simulateVersions } from './courses/outside.ts'
@@ -56,12 +57,12 @@ function simulateKeys(seed: number): Promise<SimulationReport> {
   return simulatePartlyKeyed(seed, probeCourseOf(seed))
 }
 
-const outside = [simulateFed, simulateVersions, simulateLoops, simulateChanged] as const
+const outside = [simulateFed, simulateVersions, simulateLoops, simulateChanged, simulateDamaged] as const
 
 /**
  * The applications that are simulated: the one that uses all there is, before and behind an upgrade, and with an operator; one whose
  * handlers and callers do what they can do wrong; rules that change; keys that are not there, fail or fall behind; sources, events of
- * other versions, chains without an end and handlers that change; and every example.
+ * other versions, chains without an end, handlers that change and records that are damaged; and every example.
  */
 export const subjects: Readonly<Record<string, Subject>> = {
   probe: (seed) =>

@@ -58,11 +58,6 @@ export class GroupProcessor {
     return processor !== undefined && this.#atWork.has(processor) ? processor.queried : undefined
   }
 
-  /** The processor that owns a partition here. */
-  ownerOf(partition: number): PartitionProcessor | undefined {
-    return this.#processors.get(partition)
-  }
-
   /**
    * Whether the engine knows what the group needs of a place: it reads none of the topic, or its partition is at work here.
    */

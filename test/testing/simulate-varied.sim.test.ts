@@ -4,8 +4,10 @@
  * operator who redrives and discards; each seed twice.
  */
 import { describe, expect, it } from 'vitest'
+import { simulateDamaged } from '../../scripts/torture/courses/damaged.ts'
 import { simulateOperated } from '../../scripts/torture/courses/operated.ts'
 import { simulateVaried } from '../../scripts/torture/courses/varied.ts'
+import { type DeadLetter, deadLetterType } from '../../src/bus/dead-letter.ts'
 
 describe('the guarantees hold', () => {
   it.each([1, 11])('whatever handlers and callers do, seeds from %i', { timeout: 120_000 }, async (first) => {
@@ -23,6 +25,17 @@ describe('the guarantees hold', () => {
     expect(sums.letters).toBeGreaterThan(50)
     expect(sums.discarded).toBeGreaterThan(3)
     expect([...sums.types]).toEqual(expect.arrayContaining(['undeclared', 'varied.paper', 'varied-second']))
+  })
+
+  it('when records are damaged where they are read', { timeout: 120_000 }, async () => {
+    let damaged = 0
+    for (let seed = 1; seed <= 15; seed += 1) {
+      const { history } = await simulateDamaged(seed, { twice: false })
+      damaged += history.log.filter(({ event: { type, data } }) => {
+        return type === deadLetterType && (data as DeadLetter).event === null
+      }).length
+    }
+    expect(damaged).toBeGreaterThan(10)
   })
 
   it('whatever is done to dead letters', { timeout: 120_000 }, async () => {
