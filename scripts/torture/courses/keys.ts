@@ -46,6 +46,12 @@ const failing: App = app({
   name: 'failing',
   handlers: [
     on(Failing, { name: 'fail', from: 'start', retry: { attempts: 4, baseMs: 20 } }, () => undefined),
+    // What still runs of few ends no pause.
+    on(
+      Failing,
+      { name: 'fail-one-by-one', from: 'start', retry: { attempts: 2, baseMs: 20 }, concurrency: 1 },
+      () => undefined,
+    ),
   ],
 })
 
