@@ -47,7 +47,8 @@ export class FaultyDisk {
    *
    * A thread that calls something for the first time makes libfiu look it up, under a lock that every allocation takes; who loads a
    * library allocates under the lock that the look-up takes. A process in which both happen at once stands still for ever. So
-   * LMDB is loaded first, while there are no other threads at work, and nothing else.
+   * LMDB is loaded first, while there are hardly any other threads at work, and nothing else. One of some hundreds still stands still
+   * then, where all processors are busy: whoever starts it has to start another.
    */
   get environment(): Readonly<Record<string, string>> {
     return {

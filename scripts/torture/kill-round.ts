@@ -57,6 +57,8 @@ const startMs = 350
 /** Each time that LMDB aborts the last process takes a fault of the disk, and there are few of these. */
 const mostLast = 10
 const answersWithinMs = 10_000
+/** A process that begins runs for more than that in so long, wherever it is. */
+const standsStill = { forMs: 60_000, ranMs: 200, times: 3 } as const
 
 /**
  * Lets an application work on a log in a folder, kills its processes with SIGKILL at moments chosen by the seed, lets the
@@ -192,7 +194,7 @@ class Round {
     const acknowledgements = this.#random.between(1, 90)
     const laterMs = this.#random.chance(0.5) ? 0 : this.#random.between(1, 60)
     const stops = this.#random.chance(0.12)
-    const process = this.#start()
+    const process = atStart ? this.#start() : await this.#begin()
     if (!atStart) this.#trouble?.begin(process.pid, this.#ready)
     if (atStart) await sleep(this.#random.between(0, startMs))
     else {
@@ -207,7 +209,7 @@ class Round {
 
   /** Lets the last process handle all there is, and stops it, or kills it at rest. */
   async #liveToTheEnd(): Promise<void> {
-    const troubled = this.#start()
+    const troubled = await this.#begin()
     this.#trouble?.begin(troubled.pid, this.#ready)
     await this.#until('all acknowledgements', () => this.#open.size === 0 && this.#published > 0)
     await this.#trouble?.end()
@@ -231,7 +233,7 @@ class Round {
     for (let count = 0; count < mostLast; count += 1) {
       if (process.hasEnded) {
         await this.#end(process)
-        process = this.#start()
+        process = await this.#begin()
       }
       await this.#until('all answers', () => this.#open.size === 0 && this.#appenders.open === 0)
       process.ask({ settle: true })
@@ -244,6 +246,26 @@ class Round {
 
   get #isDone(): boolean {
     return this.#published >= mostEvents && this.#open.size === 0
+  }
+
+  /** Starts a process; another one where libfiu has let it stand still before it began: see `FaultyDisk.environment`. */
+  async #begin(): Promise<KilledProcess> {
+    for (let times = 1; ; times += 1) {
+      const process = this.#start()
+      if (this.#trouble === undefined || times === standsStill.times) return process
+      if (!(await this.#standsStill(process))) return process
+      await this.#end(process)
+    }
+  }
+
+  async #standsStill(process: KilledProcess): Promise<boolean> {
+    const begun = Promise.race([this.#ready, process.closed])
+    for (;;) {
+      const effort = new Effort(process.pid)
+      const late = sleep(standsStill.forMs, 'late' as const, { ref: false })
+      if ((await Promise.race([begun, late])) !== 'late') return false
+      if (effort.ranMs >= 0 && effort.ranMs < standsStill.ranMs) return true
+    }
   }
 
   #start(): KilledProcess {

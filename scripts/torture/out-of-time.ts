@@ -41,6 +41,11 @@ export class Effort {
     this.#before = effortOf(pid)
   }
 
+  /** How long it has run since, in milliseconds. */
+  get ranMs(): number {
+    return effortOf(this.#pid)[0] - this.#before[0]
+  }
+
   /** For people; empty where the system does not tell. */
   toString(): string {
     const [ranMs, waitedMs] = effortOf(this.#pid)
