@@ -47,8 +47,8 @@ async function torture(...args: string[]) {
 }
 
 describe('an application whose processes are killed', () => {
-  it.each([101, 102])('keeps every rule, round %i', { timeout: timeoutMs }, async (seed) => {
-    const round = await killRound(seed)
+  it('keeps every rule', { timeout: timeoutMs }, async () => {
+    const round = await killRound(101)
     expect(round.breaches).toEqual([])
     expect(round.kills).toBeGreaterThan(1)
     expect(round.acknowledged).toBeGreaterThan(400)
