@@ -361,11 +361,11 @@ class Running implements RunningApp {
     this.#progressed()
   }
 
-  /** Every name under `forget` must have left something behind; what other processes own cannot be known here. */
+  /** Every name under `forget` must have left something behind; what is in partitions not at work here cannot be known. */
   #checkForgotten(): void {
-    const ownsAll = [...this.#groups.values()].every(({ owned }) => owned.size === this.engine.partitions)
+    const knowsAll = [...this.#groups.values()].every(({ isWhollyAtWork }) => isWhollyAtWork)
     for (const handler of this.#options.forget ?? []) {
-      if (ownsAll && !this.#forgotten.has(handler)) throw nothingToForget(this.app, handler)
+      if (knowsAll && !this.#forgotten.has(handler)) throw nothingToForget(this.app, handler)
     }
   }
 

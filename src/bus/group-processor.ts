@@ -83,6 +83,11 @@ export class GroupProcessor {
     return new Map([...this.#processors].map(([partition, processor]) => [partition, processor.topics]))
   }
 
+  /** Whether every partition of the log is at work here. One that has only been claimed has not been looked into yet. */
+  get isWhollyAtWork(): boolean {
+    return this.#processorsAtWork().size === this.#tools.engine.partitions
+  }
+
   /** Lets running handlers finish, or aborts them when `deadline` aborts, commits and gives up its claims. */
   async stop(deadline: AbortSignal): Promise<void> {
     this.#stop.abort()

@@ -3,7 +3,8 @@ import { z } from 'zod'
 import { app } from '../../src/app/app.ts'
 import { ForgetHandler, type LeftInGroup } from '../../src/app/forget-handler.ts'
 import { every, on } from '../../src/bus/definitions.ts'
-import { openMemory } from '../../src/engines/memory/index.ts'
+import { type MemoryEngine, openMemory } from '../../src/engines/memory/index.ts'
+import type { LogEngine } from '../../src/log/port.ts'
 import { Aside, type Bench, bench, Counted, Echoed, publish, shop } from '../bus/support.ts'
 
 const resident = () => on(Counted, { name: 'resident', from: 'start' }, () => {})
@@ -53,8 +54,8 @@ async function forget(b: Bench, of: ReturnType<typeof app>, drop: boolean): Prom
 }
 
 const families = ['state', 'once', 'dead-letter', 'parked', 'subscription']
-const keysOf = (b: Bench) =>
-  [0, 1, 2, 3].flatMap((partition) =>
+const keysOf = (b: Bench, partitions = [0, 1, 2, 3]) =>
+  partitions.flatMap((partition) =>
     families.flatMap((family) => [...b.state(`${family}/gone/`, { partition }).keys()]),
   )
 
@@ -158,6 +159,22 @@ describe('a handler that is gone', () => {
   })
 })
 
+/** An engine that gives the first partition at once, and puts aside what gives the others. */
+const givesLate = (late: (() => void)[]) => (engine: MemoryEngine) => {
+  const join: LogEngine['join'] = (group, member, listener) =>
+    engine.join(group, member, (claim) => {
+      if (claim.partition === 0) listener(claim)
+      else late.push(() => listener(claim))
+    })
+  return new Proxy(engine, {
+    get(target, name) {
+      if (name === 'join') return join
+      const found: unknown = Reflect.get(target, name, target)
+      return typeof found === 'function' ? found.bind(target) : found
+    },
+  })
+}
+
 describe('forgetting at start', () => {
   it('drops state and dead letters too, and a second time there is nothing to forget', async () => {
     const b = bench()
@@ -166,6 +183,23 @@ describe('forgetting at start', () => {
     await b.stop(await start())
     expect(keysOf(b)).toEqual([])
     await expect(start()).rejects.toMatchObject({ code: 'HANDLER_UNKNOWN', where: "handler 'gone'" })
+  })
+
+  it('takes no partition that was only claimed for one with nothing to forget, and drops what is there later', async () => {
+    const b = bench()
+    await runOnce(b, gone())
+    const how = { handlers: [resident()], partitions: 4, options: { forget: ['gone'] } }
+    await b.stop(await b.start({ ...how, around: givesLate([]) }))
+    expect(keysOf(b, [0])).toEqual([])
+    expect(keysOf(b, [1, 2, 3]).length).toBeGreaterThan(0)
+    const late: (() => void)[] = []
+    // The first partition, in which there is nothing any more, is set up by then; the others are only claimed.
+    const fault = (step: string) => {
+      if (step === 'commit:apply') for (const give of late.splice(0)) give()
+      return undefined
+    }
+    await b.start({ ...how, around: givesLate(late), fault })
+    await b.until(() => keysOf(b).length === 0)
   })
 
   it('refuses a handler that is still there', async () => {
