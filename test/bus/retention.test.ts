@@ -1,7 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import type { CursorDocument } from '../../src/bus/cursor-tracker.ts'
 import { on } from '../../src/bus/definitions.ts'
-import { openMemory } from '../../src/engines/memory/index.ts'
+import { keepRetention } from '../../src/bus/retention.ts'
+import { silentLogger } from '../../src/core/runtime.ts'
+import { MemoryLog, openMemory } from '../../src/engines/memory/index.ts'
+import { ManualRuntime } from '../../src/testing/manual-runtime.ts'
+import { turn } from '../../src/testing/turn.ts'
 import { type Bench, bench, Counted, Echoed, gate, publish, shop, upTo } from './support.ts'
 
 const second = 1_000
@@ -148,5 +152,48 @@ describe('internal records', () => {
     const engine = openMemory({ runtime: b.runtime, log: b.log })
     const { start } = await engine.bounds({ topic: `millrace.${shop}.delayed`, partition: 0 })
     expect(start).toBe(3)
+  })
+})
+
+describe('how often retention is looked after', () => {
+  it('follows how much there is to trim, once a second at the most, and once a minute again', async () => {
+    const runtime = new ManualRuntime()
+    const engine = openMemory({ runtime, log: new MemoryLog(), partitions: 1 })
+    const at = { topic: shop, partition: 0 }
+    await engine.createTopic(shop, { retention: { maxAgeMs: 10 } })
+    const controller = new AbortController()
+    const kept = keepRetention(engine, {
+      runtime,
+      logger: silentLogger,
+      signal: controller.signal,
+      mayTrim: () => true,
+    })
+    const append = async (count: number) => {
+      const value = new TextEncoder().encode('{}')
+      const entries = Array.from({ length: count }, () => ({ ...at, value, timeMs: runtime.now() }))
+      await engine.append(entries)
+    }
+    const startAfter = async (durationMs: number) => {
+      runtime.advance(durationMs)
+      await turn()
+      return (await engine.bounds(at)).start
+    }
+    await append(200_000)
+    expect(await startAfter(minute - 1)).toBe(0)
+    expect(await startAfter(1)).toBe(200_000)
+    // A quarter of that is to be trimmed at once, so in a quarter of a minute.
+    await append(10)
+    expect(await startAfter(15 * second - 1)).toBe(200_000)
+    expect(await startAfter(1)).toBe(200_010)
+    // Little has come since: each time twice as long, until it is a minute again.
+    await append(10)
+    expect(await startAfter(30 * second - 1)).toBe(200_010)
+    expect(await startAfter(1)).toBe(200_020)
+    await append(10)
+    expect(await startAfter(minute - 1)).toBe(200_020)
+    expect(await startAfter(1)).toBe(200_030)
+    controller.abort()
+    await kept
+    await engine.close()
   })
 })
