@@ -34,8 +34,9 @@ export interface StartOptions {
   readonly drainMs?: number
   /**
    * Handlers that are gone and of which everything is to be dropped: pending records, parked keys, dead letters, state.
-   * Without it those with work pending are `HANDLER_VANISHED`. A name that has left nothing behind is `HANDLER_UNKNOWN`,
-   * one that is still there `HANDLER_PRESENT`.
+   * Without it those with work pending are `HANDLER_VANISHED`. A name that has left nothing behind is `HANDLER_UNKNOWN`
+   * where this process is at work on every partition by the time it has started, and is passed over where it is not; one that is
+   * still there is `HANDLER_PRESENT`.
    */
   readonly forget?: readonly string[]
   /** The partition count of a log that this start creates; 16 unless given. */
